@@ -1,0 +1,265 @@
+"""The Rust core of sorofast: bulk reading, the due index, envelopes and signatures.
+
+Everything that comes in batches crosses as packed bytes, all integers little-endian:
+
+* ``ROW`` is one task in 56 bytes, ``struct`` format ``"<QQQqQIIIHH"``: id, interval_s, last_run_s, gas_stroops
+  (saturated to 64 bits), shape, live_until, last_modified, snapshot_ledger (three ledger sequences), flags, reason.
+* ``flags``: 1 ACTIVE, 2 HAS_RESOLVER, 4 HAS_WHITELIST, 8 KEEPER_ALLOWED (the whitelist is empty or holds our keeper),
+  16 BLOCKED_BY (not empty), 32 UNDECODABLE.
+* ``shape`` identifies which footprint a task's ``execute`` has: equal shapes may share a template.
+* packed ids are unsigned 64-bit integers, packed keys are 32 raw bytes each.
+
+Addresses cross as their 32 raw bytes. Errors are the classes of :mod:`sorofast.errors`; ``ValueError`` is raised for
+an argument that has the wrong length and ``OverflowError`` for one that does not fit its integer.
+"""
+
+from typing import Final, Self, final
+
+CORE_VERSION: Final[str]
+"""Version of the Rust core, as in its Cargo manifest."""
+
+ROW_SIZE: Final[int]
+"""Length of one packed row in bytes (56)."""
+
+def account_to_bytes(address: str, /) -> bytes:
+    """32 raw bytes of a ``G…`` address. Raises :class:`~sorofast.errors.StrkeyError`."""
+
+def account_from_bytes(raw: bytes, /) -> str:
+    """The ``G…`` address of 32 raw bytes."""
+
+def contract_to_bytes(address: str, /) -> bytes:
+    """32 raw bytes of a ``C…`` address. Raises :class:`~sorofast.errors.StrkeyError`."""
+
+def contract_from_bytes(raw: bytes, /) -> str:
+    """The ``C…`` address of 32 raw bytes."""
+
+def network_id(passphrase: str, /) -> bytes:
+    """SHA-256 of a network passphrase, 32 bytes."""
+
+def shard_of(task_id: int, shards: int) -> int:
+    """The shard (``0 <= shard < shards``) that owns a task: ``splitmix64(task_id) % shards``, the same on every host.
+
+    ``splitmix64`` is the finaliser of that generator applied to ``task_id + 0x9e3779b97f4a7c15``. Raises
+    ``ValueError`` for ``shards == 0``.
+    """
+
+def reason_codes() -> list[tuple[int, str, str]]:
+    """Every reason a task may carry, in code order: ``(code, name, sentence for the operator)``."""
+
+def entries_request(request_id: int, contract: bytes, task_ids: bytes, accounts: bytes) -> bytes:
+    """A getLedgerEntries body for packed task ids and packed account keys, at most 200 keys together, no key twice.
+
+    Raises ``ValueError`` for more keys, a key that appears twice or a length that does not divide.
+    """
+
+def registry_request(request_id: int, contract: bytes) -> bytes:
+    """A getLedgerEntries body for the registry's ``Counter`` and instance entries."""
+
+def events_request(
+    request_id: int,
+    contract: bytes,
+    *,
+    start_ledger: int | None = None,
+    cursor: str | None = None,
+    limit: int = 10_000,
+) -> bytes:
+    """A getEvents body for the contract's own events, from a ledger (inclusive) or from a cursor.
+
+    Raises ``ValueError`` unless exactly one of the two is given and ``1 <= limit <= 10000``.
+    """
+
+def decode_entries(body: bytes, contract: bytes, keeper: bytes) -> EntriesBatch:
+    """Reads a getLedgerEntries answer, picking what the engine needs out of every entry.
+
+    An entry that does not decode is a problem of its own (``problems``) and never stops the others. Raises
+    :class:`~sorofast.errors.BodyError` when the body itself is not the JSON expected, and
+    :class:`~sorofast.errors.RpcError` when it carries a JSON-RPC error.
+    """
+
+@final
+class EntriesBatch:
+    """What one getLedgerEntries answer held. All entries are those of ``latest_ledger``."""
+
+    @property
+    def latest_ledger(self) -> int:
+        """The ledger the answer was read from."""
+    @property
+    def rows(self) -> bytes:
+        """Packed ``ROW`` per task, in the order of the answer; ``snapshot_ledger`` is ``latest_ledger``."""
+    @property
+    def accounts(self) -> list[tuple[bytes, int, int, int, int]]:
+        """``(key, balance_stroops, seq_num, seq_ledger, seq_time_s)`` per account; the last two are 0 if not stored."""
+    @property
+    def counter(self) -> int | None:
+        """Value of the registry's ``Counter``: the last task id given out."""
+    @property
+    def instance(self) -> bool:
+        """Whether the contract's instance entry was there."""
+    @property
+    def problems(self) -> list[tuple[int | None, int, str]]:
+        """``(task id if known, byte offset, reason)`` per entry that did not decode.
+
+        The offset counts bytes of the entry's XDR, or characters of its base64 text where the reason says base64.
+        A task with a problem also has an UNDECODABLE row.
+        """
+
+def decode_events(body: bytes, contract: bytes) -> EventsBatch:
+    """Reads a getEvents answer. Raises like :func:`decode_entries`."""
+
+@final
+class EventsBatch:
+    """What one getEvents answer held."""
+
+    @property
+    def latest_ledger(self) -> int:
+        """Newest ledger the node knew."""
+    @property
+    def oldest_ledger(self) -> int:
+        """Oldest ledger the node still has events of (0 when the answer does not say)."""
+    @property
+    def cursor(self) -> str | None:
+        """Where the next call goes on; present on an empty page too."""
+    @property
+    def events(self) -> list[tuple[int, str, int, bytes, bytes | None, int | None]]:
+        """``(ledger, kind, task id, transaction hash, keeper key, amount_stroops)`` in ledger order.
+
+        The keeper key is that of ``KeeperPaid`` (None for other kinds, or when the event has another shape), the
+        amount is the first 128-bit integer of the event's data. Kinds this engine does not know are left out.
+        """
+
+    @property
+    def problems(self) -> list[tuple[int, str]]:
+        """``(ledger, reason)`` per event of a known kind that did not decode; the others are not affected."""
+
+def decode_result(result_xdr: str) -> tuple[int, str, str | None]:
+    """``(fee_charged_stroops, "txSUCCESS"…, the first operation's code)`` of a base64 TransactionResult.
+
+    The third is e.g. ``"INVOKE_HOST_FUNCTION_TRAPPED"`` or ``"opBAD_AUTH"``, None when there is no operation result.
+    Raises :class:`~sorofast.errors.XdrError`.
+    """
+
+@final
+class TaskTable:
+    """The tasks of one shard and the index of when they are due.
+
+    A row is *indexed* (waits for its second), *held* (popped; somebody works on it) or *parked* (out of the index,
+    with a reason). Calls from two threads at once are refused with ``RuntimeError``.
+    """
+
+    def __new__(cls, min_gas_stroops: int = 1) -> Self: ...
+    def apply(self, rows: bytes, shard: int, shards: int) -> int:
+        """Takes packed rows; returns how many were applied.
+
+        Rows of other shards and rows whose snapshot_ledger is older than the stored one are passed over. A runnable
+        row is indexed at last_run + interval; one already indexed stays where ``schedule`` put it unless last_run or
+        interval changed; a held row stays held unless last_run changed; a row that ``park`` took out stays out until
+        interval, last_run, gas, shape or flags changed, or its archival. A row that cannot run is parked with the
+        reason that says why. Raises ``ValueError`` unless the length is a multiple of ``ROW_SIZE``.
+        """
+
+    def remove(self, task_ids: bytes) -> int:
+        """Forgets packed task ids; returns how many were there."""
+
+    def pop_due(self, until_s: int, limit: int) -> bytes:
+        """Packed rows with index second <= until_s, soonest first, at most ``limit``; they become held.
+
+        The returned rows carry the reason they waited with; the held rows carry ``in_flight``. Costs O(returned).
+        """
+
+    def schedule(self, task_id: int, at_s: int, reason: int) -> bool:
+        """Puts a row, held or any other, into the index at that second (never before it is due), with a reason.
+
+        False when the task is unknown or cannot run (then it stays parked with the reason that says why).
+        """
+
+    def park(self, task_id: int, reason: int) -> bool:
+        """Takes a row out of the index until a changed one arrives; False when the task is unknown."""
+
+    def hold(self, task_id: int) -> bool:
+        """Takes a row out of the index as ``pop_due`` would (a takeover found it in flight); False when unknown."""
+
+    def get(self, task_id: int) -> bytes | None:
+        """One packed row with its present reason."""
+
+    def state(self, task_id: int) -> tuple[str, int | None] | None:
+        """``("indexed", second)``, ``("held", None)`` or ``("parked", None)``."""
+
+    def next_due(self) -> int | None:
+        """The soonest second in the index."""
+
+    def __len__(self) -> int: ...
+    def reason_counts(self) -> dict[int, int]:
+        """How many rows carry which reason code."""
+
+    def rows(self) -> bytes:
+        """All packed rows with their present reasons, in no particular order."""
+
+    def memory_bytes(self) -> int:
+        """Bytes the table and its index occupy."""
+
+    def snapshot(self) -> bytes:
+        """All rows behind a versioned header with a checksum; holds, schedules and parkings are not part of it."""
+
+    @staticmethod
+    def restore(data: bytes, min_gas_stroops: int = 1) -> TaskTable:
+        """The table of a snapshot. Raises :class:`~sorofast.errors.SnapshotError`."""
+
+@final
+class Signer:
+    """The keeper's and the channels' keys, and the templates their transactions are made from.
+
+    Channel i is the SEP-5 key ``m/44'/148'/i'`` of the mnemonic. Secrets never leave Rust: no attribute, no repr and
+    no error shows one. Raises :class:`~sorofast.errors.SecretError` for a secret, a mnemonic (words, checksum) or a
+    number of channels that cannot be used.
+    """
+
+    def __new__(cls, passphrase: str, keeper_secret: str, mnemonic: str | None, channels: int) -> Self: ...
+    @property
+    def keeper(self) -> bytes:
+        """The keeper's public key, 32 bytes."""
+    @property
+    def channels(self) -> bytes:
+        """The channels' public keys, 32 bytes each, in order of their index."""
+
+    def learn(
+        self,
+        shape: int,
+        task_id: int,
+        transaction_data: str,
+        auth: list[str],
+        min_resource_fee_stroops: int,
+        contract: bytes,
+    ) -> int:
+        """Makes a template for a shape from a simulation of one of its tasks; returns the template's number.
+
+        ``transaction_data`` and ``auth`` are base64 as the simulation gave them. The registry's keys that carry the
+        task's own id become holes. Equal templates are stored once; the oldest unused ones give way at the bound.
+        Raises :class:`~sorofast.errors.TemplateError` when Task(id) is not in the read-write footprint or the
+        authorisation is not the plain source-account root, :class:`~sorofast.errors.XdrError` when it does not decode.
+        """
+
+    def template(self, shape: int) -> int | None:
+        """Number of the template of a shape."""
+
+    def forget(self, shape: int) -> None:
+        """Drops a shape's template, if it has one."""
+
+    def simulation_envelope(self, contract: bytes, task_id: int, channel: int, sequence: int) -> str:
+        """Base64 of the unsigned ``execute`` envelope that a simulation is asked about.
+
+        ``sequence`` is that of the envelope. Raises ``IndexError`` for a channel there is not.
+        """
+
+    def build_executes(
+        self,
+        contract: bytes,
+        items: list[tuple[int, int, int, int, int, int]],
+        inclusion_fee_stroops: int,
+    ) -> list[tuple[bytes, str, int]]:
+        """Builds and signs one ``execute`` per item: ``(hash, envelope base64, fee_stroops)`` in the same order.
+
+        An item is ``(shape, task id, channel index, sequence, max_ledger, max_time_s)``. The channel is the source,
+        the keeper the operation's source, both sign; ledger bounds (0, max_ledger) and time bounds (0, max_time_s).
+        Raises :class:`~sorofast.errors.TemplateError` for a shape without template or a fee beyond 32 bits,
+        ``IndexError`` for a channel there is not.
+        """

@@ -1,0 +1,33 @@
+"""Reads that only commands need: entries by any key, and what an applied transaction returned."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from sorofast.chain.rpc import KEYS_PER_CALL_MAX, RpcClient
+from sorofast.errors import BodyError
+
+__all__ = ["ledger_entries", "result_meta"]
+
+
+async def ledger_entries(rpc: RpcClient, keys: Sequence[str]) -> dict[str, str]:
+    """LedgerEntryData in base64 by LedgerKey in base64, for those of `keys` (at most 200) that exist."""
+    if len(keys) > KEYS_PER_CALL_MAX:
+        raise ValueError(f"{len(keys)} keys in one request, the RPC takes {KEYS_PER_CALL_MAX}")
+    result = await rpc.call("getLedgerEntries", {"keys": list(keys)})
+    try:
+        return {str(entry["key"]): str(entry["xdr"]) for entry in result["entries"] or ()}
+    except (KeyError, TypeError) as error:
+        raise BodyError(f"getLedgerEntries was answered without a usable {error}") from error
+
+
+async def result_meta(rpc: RpcClient, tx_hash: str) -> str:
+    """TransactionMeta in base64 of the transaction `tx_hash` (hex), which must have been applied."""
+    result = await rpc.call("getTransaction", {"hash": tx_hash})
+    meta = result.get("resultMetaXdr")
+    if not isinstance(meta, str):
+        raise BodyError(
+            f"getTransaction has no result for {tx_hash}, which was applied a moment ago; is the RPC server "
+            "behind a balancer whose nodes are not equally far?"
+        )
+    return meta

@@ -1,0 +1,192 @@
+"""The JSON-RPC methods the engine uses, typed. Only this package knows their names and fields."""
+
+from __future__ import annotations
+
+import asyncio
+from itertools import count
+from typing import Any
+
+import orjson
+
+from sorofast import _core
+from sorofast.chain.models import Health, Lookup, SendAnswer, Simulation
+from sorofast.chain.transport import HttpTransport
+from sorofast.errors import BodyError, RpcError, RpcUnreachable
+
+__all__ = ["KEYS_PER_CALL_MAX", "Event", "RpcClient"]
+
+# (ledger, kind, task id, transaction hash, keeper key, amount in stroops)
+Event = tuple[int, str, int, bytes, bytes | None, int | None]
+
+KEYS_PER_CALL_MAX = 200  # getLedgerEntries refuses more keys
+EVENTS_PER_CALL_MAX = 10_000
+EVENT_PAGES_MAX = 64
+STALE_ANSWERS_MAX = 40
+STALE_PAUSE_S = 0.05
+
+
+class RpcClient:
+    """One endpoint. Every method raises RpcUnreachable, RpcError or a DecodeError, and nothing else."""
+
+    def __init__(self, url: str, *, timeout_s: float = 10.0, inflight_max: int = 64) -> None:
+        self.transport = HttpTransport(url, timeout_s=timeout_s, inflight_max=inflight_max)
+        self._ids = count(1)
+
+    @property
+    def url(self) -> str:
+        return self.transport.url
+
+    async def close(self) -> None:
+        await self.transport.close()
+
+    async def call(self, method: str, params: dict[str, Any] | None = None) -> dict[str, Any]:
+        """One call by name, its result as a dictionary. For what is not hot."""
+        request = {"jsonrpc": "2.0", "id": next(self._ids), "method": method, "params": params or {}}
+        body = await self.transport.post(method, orjson.dumps(request))
+        try:
+            answer = orjson.loads(body)
+        except orjson.JSONDecodeError as error:
+            raise BodyError(f"{method} was not answered with JSON: {error}") from error
+        if not isinstance(answer, dict):
+            raise BodyError(f"{method} was answered with a JSON {type(answer).__name__}, not an object")
+        problem = answer.get("error")
+        if isinstance(problem, dict):
+            raise RpcError(int(problem.get("code", 0)), str(problem.get("message", "")), method)
+        result = answer.get("result")
+        if not isinstance(result, dict):
+            raise BodyError(f"{method} was answered without a result")
+        return result
+
+    async def get_health(self) -> Health:
+        result = await self.call("getHealth")
+        with _Fields("getHealth"):
+            return Health(
+                latest_ledger=int(result["latestLedger"]),
+                close_time_s=int(result["latestLedgerCloseTime"]),
+                oldest_ledger=int(result["oldestLedger"]),
+                retention_ledgers=int(result["ledgerRetentionWindow"]),
+            )
+
+    async def get_network(self) -> dict[str, Any]:
+        """`passphrase`, `protocolVersion` and, on test networks, `friendbotUrl`."""
+        return await self.call("getNetwork")
+
+    async def send_transaction(self, envelope: str) -> SendAnswer:
+        result = await self.call("sendTransaction", {"transaction": envelope})
+        with _Fields("sendTransaction"):
+            return SendAnswer(
+                status=str(result["status"]),
+                latest_ledger=int(result["latestLedger"]),
+                result_xdr=result.get("errorResultXdr"),
+            )
+
+    async def get_transaction(self, tx_hash: str) -> Lookup:
+        """`tx_hash` in hex."""
+        result = await self.call("getTransaction", {"hash": tx_hash})
+        with _Fields("getTransaction"):
+            ledger = result.get("ledger")
+            return Lookup(
+                status=str(result["status"]),
+                latest_ledger=int(result["latestLedger"]),
+                oldest_ledger=int(result["oldestLedger"]),
+                ledger=None if ledger is None else int(ledger),
+                result_xdr=result.get("resultXdr"),
+            )
+
+    async def simulate(self, envelope: str) -> Simulation:
+        """Simulates on the newest closed ledger, at that ledger's close time."""
+        result = await self.call("simulateTransaction", {"transaction": envelope})
+        with _Fields("simulateTransaction"):
+            results = result.get("results") or [{}]
+            return Simulation(
+                latest_ledger=int(result["latestLedger"]),
+                transaction_data=str(result.get("transactionData") or ""),
+                auth=tuple(results[0].get("auth") or ()),
+                min_resource_fee_stroops=int(result.get("minResourceFee") or 0),
+                error=result.get("error"),
+            )
+
+    async def ledger_entries_raw(self, body: bytes) -> bytes:
+        """Posts a getLedgerEntries body made by the core and returns the answer for the core to read."""
+        return await self.transport.post("getLedgerEntries", body)
+
+    async def entries(
+        self, contract: bytes, keeper: bytes, task_ids: bytes, accounts: bytes, *, ledger_min: int = 0
+    ) -> _core.EntriesBatch:
+        """Task entries (packed u64 ids) and accounts (packed 32-byte keys), at most 200 keys together."""
+        body = _core.entries_request(next(self._ids), contract, task_ids, accounts)
+        return await self._fresh_entries(body, contract, keeper, ledger_min)
+
+    async def registry(self, contract: bytes, keeper: bytes, *, ledger_min: int = 0) -> _core.EntriesBatch:
+        """The registry's own instance and its task counter."""
+        body = _core.registry_request(next(self._ids), contract)
+        return await self._fresh_entries(body, contract, keeper, ledger_min)
+
+    async def _fresh_entries(
+        self, body: bytes, contract: bytes, keeper: bytes, ledger_min: int
+    ) -> _core.EntriesBatch:
+        """Asks again, a bounded number of times, while the answer is from before `ledger_min`.
+
+        A node may lag behind the one that told us of the ledger.
+        """
+        seen = 0
+        for _ in range(STALE_ANSWERS_MAX):
+            batch = _core.decode_entries(await self.ledger_entries_raw(body), contract, keeper)
+            if batch.latest_ledger >= ledger_min:
+                return batch
+            seen = batch.latest_ledger
+            await asyncio.sleep(STALE_PAUSE_S)
+        raise RpcUnreachable(f"{self.url} answers for ledger {seen}, behind {ledger_min}")
+
+    async def events(
+        self, contract: bytes, *, start_ledger: int | None, cursor: str | None, ledger_min: int
+    ) -> tuple[list[Event], str | None, int]:
+        """The contract's events from `cursor` (or `start_ledger`) on, to the node's newest ledger.
+
+        Returns (events, cursor to go on from, ledger through which they are complete), the last at least
+        `ledger_min`.
+        """
+        found: list[Event] = []
+        stale = 0
+        for _ in range(EVENT_PAGES_MAX + STALE_ANSWERS_MAX):
+            body = _core.events_request(
+                next(self._ids),
+                contract,
+                start_ledger=None if cursor else start_ledger,
+                cursor=cursor,
+                limit=EVENTS_PER_CALL_MAX,
+            )
+            page = _core.decode_events(await self.transport.post("getEvents", body), contract)
+            found.extend(page.events)
+            cursor = page.cursor or cursor
+            if page.returned >= EVENTS_PER_CALL_MAX:
+                continue
+            if page.latest_ledger >= ledger_min:
+                return found, cursor, page.latest_ledger
+            stale += 1
+            if stale > STALE_ANSWERS_MAX:
+                break
+            await asyncio.sleep(STALE_PAUSE_S)
+        raise RpcUnreachable(f"{self.url} has no complete events for ledger {ledger_min} yet")
+
+    async def target_close_s(self) -> float | None:
+        """The network's target time between closes (ConfigSetting 16), or None where the node does not
+        tell.
+        """
+        body = _core.timing_request(next(self._ids))
+        target_ms = _core.decode_timing(await self.ledger_entries_raw(body))
+        return None if target_ms is None else target_ms / 1000
+
+
+class _Fields:
+    """Turns a missing or mistyped field of an answer into a BodyError that names the method."""
+
+    def __init__(self, method: str) -> None:
+        self._method = method
+
+    def __enter__(self) -> None:
+        return None
+
+    def __exit__(self, kind: object, error: BaseException | None, trace: object) -> None:
+        if isinstance(error, (KeyError, TypeError, ValueError, IndexError)):
+            raise BodyError(f"{self._method} was answered without a usable {error}") from error

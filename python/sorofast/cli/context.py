@@ -1,0 +1,64 @@
+"""What commands share: the settings as the options and layers give them, and a client for the configured RPC."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from typing import TYPE_CHECKING
+
+from sorofast.cli.options import GlobalOptions
+from sorofast.errors import WrongPassphrase
+from sorofast.settings import NetworkConfig, Settings, load_settings
+
+if TYPE_CHECKING:
+    from sorofast.chain.rpc import RpcClient
+
+__all__ = ["check_passphrase", "keeper_key", "load", "rpc_client"]
+
+
+def load(options: GlobalOptions, extra: dict[str, object] | None = None) -> Settings:
+    """The settings in effect; `extra` holds a command's own options by dotted key, None where one was not given."""
+    overrides: dict[str, object] = {
+        "network.rpc_url": options.rpc_url,
+        "network.passphrase": options.network_passphrase,
+        "contract.id": options.contract_id,
+        "redis.url": options.redis_url,
+        "log.format": options.log_format,
+        "log.level": "debug" if options.verbose else "warning" if options.quiet else None,
+    }
+    return load_settings(options.config, overrides | (extra or {}))
+
+
+def keeper_key(settings: Settings) -> bytes:
+    """The keeper's public key, by which whitelists are judged; zeros when no keeper is configured."""
+    keeper = settings.keeper()
+    if keeper.secret is None and keeper.secret_file is None:
+        return bytes(32)
+    from sorofast import _core
+
+    # The key does not depend on the network, which a command that only reads need not know.
+    return _core.Signer(settings.get("network.passphrase") or "", keeper.read_secret(), None, 0).keeper
+
+
+@asynccontextmanager
+async def rpc_client(network: NetworkConfig) -> AsyncIterator[RpcClient]:
+    """A client that is closed at the end, whatever happens."""
+    from sorofast.chain.rpc import RpcClient
+
+    rpc = RpcClient(network.rpc_url, timeout_s=network.timeout_s)
+    try:
+        yield rpc
+    finally:
+        await rpc.close()
+
+
+async def check_passphrase(rpc: RpcClient, network: NetworkConfig) -> None:
+    """Raises WrongPassphrase unless the RPC serves the network that the settings name.
+
+    Signatures made for another network are refused by this one, but only after they were shown to a stranger.
+    """
+    served = str((await rpc.get_network()).get("passphrase"))
+    if served != network.passphrase:
+        raise WrongPassphrase(
+            f"network.passphrase is {network.passphrase!r}, but {rpc.url} serves {served!r}; correct one of them"
+        )

@@ -1,0 +1,106 @@
+"""The options every command takes, and what they mean for the settings."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Annotated, Literal
+
+from cyclopts import Group, Parameter
+
+OutputFormat = Literal["table", "json"]
+LogFormat = Literal["console", "json"]
+
+_GROUP = Group("Global options", sort_key=90)
+
+
+def _option(*names: str, text: str) -> Parameter:
+    return Parameter(name=names, help=text, group=_GROUP, negative="")
+
+
+@dataclass(frozen=True)
+class GlobalOptions:
+    """Options shared by all commands. They win over environment variables, the settings file and the defaults."""
+
+    config: Annotated[
+        Path | None, _option("--config", "-c", text="Settings file; ./sorofast.toml if there is one.")
+    ] = None
+    rpc_url: Annotated[str | None, _option("--rpc-url", text="URL of the Stellar RPC server.")] = None
+    network_passphrase: Annotated[
+        str | None, _option("--network-passphrase", text="Passphrase of the network behind the RPC server.")
+    ] = None
+    contract_id: Annotated[
+        str | None, _option("--contract-id", text="The registry contract, as a C… address.")
+    ] = None
+    redis_url: Annotated[
+        str | None, _option("--redis-url", text="Redis or Valkey: redis://…, unix://… or 'embedded'.")
+    ] = None
+    output: Annotated[OutputFormat, _option("--output", "-o", text="How results are printed.")] = "table"
+    verbose: Annotated[
+        bool, _option("--verbose", "-v", text="Log more; errors come with their traceback.")
+    ] = False
+    quiet: Annotated[bool, _option("--quiet", "-q", text="Print no progress and log only warnings.")] = False
+    log_format: Annotated[
+        LogFormat | None, _option("--log-format", text="How logs are written to stderr.")
+    ] = None
+
+    @property
+    def json(self) -> bool:
+        """Whether results and errors are JSON."""
+        return self.output == "json"
+
+
+Options = Annotated[GlobalOptions, Parameter(name="*")]
+DEFAULTS = GlobalOptions()
+
+# Options that take a value, and flags, as they may stand before the command (`sorofast -c x.toml status`).
+VALUE_OPTIONS = frozenset(
+    {
+        "-c",
+        "--config",
+        "--rpc-url",
+        "--network-passphrase",
+        "--contract-id",
+        "--redis-url",
+        "-o",
+        "--output",
+        "--log-format",
+    }
+)
+FLAGS = frozenset({"-v", "--verbose", "-q", "--quiet"})
+
+
+def options_last(arguments: list[str]) -> list[str]:
+    """Move shared options written before the command to the end of its arguments, where the command parses them."""
+    leading: list[str] = []
+    rest = list(arguments)
+    while rest:
+        name, _, value = rest[0].partition("=")
+        if rest[0] in FLAGS or (name in VALUE_OPTIONS and value):
+            leading.append(rest.pop(0))
+        elif rest[0] in VALUE_OPTIONS and len(rest) > 1:
+            leading += rest[:2]
+            del rest[:2]
+        else:
+            break
+    if not rest or rest[0].startswith("-"):
+        return list(arguments)
+    end = rest.index("--") if "--" in rest else len(rest)
+    return rest[:end] + leading + rest[end:]
+
+
+def peek(arguments: list[str]) -> tuple[OutputFormat, bool]:
+    """Output format and verbosity as far as they can be told without parsing: how an error in the parsing is shown."""
+    output: OutputFormat = "table"
+    verbose = False
+    for position, argument in enumerate(arguments):
+        if argument == "--":
+            break
+        following = arguments[position + 1] if position + 1 < len(arguments) else ""
+        if argument in {"-o=json", "-ojson", "--output=json"} or (
+            argument in {"-o", "--output"} and following == "json"
+        ):
+            output = "json"
+        elif argument in {"-v", "--verbose"}:
+            verbose = True
+    return output, verbose

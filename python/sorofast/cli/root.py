@@ -1,0 +1,122 @@
+"""The command line's root: which commands there are, and how every one of them ends.
+
+Exit codes: 0 ok, 1 failure, 2 usage, 3 configuration, 4 unreachable. They are decided here and nowhere else: a command
+raises, this prints one line and exits with the error's code.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+from typing import TYPE_CHECKING, NoReturn
+
+from sorofast.cli.options import options_last, peek
+from sorofast.errors import SorofastError, UsageError
+from sorofast.redaction import refuse_secrets_in_argv
+
+if TYPE_CHECKING:
+    from cyclopts import App
+
+EXIT_OK = 0
+EXIT_FAILURE = 1
+EXIT_USAGE = 2
+EXIT_INTERRUPTED = 130
+
+# (import path, name, summary): the summary stands here so that help imports no command.
+COMMANDS = (
+    (
+        "sorofast.cli.demo:demo",
+        "demo",
+        "A local network, a registry and a fleet: watch tasks being executed.",
+    ),
+    ("sorofast.cli.run:run", "run", "Run the engine until it is told to stop (SIGTERM or Ctrl-C drains)."),
+    ("sorofast.cli.status:status", "status", "What the fleet behind one Redis is doing."),
+    ("sorofast.cli.tasks:tasks_app", "tasks", "List, show and register tasks of the registry."),
+    ("sorofast.cli.channels:channels_app", "channels", "Create and list the channel accounts."),
+    (
+        "sorofast.cli.doctor:doctor",
+        "doctor",
+        "Check everything a run needs, and say how to fix what is not right.",
+    ),
+    ("sorofast.cli.config:config_app", "config", "Show the settings in effect and where each comes from."),
+    ("sorofast.cli.sandbox:sandbox_app", "sandbox", "A local Stellar network for tests and trials."),
+)
+
+
+def build_app() -> App:
+    """The cyclopts application; commands are imported when they are first used."""
+    from cyclopts import App
+
+    app = App(
+        name="sorofast",
+        help="A keeper engine for large task registries on Stellar's Soroban.",
+        version=version_line,
+        version_flags=["--version", "-V"],
+        suppress_keyboard_interrupt=False,
+    )
+    for path, name, summary in COMMANDS:
+        app.command(path, name=name, help=summary)
+    return app
+
+
+def version_line() -> str:
+    """`sorofast 0.1.0 (core 0.1.0, Python 3.11.7)`."""
+    import platform
+
+    from sorofast import __version__
+
+    try:
+        from sorofast import _core
+
+        core = _core.CORE_VERSION
+    except ImportError:
+        core = "not built"
+    return f"sorofast {__version__} (core {core}, Python {platform.python_version()})"
+
+
+def execute(arguments: list[str]) -> int:
+    """Run one command line (without the program's name) and return its exit code."""
+    output, verbose = peek(arguments)
+    as_json = output == "json"
+    try:
+        refuse_secrets_in_argv(arguments)
+        return _dispatch(arguments)
+    except SorofastError as error:
+        return _fail(error, error.exit_code, as_json=as_json, verbose=verbose)
+    except KeyboardInterrupt:
+        return EXIT_INTERRUPTED
+    except BrokenPipeError:
+        # The reader of our output has gone (`… | head`). Python would complain again when it flushes stdout at exit.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return EXIT_OK
+    except Exception as error:  # noqa: BLE001 - the last stop before the interpreter prints a traceback
+        # Nothing else is expected to get here, so this is a mistake of ours; say so instead of a traceback.
+        hint = "" if verbose else "; run the command again with -v for the traceback"
+        shown = RuntimeError(f"internal error, {type(error).__name__}: {error}{hint}")
+        shown.__cause__ = error
+        return _fail(shown, EXIT_FAILURE, as_json=as_json, verbose=verbose)
+
+
+def _dispatch(arguments: list[str]) -> int:
+    from cyclopts import CycloptsError
+
+    app = build_app()
+    try:
+        result = app(
+            options_last(arguments), exit_on_error=False, print_error=False, result_action="return_value"
+        )
+    except CycloptsError as error:
+        raise UsageError(f"{error} Try --help for the commands and options.") from error
+    return result if isinstance(result, int) else EXIT_OK
+
+
+def _fail(error: BaseException, exit_code: int, *, as_json: bool, verbose: bool) -> int:
+    from sorofast.cli.output import print_error
+
+    print_error(error, exit_code=exit_code, as_json=as_json, verbose=verbose)
+    return exit_code
+
+
+def main() -> NoReturn:
+    """Entry point of the `sorofast` command."""
+    sys.exit(execute(sys.argv[1:]))

@@ -1,0 +1,179 @@
+"""Opening Redis, judging whether it is fit to be relied on, and turning redis-py's exceptions into ours."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+from urllib.parse import urlsplit
+
+import redis.exceptions as raised
+from redis.asyncio import BlockingConnectionPool, Redis
+from redis.asyncio.retry import Retry
+from redis.backoff import ExponentialWithJitterBackoff
+
+from sorofast.errors import ConfigError, RedisUnfit, RedisUnreachable, SorofastError
+
+if TYPE_CHECKING:
+    from sorofast.settings import RedisConfig
+
+__all__ = ["ServerFacts", "check_server", "judge_server", "open_redis", "redis_errors", "version_of"]
+
+MIN_VERSION = (7, 0)
+MAX_CONNECTIONS = 64
+CONNECT_TIMEOUT_S = 2.0
+REPLY_TIMEOUT_S = 5.0
+RETRIES = 3
+
+_REFUSES_TO_WRITE = ("MISCONF", "NOREPLICAS", "TRYAGAIN", "MASTERDOWN", "UNBLOCKED")
+
+
+async def open_redis(cfg: RedisConfig) -> Redis:
+    """A connected client with bounded connections, waits and retries.
+
+    `cfg.url` is `redis://`, `rediss://` or `unix://`; an embedded server's comes from `EmbeddedServer`.
+    Commands are asked again after a lost connection, which every script here allows. RedisUnreachable when
+    nobody answers, ConfigError for a URL that is none. The URL may hold a password and is never quoted whole.
+    """
+    where = describe_url(cfg.url)
+    try:
+        pool = BlockingConnectionPool.from_url(
+            cfg.url,
+            max_connections=MAX_CONNECTIONS,
+            timeout=REPLY_TIMEOUT_S,
+            socket_timeout=REPLY_TIMEOUT_S,
+            socket_connect_timeout=CONNECT_TIMEOUT_S,
+            retry=Retry(ExponentialWithJitterBackoff(base=0.05, cap=0.5), RETRIES),
+            client_name="sorofast",
+            protocol=2,
+        )
+    except ValueError as error:
+        raise ConfigError(
+            f"redis.url {where} is not usable: take redis://host:port/db, rediss://…, unix:///path or 'embedded'"
+        ) from error
+    redis = Redis.from_pool(pool)
+    try:
+        with redis_errors(f"connecting to {where}"):
+            await redis.ping()
+    except BaseException:
+        await redis.aclose()
+        raise
+    return redis
+
+
+def describe_url(url: str) -> str:
+    """Where a URL points to, without its user and password."""
+    try:
+        parts = urlsplit(url)
+        if parts.scheme == "unix":
+            return f"unix://{parts.path}"
+        port = f":{parts.port}" if parts.port else ""
+        return f"{parts.scheme}://{parts.hostname or ''}{port}{parts.path}" if parts.scheme else "(no URL)"
+    except ValueError:
+        return "(no URL)"
+
+
+@dataclass(frozen=True, slots=True)
+class ServerFacts:
+    """What a server says about itself, as far as it matters here."""
+
+    version: str
+    """`redis_version`, which Valkey reports too, for compatibility."""
+    policy: str
+    """`maxmemory-policy`."""
+    append_only: bool
+    snapshots: bool | None
+    """RDB save points exist; None when the server does not let us look."""
+    role: str
+    mode: str
+
+
+async def check_server(redis: Redis, cfg: RedisConfig) -> None:
+    """RedisUnfit, naming the fix, unless version, eviction policy and persistence are what the engine relies
+    on.
+    """
+    with redis_errors("reading the server's settings"):
+        info = await redis.info("everything")
+        try:
+            save = await redis.config_get("save")
+        except raised.ResponseError:
+            save = None  # managed servers often hide CONFIG
+    judge_server(
+        ServerFacts(
+            version=str(info.get("redis_version", "")),
+            policy=str(info.get("maxmemory_policy", "")),
+            append_only=str(info.get("aof_enabled", "0")) == "1",
+            snapshots=None if save is None else bool(save.get("save")),
+            role=str(info.get("role", "master")),
+            mode=str(info.get("redis_mode", "standalone")),
+        ),
+        allow_unsafe_persistence=cfg.allow_unsafe_persistence,
+    )
+
+
+def judge_server(facts: ServerFacts, *, allow_unsafe_persistence: bool) -> None:
+    """The rules themselves: RedisUnfit for the first that is broken."""
+    version = version_of(facts.version)
+    if version is None or version < MIN_VERSION:
+        raise RedisUnfit(
+            f"Redis reports version {facts.version or 'none'} and sorofast needs 7.0 or newer: upgrade the server, or "
+            "point redis.url at another (Valkey is fine; 'embedded' brings its own)"
+        )
+    if facts.mode == "cluster":
+        raise RedisUnfit(
+            "redis.url points at a node of a Redis Cluster, which this version does not speak to: "
+            "use a single primary, with replicas if you like"
+        )
+    if facts.role != "master":
+        raise RedisUnfit(
+            "redis.url points at a replica, which refuses writes: use the primary's address, or a name that follows it"
+        )
+    if facts.policy != "noeviction":
+        raise RedisUnfit(
+            f"Redis has maxmemory-policy {facts.policy or 'unknown'} and may throw away the write-ahead log when "
+            "memory is short: run CONFIG SET maxmemory-policy noeviction, and set it in the server's configuration file"
+        )
+    if not facts.append_only and not facts.snapshots and not allow_unsafe_persistence:
+        state = (
+            "persists nothing"
+            if facts.snapshots is False
+            else "has no append-only file and hides its save points"
+        )
+        raise RedisUnfit(
+            f"Redis {state}, so a restart would forget which transactions are on their way: run "
+            "CONFIG SET appendonly yes (and set it in the server's configuration file), or accept the risk with "
+            "redis.allow_unsafe_persistence = true"
+        )
+
+
+def version_of(text: str) -> tuple[int, int] | None:
+    """The first two numbers of "7.2.4" or of `redis-server --version`'s "… v=7.2.4 sha=…"; None when there
+    are none.
+    """
+    found = re.search(r"(?:^|\bv=)(\d+)\.(\d+)", text)
+    return (int(found[1]), int(found[2])) if found else None
+
+
+@contextmanager
+def redis_errors(action: str) -> Iterator[None]:
+    """Converts what redis-py raises inside: RedisUnreachable, RedisUnfit, or SorofastError for an answer we
+    cannot explain.
+    """
+    try:
+        yield
+    except (raised.AuthenticationError, raised.NoPermissionError) as error:
+        raise RedisUnfit(
+            f"Redis refuses our credentials ({action}: {error}): check the user and password in redis.url and their ACL"
+        ) from error
+    except (raised.OutOfMemoryError, raised.ReadOnlyError, raised.ClusterDownError) as error:
+        raise RedisUnreachable(f"Redis takes no writes now ({action}: {error})") from error
+    except (raised.ConnectionError, raised.TimeoutError, OSError) as error:
+        raise RedisUnreachable(f"Redis does not answer ({action}: {error})") from error
+    except raised.RedisError as error:
+        if str(error).startswith(_REFUSES_TO_WRITE):
+            raise RedisUnreachable(f"Redis takes no writes now ({action}: {error})") from error
+        raise SorofastError(
+            f"Redis refused {action}: {error}; if other software uses these keys, choose another redis.prefix"
+        ) from error

@@ -1,0 +1,251 @@
+"""What the fleet shares: its fixed parameters, who is alive, the follower's role and the ledger stream."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from secrets import token_hex
+from typing import Any
+
+import msgspec
+from redis.asyncio import Redis
+
+from sorofast.clock import Clock, SystemClock
+from sorofast.coordination.client import redis_errors
+from sorofast.coordination.keys import FOLLOWER, MAX_SHARDS, FleetKeys, ShardKeys
+from sorofast.coordination.leases import Leases, Term
+from sorofast.coordination.scripts import Scripts
+from sorofast.coordination.streams import LedgerEntry, decode_ledger, encode_ledger
+from sorofast.coordination.wal import inflight_of
+from sorofast.errors import FleetMismatch, LeaseLost
+
+__all__ = ["FLEET_SCHEMA", "MEMBER_TTL_S", "Fleet", "FleetMeta"]
+
+FLEET_SCHEMA = 1
+MEMBER_TTL_S = 5.0
+MAX_INFO_BYTES = 16 * 1024
+MAX_ENTRY_BYTES = 16 * 1024 * 1024
+MAX_BLOCK_MS = 2_000
+STREAM_ENTRIES = 20_000
+"""A day of ledgers, should nobody trim: who is further behind resyncs from the chain."""
+
+
+@dataclass(frozen=True, slots=True)
+class FleetMeta:
+    """What every engine of a fleet must agree on; fixed when the fleet is created."""
+
+    schema: int
+    """FLEET_SCHEMA."""
+    shards: int
+    network: str
+    """Network passphrase."""
+    contract: str
+    """The registry's C… address."""
+    channels: int
+    channel_fingerprint: str
+    """A hash over the channel accounts' public keys: the same seed file on every host."""
+
+
+class Fleet:
+    """Raises LeaseLost for a follower's term that is over, FleetMismatch, and RedisUnreachable."""
+
+    def __init__(self, redis: Redis, prefix: str, clock: Clock | None = None) -> None:
+        self._redis = redis
+        self._prefix = prefix
+        self._keys = FleetKeys.of(prefix)
+        self._scripts = Scripts(redis)
+        self._leases = Leases(self._scripts, clock or SystemClock())
+        self._shards: int | None = None
+
+    async def check_meta(self, meta: FleetMeta) -> str:
+        """Creates the fleet or compares; returns its generation. FleetMismatch names each difference and the
+        fix.
+        """
+        if meta.shards < 1 or meta.shards > MAX_SHARDS:
+            raise ValueError(f"a fleet has 1 to {MAX_SHARDS} shards, not {meta.shards}")
+        mine = {name: str(value) for name, value in asdict(meta).items()}
+        reply = await self._scripts.run(
+            "check_meta-2",
+            [self._keys.meta, self._keys.generation],
+            [token_hex(8), *(text for pair in mine.items() for text in pair)],
+        )
+        texts: list[str] = [raw.decode() for raw in reply]
+        stored = dict(zip(texts[1::2], texts[2::2], strict=True))
+        different = [
+            f"{name} is {stored.get(name, 'missing')} there and {value} here"
+            for name, value in mine.items()
+            if stored.get(name) != value
+        ]
+        if different:
+            raise FleetMismatch(
+                f"the fleet under redis.prefix {self._prefix!r} was created with other settings: "
+                f"{'; '.join(different)}. Use the same ones, or give this fleet its own redis.prefix"
+            )
+        self._shards = meta.shards
+        return texts[0]
+
+    async def generation(self) -> str | None:
+        """The random name the fleet got when it was created; another one later means that Redis was emptied."""
+        with redis_errors("reading the fleet's generation"):
+            raw: Any = await self._redis.get(self._keys.generation)
+        return str(raw.decode()) if raw else None
+
+    async def shards(self) -> int:
+        """How many shards the fleet was created with; FleetMismatch when there is no fleet yet."""
+        if self._shards is None:
+            with redis_errors("reading the fleet's parameters"):
+                raw = await self._redis.hget(self._keys.meta, "shards")
+            if raw is None:
+                raise FleetMismatch(
+                    f"there is no fleet under redis.prefix {self._prefix!r}: start `sorofast run` first, "
+                    "or check the prefix"
+                )
+            self._shards = int(raw)
+        return self._shards
+
+    async def heartbeat(self, member: str, info: Mapping[str, Any]) -> dict[str, dict[str, Any]]:
+        """Says that `member` lives (for MEMBER_TTL_S on Redis's clock) and returns everybody who does, with
+        their info.
+        """
+        packed = msgspec.json.encode(info)
+        if len(packed) > MAX_INFO_BYTES:
+            raise ValueError(f"a member's info may take {MAX_INFO_BYTES} bytes, not {len(packed)}")
+        reply = await self._scripts.run(
+            "beat_member-1", [self._keys.members], [member, packed, int(MEMBER_TTL_S * 1000)]
+        )
+        return {
+            name.decode(): msgspec.json.decode(raw) for name, raw in zip(reply[::2], reply[1::2], strict=True)
+        }
+
+    async def members(self) -> dict[str, dict[str, Any]]:
+        """Who is alive, without joining: for `status`."""
+        with redis_errors("reading the members"):
+            async with self._redis.pipeline(transaction=True) as pipe:
+                pipe.time()
+                pipe.hgetall(self._keys.members)
+                (seconds, micros), stored = await pipe.execute()
+        now_ms = seconds * 1000 + micros // 1000
+        alive = {}
+        for name, value in stored.items():
+            expires_ms, _, packed = value.partition(b" ")
+            if int(expires_ms) > now_ms:
+                alive[name.decode()] = msgspec.json.decode(packed)
+        return alive
+
+    async def leave(self, member: str) -> None:
+        with redis_errors("leaving the fleet"):
+            await self._redis.hdel(self._keys.members, member)
+
+    async def acquire_follower(self, owner: str) -> Term | None:
+        """Begins a follower's term, or None while another one's runs."""
+        granted = await self._leases.acquire(self._keys.follower, FOLLOWER, owner)
+        return granted[0] if granted else None
+
+    async def renew_follower(self, term: Term) -> Term:
+        renewed = await self._leases.renew([(self._keys.follower, term)])
+        if not renewed:
+            raise LeaseLost(f"the follower's epoch {term.epoch} of {term.owner} is over")
+        return renewed[0]
+
+    async def release_follower(self, term: Term) -> None:
+        """Ends the term; nothing happens when it is over already."""
+        await self._leases.release([self._keys.follower], term.owner, term.epoch)
+
+    async def follower(self) -> tuple[str, int] | None:
+        """(owner, epoch) of the follower's running term, for `status`."""
+        with redis_errors("reading the follower's lease"):
+            async with self._redis.pipeline(transaction=True) as pipe:
+                pipe.time()
+                pipe.hmget(self._keys.follower, ["owner", "epoch", "expires_ms"])
+                (seconds, micros), (owner, epoch, expires_ms) = await pipe.execute()
+        if not owner or int(expires_ms) <= seconds * 1000 + micros // 1000:
+            return None
+        return owner.decode(), int(epoch)
+
+    async def follower_state(self) -> tuple[int, str | None]:
+        """(last published ledger, events cursor after it); (0, None) before the first."""
+        with redis_errors("reading the follower's cursor"):
+            stored: list[Any] = await self._redis.hmget(self._keys.cursor, ["ledger", "cursor"])
+        ledger, cursor = stored
+        return int(ledger or 0), cursor.decode() if cursor else None
+
+    async def append_ledger(self, term: Term, entry: LedgerEntry, cursor: str | None) -> None:
+        """Publishes the entry and stores the events cursor, in one script.
+
+        Repeating the call is harmless. LeaseLost when the term is over, or when the stream's last ledger is
+        not `entry.previous`: either way the caller's view is not current, and it reads `follower_state` under
+        a new term.
+        """
+        packed = encode_ledger(entry)
+        if len(packed) > MAX_ENTRY_BYTES:
+            raise ValueError(
+                f"the entry of ledger {entry.ledger} has {len(packed)} bytes, more than {MAX_ENTRY_BYTES}"
+            )
+        reply = await self._scripts.run(
+            "append_ledger-3",
+            [self._keys.follower, self._keys.ledgers, self._keys.cursor],
+            [term.owner, term.epoch, entry.ledger, entry.previous, cursor or "", packed, STREAM_ENTRIES],
+        )
+        if reply[0] == b"lost":
+            raise LeaseLost(
+                f"the follower's epoch {term.epoch} of {term.owner} is over, the role is at epoch {reply[2].decode()}"
+            )
+        if reply[0] == b"conflict":
+            raise LeaseLost(
+                f"ledger {entry.ledger} does not follow: the stream is at {reply[1].decode()}, "
+                f"{term.owner} took it to be at {entry.previous}"
+            )
+
+    async def read_ledgers(self, after_id: str, block_ms: int, count: int) -> list[tuple[str, LedgerEntry]]:
+        """Entries after `after_id` ("0-0" for all), oldest first; waits up to `block_ms` for one, at most
+        MAX_BLOCK_MS.
+
+        A first entry whose `previous` is not the ledger of `after_id` means that the reader missed something.
+        """
+        wait_ms = min(block_ms, MAX_BLOCK_MS)
+        with redis_errors("reading the ledger stream"):
+            reply: Any = await self._redis.xread(
+                {self._keys.ledgers: after_id}, count=count, block=wait_ms if wait_ms > 0 else None
+            )
+        return _entries(reply[0][1]) if reply else []
+
+    async def last_ledgers(self, count: int) -> list[tuple[str, LedgerEntry]]:
+        """The newest entries, oldest first."""
+        with redis_errors("reading the ledger stream"):
+            reply: Any = await self._redis.xrevrange(self._keys.ledgers, count=count)
+        return _entries(reply[::-1])
+
+    async def trim(self, min_id: str) -> int:
+        """Drops entries below `min_id` (see `ShardStore.oldest_snapshot`); returns how many."""
+        with redis_errors("trimming the ledger stream"):
+            return int(await self._redis.xtrim(self._keys.ledgers, minid=min_id, approximate=False))
+
+    async def inflight(self) -> dict[int, tuple[int, int]]:
+        """Channel -> (task id, sequence) of every unsettled envelope of all shards: what the follower
+        watches.
+        """
+        shards = [ShardKeys.of(self._prefix, shard) for shard in range(await self.shards())]
+        with redis_errors("reading what is in flight"):
+            async with self._redis.pipeline(transaction=False) as pipe:
+                for keys in shards:
+                    pipe.hgetall(keys.channels)
+                replies = await pipe.execute()
+        return {
+            int(name.removesuffix(b":tx")): inflight_of(value)
+            for channels in replies
+            for name, value in channels.items()
+            if name.endswith(b":tx")
+        }
+
+    async def release_member(self, owner: str) -> int:
+        """Frees every lease of a process known to be dead; returns how many. For the supervisor that reaped
+        it.
+        """
+        leases = [ShardKeys.of(self._prefix, shard).lease for shard in range(await self.shards())]
+        freed = await self._leases.release([self._keys.follower, *leases], owner, None)
+        await self.leave(owner)
+        return freed
+
+
+def _entries(stored: list[Any]) -> list[tuple[str, LedgerEntry]]:
+    return [(entry_id.decode(), decode_ledger(fields[b"entry"])) for entry_id, fields in stored]

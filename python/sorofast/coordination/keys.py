@@ -1,0 +1,95 @@
+"""Every Redis key sorofast uses. No other module spells one.
+
+Keys that one script touches together carry the same hash tag, so that they share a slot in a cluster:
+`{fleet}` for what the fleet shares, `{fleet:s07}` for what the owner of shard 7 writes.
+"""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+
+from sorofast.errors import ConfigError
+
+__all__ = ["FOLLOWER", "MAX_SHARDS", "FleetKeys", "ShardKeys", "shard_name", "shard_number"]
+
+FOLLOWER = "follower"
+MAX_SHARDS = 1024
+
+_PREFIX = re.compile(r"[A-Za-z0-9_.:-]{1,64}")
+
+
+def shard_name(shard: int) -> str:
+    """`7` -> `"s07"`: how a shard is called in keys, leases and logs."""
+    if not 0 <= shard < MAX_SHARDS:
+        raise ValueError(f"shard {shard} is not in 0..{MAX_SHARDS - 1}")
+    return f"s{shard:02d}"
+
+
+def shard_number(name: str) -> int:
+    """The inverse of `shard_name`."""
+    number = int(name[1:]) if name[:1] == "s" and name[1:].isdecimal() else -1
+    if number < 0 or shard_name(number) != name:
+        raise ValueError(f"{name!r} is not a shard's name")
+    return number
+
+
+def checked_prefix(prefix: str) -> str:
+    """A brace in the prefix would become the hash tag and scatter a script's keys over slots, hence the
+    narrow alphabet.
+    """
+    if not _PREFIX.fullmatch(prefix):
+        raise ConfigError(
+            f"redis.prefix {prefix!r} is not usable: take 1 to 64 letters, digits, '_', '-', '.' or ':'"
+        )
+    return prefix
+
+
+@dataclass(frozen=True, slots=True)
+class FleetKeys:
+    """Keys that the whole fleet shares."""
+
+    meta: str
+    generation: str
+    members: str
+    follower: str
+    cursor: str
+    ledgers: str
+
+    @classmethod
+    def of(cls, prefix: str) -> FleetKeys:
+        base = f"{checked_prefix(prefix)}:{{fleet}}:"
+        return cls(
+            meta=base + "meta",
+            generation=base + "generation",
+            members=base + "members",
+            follower=base + FOLLOWER,
+            cursor=base + "cursor",
+            ledgers=base + "ledgers",
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class ShardKeys:
+    """Keys of one shard: its lease and everything that lease protects."""
+
+    lease: str
+    wal: str
+    channels: str
+    retry: str
+    dead: str
+    history: str
+    snapshot: str
+
+    @classmethod
+    def of(cls, prefix: str, shard: int) -> ShardKeys:
+        base = f"{checked_prefix(prefix)}:{{fleet:{shard_name(shard)}}}:"
+        return cls(
+            lease=base + "lease",
+            wal=base + "wal",
+            channels=base + "channels",
+            retry=base + "retry",
+            dead=base + "dead",
+            history=base + "history",
+            snapshot=base + "snapshot",
+        )

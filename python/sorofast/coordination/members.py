@@ -1,0 +1,39 @@
+"""Who should own which shard: rendezvous hashing with an even cap."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from hashlib import blake2b
+
+__all__ = ["fair_share"]
+
+
+def fair_share(members: Iterable[str], shards: int, me: str) -> set[int]:
+    """The shards `me` should own, given everybody alive; every member computes the same division.
+
+    Plain rendezvous hashing is uneven (16 shards on 4 members may come out 7, 4, 3, 2), so pairs are taken by
+    falling score under a cap: nobody gets more than one shard above anybody else, and a member that comes or
+    goes moves little beyond its own share.
+    """
+    everybody = sorted({*members, me})
+    if shards <= 0:
+        return set()
+    floor, extra = divmod(shards, len(everybody))
+    pairs = sorted(
+        ((_score(member, shard), shard, member) for member in everybody for shard in range(shards)),
+        reverse=True,
+    )
+    owner: dict[int, str] = {}
+    count = dict.fromkeys(everybody, 0)
+    for _, shard, member in pairs:
+        if shard in owner or count[member] > floor or (count[member] == floor and extra == 0):
+            continue
+        if count[member] == floor:
+            extra -= 1
+        owner[shard] = member
+        count[member] += 1
+    return {shard for shard, member in owner.items() if member == me}
+
+
+def _score(member: str, shard: int) -> int:
+    return int.from_bytes(blake2b(f"{shard}\0{member}".encode(), digest_size=8).digest(), "big")

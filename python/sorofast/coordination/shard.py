@@ -1,0 +1,399 @@
+"""A shard's state in Redis: its lease, write-ahead log, channels, retries, dead letters, history and
+snapshot.
+
+Every change is one script on the shard's slot, which compares the lease's owner and epoch and the shard's
+`version`. The version is raised by every change and works in both directions. Redis behind the caller: Redis
+lost something, ShardRegressed. The caller behind Redis: a reply was lost, or this is an old request that a
+broken connection delivered late; the script then changes nothing and answers with the version, and a caller
+who is still there simply asks again. So a request that nobody waits for any more cannot bring back an
+envelope that was settled in between.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+
+import msgspec
+from redis.asyncio import Redis
+
+from sorofast.clock import Clock, SystemClock
+from sorofast.coordination.client import redis_errors
+from sorofast.coordination.keys import ShardKeys, shard_name, shard_number
+from sorofast.coordination.leases import LEASE_TTL_MS, Leases, Term
+from sorofast.coordination.scripts import Arg, Scripts
+from sorofast.coordination.streams import ledger_of
+from sorofast.coordination.wal import (
+    HistoryRecord,
+    RetryRecord,
+    Settle,
+    WalRecord,
+    decode_record,
+    encode_record,
+    envelope_name,
+)
+from sorofast.errors import LeaseLost, RedisUnreachable, ShardRegressed
+
+__all__ = ["CommitReply", "Refusal", "ShardCounts", "ShardState", "ShardStore"]
+
+HISTORY_ENTRIES = 10_000
+MAX_COMMIT = 1_000
+MAX_SNAPSHOT_BYTES = 64 * 1024 * 1024
+_STALE_ROUNDS = 5
+
+_pack = msgspec.msgpack.encode
+
+
+class Refusal:
+    """Why `commit` did not accept a claim; the values of `CommitReply.refused`."""
+
+    IN_FLIGHT = "in_flight"
+    """The execution already has an unsettled envelope."""
+    CHANNEL_BUSY = "channel_busy"
+    """The channel carries another unsettled envelope."""
+    SEQUENCE = "sequence"
+    """The channel's confirmed sequence in Redis is not the claim's sequence - 1."""
+    UNCONFIRMED = "unconfirmed"
+    """The channel's sequence was never confirmed: `set_confirmed` first."""
+
+
+@dataclass(frozen=True, slots=True)
+class ShardState:
+    """Everything a new owner reads."""
+
+    version: int
+    wal: list[WalRecord]
+    confirmed: dict[int, int]
+    """Channel index -> sequence number last seen on the ledger."""
+    retry: list[RetryRecord]
+    dead: list[RetryRecord]
+    snapshot: bytes | None
+    """The task table as its last owner packed it."""
+    snapshot_stream_id: str | None
+    """The ledger entry that snapshot includes; continue reading after it."""
+
+
+@dataclass(frozen=True, slots=True)
+class CommitReply:
+    version: int
+    accepted: frozenset[str]
+    """Executions ("task:window") whose envelope may be sent now, also when an earlier call had accepted them.
+    """
+    refused: dict[str, str]
+    """Execution -> one of `Refusal`."""
+    term: Term
+    """The caller's term, renewed by the same script."""
+
+
+@dataclass(frozen=True, slots=True)
+class ShardCounts:
+    """Sizes of one shard's parts, for `status`."""
+
+    shard: int
+    in_flight: int
+    retry: int
+    dead: int
+    history: int
+    channels: int
+    snapshot_stream_id: str | None
+
+
+class ShardStore:
+    """All shards of one fleet. Raises LeaseLost, ShardRegressed (both end the term) and RedisUnreachable."""
+
+    def __init__(self, redis: Redis, prefix: str, shards: int, clock: Clock | None = None) -> None:
+        self._redis = redis
+        self._keys = [ShardKeys.of(prefix, shard) for shard in range(shards)]
+        self._clock = clock or SystemClock()
+        self._scripts = Scripts(redis)
+        self._leases = Leases(self._scripts, self._clock)
+        self._seen: dict[str, tuple[int, int]] = {}
+
+    async def acquire(self, shard: int, owner: str) -> Term | None:
+        """Begins a term, or None while another owner's term runs."""
+        granted = await self._leases.acquire(self._keys[shard].lease, shard_name(shard), owner)
+        if granted is None:
+            return None
+        term, version = granted
+        self._seen[term.name] = (term.epoch, version)
+        return term
+
+    async def renew(self, terms: Sequence[Term]) -> list[Term]:
+        """Renews all in one round trip; terms that were lost are left out."""
+        return await self._leases.renew([(self._of(term).lease, term) for term in terms])
+
+    async def load(self, term: Term) -> ShardState:
+        """The shard's whole state, read atomically under the term."""
+        keys = self._of(term)
+        with redis_errors(f"reading shard {term.name}"):
+            async with self._redis.pipeline(transaction=True) as pipe:
+                pipe.hmget(keys.lease, ["owner", "epoch", "version"])
+                pipe.hvals(keys.wal)
+                pipe.hgetall(keys.channels)
+                pipe.hvals(keys.retry)
+                pipe.hvals(keys.dead)
+                pipe.hmget(keys.snapshot, ["data", "stream_id"])
+                lease, wal, channels, retry, dead, snapshot = await pipe.execute()
+        owner, epoch, version = (lease[0] or b"").decode(), int(lease[1] or 0), int(lease[2] or 0)
+        seen = self._latest(term, 0)
+        if epoch < term.epoch or (epoch == term.epoch and version < seen):
+            raise _regressed(term, version, seen)
+        if epoch > term.epoch or owner != term.owner:
+            raise _lost(term, owner, epoch)
+        self._seen[term.name] = (term.epoch, version)
+        return ShardState(
+            version=version,
+            wal=sorted((decode_record(raw, WalRecord) for raw in wal), key=lambda record: record.channel),
+            confirmed={int(name): int(value) for name, value in channels.items() if name.isdigit()},
+            retry=[decode_record(raw, RetryRecord) for raw in retry],
+            dead=[decode_record(raw, RetryRecord) for raw in dead],
+            snapshot=snapshot[0],
+            snapshot_stream_id=snapshot[1].decode() if snapshot[1] else None,
+        )
+
+    async def commit(
+        self,
+        term: Term,
+        version: int,
+        settles: Sequence[Settle],
+        claims: Sequence[WalRecord],
+        drop: Sequence[str] = (),
+    ) -> CommitReply:
+        """Settles, then claims, and renews the lease, in one script.
+
+        A claim is accepted when its channel carries nothing, the confirmed sequence is the claim's sequence -
+        1, and its execution has no other envelope; or when this very envelope was accepted before (a lost
+        reply, asked again). Settling what is settled already changes nothing. `drop` takes executions out of
+        the retry hash whose window somebody else ran.
+        """
+        if len(settles) > MAX_COMMIT or len(claims) > MAX_COMMIT or len(drop) > MAX_COMMIT:
+            raise ValueError(f"a commit takes at most {MAX_COMMIT} settles, claims and drops each")
+        keys = self._of(term)
+        records: list[bytes] = []
+        packed = (
+            _pack([_settle_fields(settle, records) for settle in settles]),
+            _pack([_claim_fields(claim, records) for claim in claims]),
+            _pack(list(drop)),
+        )
+        sent_at_s = self._clock.monotonic()
+        reply = await self._write(
+            "commit_ledger-6",
+            [keys.lease, keys.wal, keys.channels, keys.retry, keys.dead, keys.history],
+            term,
+            version,
+            [LEASE_TTL_MS, HISTORY_ENTRIES, *packed, *records],
+        )
+        refused = {claims[int(reply[at])].execution: reply[at + 1].decode() for at in range(2, len(reply), 2)}
+        return CommitReply(
+            version=int(reply[1]),
+            accepted=frozenset(claim.execution for claim in claims if claim.execution not in refused),
+            refused=refused,
+            term=replace(term, trusted_until=self._leases.trust(sent_at_s)),
+        )
+
+    async def set_confirmed(self, term: Term, version: int, confirmed: Mapping[int, int]) -> int:
+        """Stores channel sequences read from the chain (takeover, first use) and returns the new version.
+
+        A channel with an envelope in flight keeps what it has: settling that envelope moves it.
+        """
+        keys = self._of(term)
+        pairs = _pack([(str(channel), str(sequence)) for channel, sequence in confirmed.items()])
+        reply = await self._write("confirm_channels-2", [keys.lease, keys.channels], term, version, [pairs])
+        return int(reply[1])
+
+    async def store_snapshot(self, term: Term, snapshot: bytes, stream_id: str, version: int = 0) -> int:
+        """Keeps the packed task table that includes the ledger entry `stream_id`; returns the new version.
+
+        `version` may be left out: the store remembers the latest one this term was told.
+        """
+        return await self._store_snapshot(term, snapshot, stream_id, version, ends_term=False)
+
+    async def release(self, term: Term, snapshot: bytes | None, stream_id: str | None) -> None:
+        """Ends the term, storing a last snapshot in the same script. What is in flight stays in the log for
+        the next owner.
+
+        Nothing happens when the term is over already.
+        """
+        if snapshot is None or stream_id is None:
+            await self._leases.release([self._of(term).lease], term.owner, term.epoch)
+        else:
+            try:
+                await self._store_snapshot(term, snapshot, stream_id, 0, ends_term=True)
+            except LeaseLost:
+                return
+        self._seen.pop(term.name, None)
+
+    async def owners(self) -> dict[int, tuple[str, int]]:
+        """Shard -> (owner, epoch) of the terms that run now, by Redis's clock."""
+        with redis_errors("reading the shards' owners"):
+            async with self._redis.pipeline(transaction=False) as pipe:
+                pipe.time()
+                for keys in self._keys:
+                    pipe.hmget(keys.lease, ["owner", "epoch", "expires_ms"])
+                now, *leases = await pipe.execute()
+        now_ms = now[0] * 1000 + now[1] // 1000
+        return {
+            shard: (owner.decode(), int(epoch))
+            for shard, (owner, epoch, expires_ms) in enumerate(leases)
+            if owner and int(expires_ms) > now_ms
+        }
+
+    async def counts(self) -> list[ShardCounts]:
+        """Sizes of every shard's parts, in the order of shards."""
+        with redis_errors("counting the shards' records"):
+            async with self._redis.pipeline(transaction=False) as pipe:
+                for keys in self._keys:
+                    pipe.hlen(keys.wal)
+                    pipe.hlen(keys.retry)
+                    pipe.hlen(keys.dead)
+                    pipe.xlen(keys.history)
+                    pipe.hlen(keys.channels)
+                    pipe.hget(keys.snapshot, "stream_id")
+                replies = await pipe.execute()
+        counts = []
+        for shard in range(len(self._keys)):
+            in_flight, retry, dead, history, fields, stream_id = replies[shard * 6 : shard * 6 + 6]
+            counts.append(
+                ShardCounts(
+                    shard=shard,
+                    in_flight=in_flight,
+                    retry=retry,
+                    dead=dead,
+                    history=history,
+                    channels=fields - in_flight,
+                    snapshot_stream_id=stream_id.decode() if stream_id else None,
+                )
+            )
+        return counts
+
+    async def oldest_snapshot(self) -> str | None:
+        """The least `snapshot_stream_id` of all shards, below which the ledger stream may be trimmed; None
+        while one has none.
+        """
+        ids = [counts.snapshot_stream_id for counts in await self.counts()]
+        known = [one for one in ids if one is not None]
+        return min(known, key=ledger_of) if known and len(known) == len(ids) else None
+
+    async def history(self, shard: int, count: int = 100) -> list[HistoryRecord]:
+        """The newest settled executions of a shard, newest first; at most HISTORY_ENTRIES."""
+        with redis_errors(f"reading the history of shard {shard_name(shard)}"):
+            entries: Any = await self._redis.xrevrange(
+                self._keys[shard].history, count=max(1, min(count, HISTORY_ENTRIES))
+            )
+        return [
+            HistoryRecord(
+                at_ms=int(entry_id.partition(b"-")[0]),
+                execution=fields[b"execution"].decode(),
+                attempt=int(fields[b"attempt"]),
+                outcome=fields[b"outcome"].decode(),
+                hash=fields[b"hash"].decode(),
+                detail=msgspec.json.decode(fields[b"detail"]),
+            )
+            for entry_id, fields in entries
+        ]
+
+    def _of(self, term: Term) -> ShardKeys:
+        return self._keys[shard_number(term.name)]
+
+    def _latest(self, term: Term, version: int) -> int:
+        """The caller's version or a later one that a reply to this very term named, so that no call needs to
+        be the witness alone.
+        """
+        epoch, seen = self._seen.get(term.name, (0, 0))
+        return max(version, seen) if epoch == term.epoch else version
+
+    async def _store_snapshot(
+        self, term: Term, snapshot: bytes, stream_id: str, version: int, *, ends_term: bool
+    ) -> int:
+        if len(snapshot) > MAX_SNAPSHOT_BYTES:
+            raise ValueError(f"a snapshot of {len(snapshot)} bytes is above {MAX_SNAPSHOT_BYTES}")
+        ledger_of(stream_id)
+        keys = self._of(term)
+        reply = await self._write(
+            "store_snapshot-2",
+            [keys.lease, keys.snapshot],
+            term,
+            version,
+            [stream_id, snapshot, "1" if ends_term else "0"],
+        )
+        return int(reply[1])
+
+    async def _write(
+        self, script: str, keys: Sequence[str], term: Term, version: int, args: Sequence[Arg]
+    ) -> list[Any]:
+        """Calls a fenced script, asking again with the version Redis names when the caller's was not the
+        latest.
+        """
+        seen = self._latest(term, version)
+        for _ in range(_STALE_ROUNDS):
+            reply: list[Any] = await self._scripts.run(script, keys, [term.owner, term.epoch, seen, *args])
+            match reply[0]:
+                case b"ok":
+                    if self._latest(term, 0) < int(reply[1]):
+                        self._seen[term.name] = (term.epoch, int(reply[1]))
+                    return reply
+                case b"lost":
+                    raise _lost(term, reply[1].decode(), int(reply[2]))
+                case b"regressed":
+                    raise _regressed(term, int(reply[1]), seen)
+            seen = int(reply[1])
+        raise RedisUnreachable(
+            f"shard {term.name} changed under {script} {_STALE_ROUNDS} times in a row: "
+            "several writers of one process are racing for it"
+        )
+
+
+def _lost(term: Term, owner: str, epoch: int) -> LeaseLost:
+    return LeaseLost(
+        f"shard {term.name}: epoch {term.epoch} of {term.owner} is over, "
+        + (f"{owner} holds it at epoch {epoch}" if owner else f"it was released at epoch {epoch}")
+    )
+
+
+def _regressed(term: Term, version: int, seen: int) -> ShardRegressed:
+    return ShardRegressed(
+        f"shard {term.name}: Redis is at version {version} and had told {term.owner} {seen} in epoch {term.epoch}; "
+        "it was rolled back, flushed or failed over to a replica that was behind"
+    )
+
+
+def _claim_fields(record: WalRecord, records: list[bytes]) -> tuple[str | int, ...]:
+    """What the script is told of a claim; the record itself joins `records`."""
+    records.append(encode_record(record))
+    return (
+        record.execution,
+        str(record.channel),
+        envelope_name(record),
+        str(record.sequence - 1),
+        len(records),
+    )
+
+
+def _settle_fields(settle: Settle, records: list[bytes]) -> tuple[str | int, ...]:
+    """What the script is told of a settle; the retry record or dead letter joins `records`."""
+    record = settle.record
+    kept = settle.retry
+    if settle.dead and kept is None:
+        kept = RetryRecord(
+            task_id=record.task_id,
+            window=record.window,
+            attempts=record.attempt,
+            not_before_s=0,
+            reason=settle.outcome,
+        )
+    if kept is not None:
+        records.append(encode_record(kept))
+    number = len(records) if kept is not None else 0
+    return (
+        record.execution,
+        str(record.channel),
+        envelope_name(record),
+        str(settle.confirmed),
+        0 if settle.dead else number,
+        number if settle.dead else 0,
+        str(record.attempt),
+        settle.outcome,
+        record.hash.hex(),
+        msgspec.json.encode(settle.history).decode(),
+    )

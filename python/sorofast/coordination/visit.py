@@ -1,0 +1,68 @@
+"""For commands that only look at a fleet: no lease, no script, nothing changed, no server started."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, replace
+
+from redis.asyncio import Redis
+
+from sorofast.coordination.client import open_redis, redis_errors
+from sorofast.coordination.embedded import running_url
+from sorofast.coordination.keys import ShardKeys
+from sorofast.coordination.wal import Record, RetryRecord, WalRecord, decode_record
+from sorofast.errors import RedisUnreachable
+from sorofast.settings import RedisConfig
+
+__all__ = ["TaskRecords", "task_records", "visit"]
+
+_SCAN_COUNT = 1_000
+
+
+@dataclass(frozen=True, slots=True)
+class TaskRecords:
+    """Envelopes on their way, runs that wait for another attempt, and dead letters; of several windows."""
+
+    in_flight: list[WalRecord]
+    retry: list[RetryRecord]
+    dead: list[RetryRecord]
+
+
+@asynccontextmanager
+async def visit(config: RedisConfig) -> AsyncIterator[Redis]:
+    """A connection to the fleet's Redis; to the embedded server only while an engine runs one.
+
+    Raises RedisUnreachable.
+    """
+    if config.url == "embedded":
+        url = running_url(config)
+        if url is None:
+            raise RedisUnreachable(
+                "no embedded Redis is running; start `sorofast run`, or name the fleet's server with redis.url"
+            )
+        config = replace(config, url=url)
+    redis = await open_redis(config)
+    try:
+        yield redis
+    finally:
+        await redis.aclose()
+
+
+async def task_records(redis: Redis, prefix: str, shard: int, task_id: int) -> TaskRecords:
+    """The records of `task_id`, which belongs to `shard`. The three kinds are read one after the other, so they
+    may be a ledger apart. Raises RedisUnreachable, and DecodeError for records of another version.
+    """
+    keys = ShardKeys.of(prefix, shard)
+    with redis_errors("reading a task's records"):
+        return TaskRecords(
+            in_flight=[record async for record in _matching(redis, keys.wal, task_id, WalRecord)],
+            retry=[record async for record in _matching(redis, keys.retry, task_id, RetryRecord)],
+            dead=[record async for record in _matching(redis, keys.dead, task_id, RetryRecord)],
+        )
+
+
+async def _matching(redis: Redis, key: str, task_id: int, kind: type[Record]) -> AsyncIterator[Record]:
+    """Fields are named `task:window`. A hash is bounded by what a shard may have in flight, in retry or dead."""
+    async for _, raw in redis.hscan_iter(key, match=f"{task_id}:*", count=_SCAN_COUNT):
+        yield decode_record(raw, kind)

@@ -1,0 +1,89 @@
+"""What the parts of one worker share, and nothing that belongs to a single shard."""
+
+from __future__ import annotations
+
+from collections import Counter, OrderedDict
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass, field
+
+from structlog.typing import FilteringBoundLogger
+
+from sorofast import _core
+from sorofast.chain.ledger import LedgerClock
+from sorofast.chain.rpc import RpcClient
+from sorofast.clock import Clock
+from sorofast.coordination.fleet import Fleet
+from sorofast.coordination.shard import ShardStore
+from sorofast.settings import EngineConfig
+
+__all__ = ["RecentSuccesses", "Tally", "WorkerContext"]
+
+SUCCESSES_MAX = 50_000
+
+
+class RecentSuccesses:
+    """Hashes of recent transactions that paid a keeper, oldest forgotten first.
+
+    Forgetting one is harmless: its envelope is then looked up by hash, and a success whose event is known
+    to be missing would only be counted as without effect if the events were incomplete, which is checked
+    before.
+    """
+
+    def __init__(self) -> None:
+        self._ledgers: OrderedDict[bytes, int] = OrderedDict()
+
+    def add(self, tx_hash: bytes, ledger: int) -> None:
+        self._ledgers[tx_hash] = ledger
+        while len(self._ledgers) > SUCCESSES_MAX:
+            self._ledgers.popitem(last=False)
+
+    def __contains__(self, tx_hash: object) -> bool:
+        return tx_hash in self._ledgers
+
+
+@dataclass(slots=True)
+class Tally:
+    """A worker's counts since the last report."""
+
+    due: int = 0
+    sent: int = 0
+    executed: int = 0
+    failed: int = 0
+    no_effect: int = 0
+    expired: int = 0
+    errors: int = 0
+    skipped: Counter[str] = field(default_factory=Counter)
+    late: Counter[int] = field(default_factory=Counter)
+
+
+@dataclass(slots=True)
+class WorkerContext:
+    """One worker's connections, secrets and clocks. The signer keeps its seeds to itself."""
+
+    config: EngineConfig
+    member: str
+    generation: str
+    clock: Clock
+    rpc: RpcClient
+    signer: _core.Signer
+    contract: bytes
+    fleet: Fleet
+    store: ShardStore
+    ledgers: LedgerClock
+    log: FilteringBoundLogger
+    close_redis: Callable[[], Awaitable[None]]
+    successes: RecentSuccesses = field(default_factory=RecentSuccesses)
+    tally: Tally = field(default_factory=Tally)
+
+    @property
+    def shards(self) -> int:
+        return self.config.engine.shards
+
+    def channels_of(self, shard: int) -> range:
+        """The channels a shard owns: every shards-th one, so that N channels spread evenly."""
+        return range(shard, self.config.keeper.channels, self.shards)
+
+    def channel_keys(self, channels: range | list[int]) -> bytes:
+        """The packed 32-byte accounts of these channels."""
+        keys = self.signer.channels
+        return b"".join(keys[32 * i : 32 * i + 32] for i in channels)

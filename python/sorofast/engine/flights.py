@@ -1,0 +1,209 @@
+"""A shard's channels and the envelopes on them.
+
+One envelope per channel at a time, so the next sequence is always the confirmed one plus one. What is in
+flight is judged by the channel's account as the follower read it, and sent again, the same bytes, until a
+closed ledger has decided.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Container
+from dataclasses import dataclass
+
+from sorofast import _core
+from sorofast.coordination.leases import Term
+from sorofast.coordination.shard import ShardState
+from sorofast.coordination.streams import LedgerEntry
+from sorofast.coordination.wal import WalRecord
+from sorofast.engine.context import WorkerContext
+from sorofast.errors import DecodeError, RpcError, RpcUnreachable
+from sorofast.transactions.settle import ChannelView, Outcome, Verdict, judge, judge_lookup
+from sorofast.transactions.submit import Receipt, Sent, send
+
+__all__ = ["Ended", "Flight", "Flights"]
+
+RESEND_AFTER_LEDGERS = 2
+
+
+@dataclass(slots=True)
+class Flight:
+    """A claimed envelope. `sends` counts how often its bytes may have left; an inherited one counts as
+    sent.
+    """
+
+    record: WalRecord
+    sends: int = 0
+    queued_at_ledger: int = 0
+    receipt: Receipt | None = None
+    sending: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Ended:
+    """An envelope whose fate is known. `view` is the channel that showed it, None for a refusal."""
+
+    flight: Flight
+    outcome: Outcome
+    view: ChannelView | None
+    detail: str
+
+    @property
+    def record(self) -> WalRecord:
+        return self.flight.record
+
+    @property
+    def early(self) -> bool:
+        """It was included before its task was due, so it cost a fee and did nothing."""
+        return (
+            self.outcome is Outcome.NO_EFFECT
+            and self.view is not None
+            and self.view.sequence_time_s < self.record.due_s
+        )
+
+    @property
+    def confirmed(self) -> int:
+        """The channel's sequence after it."""
+        return self.view.sequence if self.view is not None else self.record.sequence - 1
+
+
+class Flights:
+    """The channels of one shard: which are free, what the others carry."""
+
+    def __init__(self, context: WorkerContext, shard: int, state: ShardState) -> None:
+        self.tasks: set[int] = {record.task_id for record in state.wal}
+        self._context = context
+        self._shard = shard
+        self._confirmed = dict(state.confirmed)
+        self._flights = {record.channel: Flight(record, sends=1) for record in state.wal}
+        self._views: dict[int, ChannelView] = {}
+        self._retired: set[int] = set()
+        self._events_through = 0
+
+    def __len__(self) -> int:
+        return len(self._flights)
+
+    def ingest(self, entry: LedgerEntry) -> None:
+        """Takes the channels that a closed ledger's entry shows."""
+        for channel, sequence, sequence_ledger, sequence_time_s, snapshot_ledger in entry.channels:
+            if channel % self._context.shards == self._shard:
+                self._views[channel] = ChannelView(
+                    sequence, sequence_ledger, sequence_time_s, snapshot_ledger
+                )
+        self._events_through = max(self._events_through, entry.events_through)
+
+    def free(self) -> list[tuple[int, int]]:
+        """(channel, confirmed sequence) of every channel that may carry an envelope now."""
+        return [
+            (channel, self._confirmed[channel])
+            for channel in self._context.channels_of(self._shard)
+            if channel in self._confirmed and channel not in self._flights and channel not in self._retired
+        ]
+
+    def launch(self, record: WalRecord) -> Flight:
+        """Takes up an envelope that the log has accepted."""
+        flight = self._flights[record.channel] = Flight(record)
+        self.tasks.add(record.task_id)
+        return flight
+
+    def land(self, case: Ended) -> None:
+        """Frees the channel of an envelope whose end the log has."""
+        self._flights.pop(case.record.channel, None)
+        self.tasks.discard(case.record.task_id)
+        self._confirmed[case.record.channel] = case.confirmed
+
+    def retire(self, channel: int, why: str) -> None:
+        """Never uses the channel again in this process; the operator has to look."""
+        self._retired.add(channel)
+        fix = "fund it with 'sorofast channels create', or find out who else uses it; then restart"
+        self._context.log.error("channel_retired", channel=channel, reason=why, fix=fix)
+
+    # Judging
+
+    async def judge(self, term: Term) -> list[Ended]:
+        """Every envelope that the ledgers seen so far have decided. Asks the RPC only about the unclear
+        ones.
+        """
+        ended: list[Ended] = []
+        unclear: list[tuple[Flight, Verdict, ChannelView]] = []
+        for channel, flight in self._flights.items():
+            if self._provably_unsent(flight, term) and flight.receipt is not None:
+                ended.append(Ended(flight, Outcome.REFUSED, None, flight.receipt.detail))
+                continue
+            view = self._views.get(channel)
+            if view is None:
+                continue
+            verdict = judge(flight.record, view, self._events_through, self._context.successes)
+            if verdict is Verdict.EXECUTED:
+                ended.append(Ended(flight, Outcome.EXECUTED, view, ""))
+            elif verdict is Verdict.EXPIRED:
+                ended.append(Ended(flight, Outcome.EXPIRED, view, "no ledger took it before its bound"))
+            elif verdict is not Verdict.PENDING:
+                unclear.append((flight, verdict, view))
+        found = await asyncio.gather(*(self._look_up(*case) for case in unclear))
+        ended.extend(case for case in found if case is not None)
+        return ended
+
+    @staticmethod
+    def _provably_unsent(flight: Flight, term: Term) -> bool:
+        """A refusal frees a channel early only if it answered the one send there was, under the epoch that
+        claimed it.
+        """
+        refused = flight.receipt is not None and flight.receipt.kind is Sent.REFUSED
+        return refused and flight.sends == 1 and flight.record.epoch == term.epoch and not flight.sending
+
+    async def _look_up(self, flight: Flight, verdict: Verdict, view: ChannelView) -> Ended | None:
+        try:
+            lookup = await self._context.rpc.get_transaction(flight.record.hash.hex())
+            outcome = judge_lookup(verdict, lookup, view)
+            codes = () if lookup.result_xdr is None else _core.decode_result(lookup.result_xdr)[1:]
+        except (RpcUnreachable, RpcError, DecodeError) as error:
+            self._context.tally.errors += 1
+            self._context.log.warning("lookup_failed", execution=flight.record.execution, error=str(error))
+            return None
+        if outcome is None:
+            return None
+        return Ended(flight, outcome, view, "/".join(code for code in codes if code))
+
+    # Sending
+
+    def resends(self, just_launched: Container[int]) -> list[Awaitable[None]]:
+        """The same bytes again, for what no queue is known to hold, or has held for longer than it should."""
+        ledger = self._context.ledgers.latest[0]
+        return [
+            self.send(flight)
+            for channel, flight in self._flights.items()
+            if channel not in just_launched and self._to_resend(flight, ledger)
+        ]
+
+    @staticmethod
+    def _to_resend(flight: Flight, ledger: int) -> bool:
+        if flight.sending or ledger + 1 >= flight.record.max_ledger:
+            return False
+        if flight.receipt is None:
+            return True
+        if flight.receipt.kind is Sent.QUEUED:
+            return flight.queued_at_ledger + RESEND_AFTER_LEDGERS <= ledger
+        return flight.receipt.kind is not Sent.REFUSED
+
+    async def send(self, flight: Flight) -> None:
+        """Sends the envelope's bytes once and remembers the answer; never raises for what the network may
+        do.
+        """
+        if flight.sending:
+            return
+        flight.sending = True
+        flight.sends += 1
+        try:
+            flight.receipt = await send(self._context.rpc, flight.record.envelope)
+        finally:
+            flight.sending = False
+        receipt = flight.receipt
+        self._context.tally.sent += 1
+        if receipt.kind is Sent.QUEUED:
+            flight.queued_at_ledger = self._context.ledgers.latest[0]
+            return
+        self._context.tally.errors += receipt.kind is not Sent.TRY_LATER
+        self._context.log.info(
+            "send_answer", execution=flight.record.execution, kind=receipt.kind.value, detail=receipt.detail
+        )

@@ -1,0 +1,273 @@
+"""Starts the workers, replaces the ones that die, and ends the run in order.
+
+Nothing in the hot path goes through here. What does: each worker's configuration and start signal (its
+stdin), its reports (its stdout), and the knowledge that it is dead, which frees its leases at once instead
+of when they run out.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import os
+import signal
+import sys
+from collections import deque
+from collections.abc import Sequence
+from dataclasses import dataclass, field, replace
+
+import msgspec
+import structlog
+
+from sorofast.clock import Clock, SystemClock
+from sorofast.coordination.client import open_redis
+from sorofast.coordination.embedded import EmbeddedServer
+from sorofast.coordination.fleet import Fleet
+from sorofast.coordination.shard import ShardStore
+from sorofast.engine.ledger_log import LedgerLog
+from sorofast.engine.loops import run_loop
+from sorofast.engine.preflight import check
+from sorofast.engine.report import LedgerReport, Loaded, Stopping, Up, decode_report
+from sorofast.engine.signals import stop_on_signals
+from sorofast.errors import RedisUnreachable, SorofastError, WorkerCrashLoop
+from sorofast.settings import EngineConfig
+
+__all__ = ["run"]
+
+DEATHS_MAX = 5
+DEATHS_WINDOW_S = 60.0
+START_TIMEOUT_S = 30.0
+READY_POLL_S = 0.25
+REPORT_MAX_BYTES = 1 << 20
+KILL_GRACE_S = 10.0
+
+
+@dataclass(slots=True)
+class _Slot:
+    """One worker's place; processes come and go in it."""
+
+    number: int
+    process: asyncio.subprocess.Process | None = None
+    member: str = ""
+    up: asyncio.Event = field(default_factory=asyncio.Event)
+    loaded: tuple[int, ...] | None = None
+    deaths_s: deque[float] = field(default_factory=lambda: deque(maxlen=DEATHS_MAX))
+    last_words: str = ""
+
+
+class Supervisor:
+    """Owns the worker processes of one `sorofast run`."""
+
+    def __init__(self, config: EngineConfig, clock: Clock | None = None) -> None:
+        self._config = config
+        self._clock = clock or SystemClock()
+        self._log = structlog.get_logger()
+        self._slots = [_Slot(number) for number in range(config.engine.workers)]
+        self._stop = asyncio.Event()
+        self._failure: SorofastError | None = None
+        self._started = asyncio.Event()
+        self._ledgers = LedgerLog(self._log, config.engine.workers)
+
+    async def run(self) -> int:
+        """Runs until SIGTERM, SIGINT or a failure; returns the exit code. A second signal ends it at once."""
+        redis = await open_redis(self._config.redis)
+        self._fleet = Fleet(redis, self._config.redis.prefix)
+        self._store = ShardStore(redis, self._config.redis.prefix, self._config.engine.shards)
+        try:
+            with stop_on_signals(self._stop):
+                keepers = [
+                    asyncio.create_task(self._keep(slot), name=f"slot-{slot.number}") for slot in self._slots
+                ]
+                extra = [
+                    asyncio.create_task(self._release_start()),
+                    asyncio.create_task(self._announce_ready()),
+                ]
+                await self._stop.wait()
+                await self._shut_down(keepers)
+                for task in extra:
+                    task.cancel()
+                await asyncio.gather(*extra, return_exceptions=True)
+        finally:
+            await redis.aclose()
+        if self._failure is not None:
+            raise self._failure
+        self._log.info("stopped", ledgers=self._ledgers.ledgers)
+        return 0
+
+    # Processes
+
+    async def _keep(self, slot: _Slot) -> None:
+        """Keeps one slot filled until the run stops; a slot that keeps dying ends the run with the reason."""
+        while not self._stop.is_set():
+            code = await self._one_life(slot)
+            if slot.member:
+                await self._free_leases(slot)
+            if self._stop.is_set():
+                return
+            if code in (3, 4) and not self._started.is_set():
+                # It refused its configuration, or cannot reach what it needs: another try would say the same.
+                self._fail(SorofastError(slot.last_words or f"a worker ended with exit code {code}"), code)
+                return
+            now = self._clock.monotonic()
+            slot.deaths_s.append(now)
+            self._log.error(
+                "worker_died", slot=slot.number, exit_code=code, reason=slot.last_words or "no last words"
+            )
+            if len(slot.deaths_s) == DEATHS_MAX and now - slot.deaths_s[0] < DEATHS_WINDOW_S:
+                self._fail(
+                    WorkerCrashLoop(
+                        f"worker {slot.number} died {DEATHS_MAX} times in {now - slot.deaths_s[0]:.0f} s, "
+                        f"last with exit code {code}: {slot.last_words or 'see the log above'}"
+                    ),
+                    1,
+                )
+                return
+
+    async def _one_life(self, slot: _Slot) -> int:
+        slot.member, slot.last_words, slot.loaded = "", "", None
+        slot.up.clear()
+        process = await asyncio.create_subprocess_exec(
+            sys.executable,
+            "-m",
+            "sorofast.engine.worker",
+            stdin=asyncio.subprocess.PIPE,
+            stdout=asyncio.subprocess.PIPE,
+            limit=REPORT_MAX_BYTES,
+            start_new_session=True,
+        )
+        slot.process = process
+        assert process.stdin is not None and process.stdout is not None  # noqa: S101, PT018 - both are pipes
+        try:
+            process.stdin.write(self._config.to_json().encode() + b"\n")
+            with contextlib.suppress(ConnectionError):
+                await process.stdin.drain()
+            if self._started.is_set():
+                process.stdin.write(b"go\n")
+            async for line in process.stdout:
+                self._hear(slot, line)
+        finally:
+            code = await process.wait()
+            slot.process = None
+            # Whoever waits for everybody to be up must not wait for the dead.
+            slot.up.set()
+        return code
+
+    def _hear(self, slot: _Slot, line: bytes) -> None:
+        try:
+            report = decode_report(line)
+        except msgspec.DecodeError as error:
+            self._log.warning("worker_report_unreadable", slot=slot.number, error=str(error))
+            return
+        match report:
+            case Up():
+                slot.member = report.member
+                slot.up.set()
+                self._log.info("worker_up", slot=slot.number, pid=report.pid, member=report.member)
+            case Loaded():
+                slot.loaded = tuple(report.shards)
+                self._log.info(
+                    "shards_held", slot=slot.number, shards=report.shards, follower=report.follower
+                )
+            case Stopping():
+                slot.last_words = report.reason
+            case LedgerReport():
+                self._ledgers.take(report, alive=sum(other.loaded is not None for other in self._slots))
+
+    async def _free_leases(self, slot: _Slot) -> None:
+        """A reaped child writes nothing any more, so its shards need not wait for their leases to run out."""
+        try:
+            freed = await self._fleet.release_member(slot.member)
+        except RedisUnreachable as error:
+            self._log.warning("leases_not_freed", member=slot.member, error=str(error))
+            return
+        if freed:
+            self._log.info("leases_freed", member=slot.member, leases=freed)
+
+    # Start
+
+    async def _release_start(self) -> None:
+        """Lets everybody begin together, so that the shards are divided once and not again with every
+        arrival.
+        """
+        with contextlib.suppress(TimeoutError):
+            await asyncio.wait_for(asyncio.gather(*(slot.up.wait() for slot in self._slots)), START_TIMEOUT_S)
+        self._started.set()
+        for slot in self._slots:
+            if slot.process is not None and slot.process.stdin is not None:
+                slot.process.stdin.write(b"go\n")
+
+    async def _announce_ready(self) -> None:
+        """Logs `fleet_ready` once every shard has an owner and ours are loaded."""
+        await self._started.wait()
+        began = self._clock.monotonic()
+        while True:
+            await asyncio.sleep(READY_POLL_S)
+            try:
+                owners = await self._store.owners()
+            except RedisUnreachable:
+                continue
+            ours = {slot.member for slot in self._slots if slot.member}
+            held = {shard for slot in self._slots for shard in slot.loaded or ()}
+            mine = {shard for shard, (owner, _) in owners.items() if owner in ours}
+            if len(owners) == self._config.engine.shards and mine <= held:
+                self._log.info(
+                    "fleet_ready",
+                    shards=len(owners),
+                    ours=len(mine),
+                    after_s=round(self._clock.monotonic() - began, 3),
+                )
+                return
+
+    # End
+
+    def _fail(self, error: SorofastError, code: int) -> None:
+        error.exit_code = code  # type: ignore[misc]
+        self._failure = self._failure or error
+        self._stop.set()
+
+    async def _shut_down(self, keepers: Sequence[asyncio.Task[None]]) -> None:
+        """Drains every worker within the drain timeout, then kills what is left; a second signal kills at
+        once.
+        """
+        self._log.info("draining", timeout_s=self._config.engine.drain_timeout_s)
+        self._signal_all(signal.SIGTERM)
+        impatient = asyncio.Event()
+        with stop_on_signals(impatient):
+            hurry = asyncio.create_task(self._kill_when(impatient))
+            _, late = await asyncio.wait(keepers, timeout=self._config.engine.drain_timeout_s + KILL_GRACE_S)
+            hurry.cancel()
+            if late:
+                self._log.warning("drain_forced", after_s=self._config.engine.drain_timeout_s)
+                self._signal_all(signal.SIGKILL)
+                await asyncio.wait(late)
+
+    async def _kill_when(self, impatient: asyncio.Event) -> None:
+        await impatient.wait()
+        self._signal_all(signal.SIGKILL)
+
+    def _signal_all(self, number: signal.Signals) -> None:
+        for slot in self._slots:
+            if slot.process is not None and slot.process.returncode is None:
+                with contextlib.suppress(ProcessLookupError):
+                    slot.process.send_signal(number)
+
+
+async def _run(config: EngineConfig) -> int:
+    async with contextlib.AsyncExitStack() as stack:
+        if config.redis.url == "embedded":
+            url = await stack.enter_async_context(EmbeddedServer(config.redis))
+            config = replace(config, redis=replace(config.redis, url=url))
+        await check(config)
+        structlog.get_logger().info(
+            "starting",
+            pid=os.getpid(),
+            workers=config.engine.workers,
+            shards=config.engine.shards,
+            contract=config.contract.id,
+        )
+        return await Supervisor(config).run()
+
+
+def run(config: EngineConfig) -> int:
+    """Runs the fleet of this host in the foreground; returns the exit code, or raises what made it end."""
+    return run_loop(_run(config))

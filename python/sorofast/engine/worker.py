@@ -1,0 +1,319 @@
+"""One worker process: `python -m sorofast.engine.worker`, its configuration on stdin, its reports on
+stdout.
+
+It owns shards, reads the fleet's ledger stream, and runs a cycle of every shard for every ledger, and once
+more when the wall clock passes the due time of something that no ledger announced. One worker of the fleet
+is the follower besides.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import math
+import os
+import secrets
+import socket
+import sys
+from collections.abc import Awaitable
+
+import structlog
+
+from sorofast import _core
+from sorofast.chain.ledger import LedgerClock
+from sorofast.chain.rpc import RpcClient
+from sorofast.clock import SystemClock
+from sorofast.coordination.client import open_redis
+from sorofast.coordination.fleet import Fleet
+from sorofast.coordination.shard import ShardStore
+from sorofast.coordination.streams import LedgerEntry, stream_id
+from sorofast.engine.context import Tally, WorkerContext
+from sorofast.engine.fleet_meta import fleet_meta
+from sorofast.engine.loops import run_loop
+from sorofast.engine.membership import Membership
+from sorofast.engine.report import LedgerReport, Reporter, Stopping, Up
+from sorofast.engine.signals import stop_on_signals
+from sorofast.errors import FleetMismatch, RedisUnreachable, SorofastError
+from sorofast.observability.logs import configure
+from sorofast.settings import EngineConfig
+
+__all__ = ["Worker", "main"]
+
+CONFIG_MAX_BYTES = 1 << 20
+READ_BLOCK_MS = 1_000
+READ_COUNT = 64
+WAVE_MIN_S = 0.2
+WAVE_MAX_S = 1.0
+TARGET_DEFAULT_S = 5.0
+SNAPSHOT_EVERY_S = 60.0
+REDIS_PAUSE_S = 0.25
+
+
+class Worker:
+    """Runs until `stop` is set, then drains: claims nothing new, settles what it can, hands its shards
+    over.
+    """
+
+    def __init__(self, context: WorkerContext, reporter: Reporter) -> None:
+        self._context = context
+        self._reporter = reporter
+        self.stop = asyncio.Event()
+        self._sends: set[asyncio.Task[None]] = set()
+        self._woken = asyncio.Event()
+        self._entry: LedgerEntry | None = None
+        self.membership = Membership(context, reporter, self.position)
+
+    def position(self) -> LedgerEntry | None:
+        """The last stream entry that every owned shard has taken."""
+        return self._entry
+
+    async def run(self) -> None:
+        """Ends normally after a drain; raises what makes going on senseless."""
+        leases = asyncio.create_task(self.membership.run(), name="leases")
+        work = asyncio.create_task(self._work(), name="work")
+        waves = asyncio.create_task(self._wave_loop(), name="waves")
+        stopped = asyncio.create_task(self.stop.wait(), name="stop")
+        try:
+            done, _ = await asyncio.wait({leases, work, waves, stopped}, return_when=asyncio.FIRST_COMPLETED)
+            for task in done:
+                if task is not stopped:
+                    task.result()
+            await self._drain(work)
+        finally:
+            for task in (work, waves, leases, stopped, *self._sends):
+                task.cancel()
+            await asyncio.gather(work, waves, leases, stopped, *self._sends, return_exceptions=True)
+            with contextlib.suppress(SorofastError):
+                await self.membership.leave()
+
+    # Ledger by ledger
+
+    async def _work(self) -> None:
+        """Reads the stream and runs a cycle of every owned shard for each entry, in order."""
+        context = self._context
+        while self._entry is None:
+            newest = await context.fleet.last_ledgers(1)
+            if newest:
+                await self._take(newest[-1][1])
+                break
+            await asyncio.sleep(0.05)
+        failures = 0
+        while True:
+            assert self._entry is not None  # noqa: S101 - set by the loop above
+            try:
+                entries = await context.fleet.read_ledgers(
+                    stream_id(self._entry.ledger), READ_BLOCK_MS, READ_COUNT
+                )
+                failures = 0
+            except RedisUnreachable as error:
+                failures += 1
+                context.log.warning("stream_unreadable", error=str(error), failures=failures)
+                await asyncio.sleep(min(2.0, REDIS_PAUSE_S * failures))
+                continue
+            for _, entry in entries:
+                if entry.previous != self._entry.ledger:
+                    context.log.warning("stream_gap", expected=self._entry.ledger, found=entry.previous)
+                    await self.membership.reload_all()
+                await self._take(entry, newest=entry is entries[-1][1])
+
+    async def _take(self, entry: LedgerEntry, *, newest: bool = True) -> None:
+        context = self._context
+        if entry.generation != context.generation:
+            raise FleetMismatch("Redis was emptied or replaced while the fleet ran; start the fleet again")
+        started = context.clock.monotonic()
+        context.ledgers.observe(entry.ledger, entry.close_time_s)
+        for _, tx_hash, _, ledger in entry.successes:
+            context.successes.add(tx_hash, ledger)
+        async with self.membership.ingesting:
+            for runner in self.membership.runners.values():
+                runner.ingest(entry)
+            self._entry = entry
+        if newest:
+            # An older entry is only taken in: what it would have us send is past, and the newest one
+            # settles it all.
+            await self._cycle_all(resend=True)
+        self._report(entry, context.clock.monotonic() - started)
+        self._woken.set()
+
+    async def _cycle_all(self, *, resend: bool) -> None:
+        until_s = self._until_s()
+        runners = list(self.membership.runners.values())
+        results = await asyncio.gather(
+            *(runner.cycle(until_s, draining=self.stop.is_set(), resend=resend) for runner in runners)
+        )
+        for sends in results:
+            self._launch(sends)
+
+    def _until_s(self) -> int:
+        """The last second that counts as due now: what the next close will reach, or what the wall clock
+        has passed.
+        """
+        engine = self._context.config.engine
+        passed_s = math.floor(self._context.clock.wall() - engine.guard_s)
+        return max(self._context.ledgers.horizon_s(), passed_s) if engine.timing == "eager" else passed_s
+
+    def _launch(self, sends: list[Awaitable[None]]) -> None:
+        for send in sends:
+            task = asyncio.ensure_future(send)
+            self._sends.add(task)
+            task.add_done_callback(self._sends.discard)
+
+    async def _wave_loop(self) -> None:
+        """Between ledgers: runs a cycle when the wall clock passes the due time of what waits in an index."""
+        while True:
+            wait_s = self._next_wave_in_s()
+            with contextlib.suppress(TimeoutError):
+                await asyncio.wait_for(self._woken.wait(), wait_s)
+                self._woken.clear()
+                continue
+            if self._entry is not None and self._next_wave_in_s() <= WAVE_MIN_S:
+                await self._cycle_all(resend=False)
+
+    def _next_wave_in_s(self) -> float:
+        soonest = min(
+            (at for runner in self.membership.runners.values() if (at := runner.next_wave_s()) is not None),
+            default=None,
+        )
+        if soonest is None:
+            return WAVE_MAX_S
+        wait_s = soonest + self._context.config.engine.guard_s - self._context.clock.wall()
+        return min(WAVE_MAX_S, max(WAVE_MIN_S, wait_s))
+
+    def _report(self, entry: LedgerEntry, took_s: float) -> None:
+        context, tally = self._context, self._context.tally
+        context.tally = Tally()
+        skipped = dict(tally.skipped)
+        runners = self.membership.runners.values()
+        for runner in runners:
+            for name, number in runner.skipped().items():
+                skipped[name] = skipped.get(name, 0) + number
+        self._reporter.send(
+            LedgerReport(
+                member=context.member,
+                ledger=entry.ledger,
+                close_time_s=entry.close_time_s,
+                tasks=sum(len(runner.table) for runner in runners),
+                due=tally.due,
+                sent=tally.sent,
+                executed=tally.executed,
+                failed=tally.failed,
+                no_effect=tally.no_effect,
+                expired=tally.expired,
+                errors=tally.errors,
+                in_flight=sum(runner.in_flight for runner in runners),
+                duration_ms=round(took_s * 1000, 3),
+                skipped=skipped,
+                late=dict(tally.late),
+                rpc_calls=dict(context.rpc.transport.calls),
+            )
+        )
+        context.rpc.transport.calls.clear()
+
+    async def _drain(self, work: asyncio.Task[None]) -> None:
+        """Claims nothing new and settles what is in flight within the bound; the rest stays in the log for
+        the next owner.
+        """
+        deadline = self._context.clock.monotonic() + self._context.config.engine.drain_timeout_s
+        while self._context.clock.monotonic() < deadline and not work.done():
+            if not self._sends and not any(runner.in_flight for runner in self.membership.runners.values()):
+                return
+            await asyncio.sleep(0.05)
+        left = sum(runner.in_flight for runner in self.membership.runners.values())
+        self._context.log.warning(
+            "drain_incomplete", in_flight=left, kept="in the write-ahead log for the next owner"
+        )
+
+
+async def _connect(config: EngineConfig, member: str) -> WorkerContext:
+    log = structlog.get_logger().bind(member=member)
+    signer = _core.Signer(
+        config.network.passphrase,
+        config.keeper.read_secret(),
+        config.keeper.read_channel_seed(),
+        config.keeper.channels,
+    )
+    redis = await open_redis(config.redis)
+    fleet = Fleet(redis, config.redis.prefix)
+    generation = await fleet.check_meta(fleet_meta(config, signer))
+    rpc = RpcClient(config.network.rpc_url, timeout_s=config.network.timeout_s)
+    target_s = await rpc.target_close_s()
+    return WorkerContext(
+        config=config,
+        member=member,
+        generation=generation,
+        clock=SystemClock(),
+        rpc=rpc,
+        signer=signer,
+        contract=_core.contract_to_bytes(config.contract.id),
+        fleet=fleet,
+        store=ShardStore(redis, config.redis.prefix, config.engine.shards),
+        ledgers=LedgerClock(target_s if target_s is not None else TARGET_DEFAULT_S),
+        log=log,
+        close_redis=redis.aclose,
+    )
+
+
+async def _watch_parent(stop: asyncio.Event, go: asyncio.Event) -> None:
+    """The supervisor's pipe: a line means start, its end means that the supervisor is gone, and then we
+    drain.
+    """
+    reader = asyncio.StreamReader(limit=CONFIG_MAX_BYTES)
+    await asyncio.get_running_loop().connect_read_pipe(
+        lambda: asyncio.StreamReaderProtocol(reader), sys.stdin.buffer
+    )
+    while await reader.readline():
+        go.set()
+    go.set()
+    stop.set()
+
+
+async def _run(config: EngineConfig, member: str, reporter: Reporter) -> None:
+    context = await _connect(config, member)
+    worker = Worker(context, reporter)
+    go = asyncio.Event()
+    try:
+        with stop_on_signals(worker.stop, go):
+            parent = asyncio.create_task(_watch_parent(worker.stop, go))
+            reporter.send(Up(member=member, pid=os.getpid()))
+            await go.wait()
+            try:
+                if not worker.stop.is_set():
+                    await worker.run()
+            finally:
+                parent.cancel()
+    finally:
+        await context.rpc.close()
+        await context.close_redis()
+
+
+def main() -> int:
+    """Exit code 0 after a drain, else that of the error, which is also reported to the supervisor in one
+    line.
+    """
+    reporter = Reporter(sys.stdout.buffer)
+    member = f"{socket.gethostname()}-{os.getpid()}-{secrets.token_hex(4)}"
+    try:
+        config = EngineConfig.from_json(_read_config())
+        configure(config.log.level, config.log.format)
+        run_loop(_run(config, member, reporter))
+    except SorofastError as error:
+        reporter.send(Stopping(member=member, exit_code=error.exit_code, reason=str(error)))
+        return error.exit_code
+    return 0
+
+
+def _read_config() -> bytes:
+    """The first line of stdin, read without buffering ahead, since the rest of the pipe belongs to the
+    event loop.
+    """
+    line = bytearray()
+    while len(line) < CONFIG_MAX_BYTES:
+        byte = os.read(0, 1)
+        if byte in (b"", b"\n"):
+            break
+        line += byte
+    return bytes(line)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

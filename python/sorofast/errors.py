@@ -1,0 +1,173 @@
+"""Every exception sorofast raises on purpose, in one tree.
+
+    SorofastError                   exit code 1; the base of everything below
+    ├── UsageError                  2: the command line asked for something that makes no sense
+    ├── ConfigError                 3: a setting, a secret or an address cannot be right
+    │   ├── SecretError             a seed or phrase that does not decode, a file others can read
+    │   ├── StrkeyError             a G…, C… or S… address that does not decode
+    │   ├── WrongContract           the contract id names no registry on this network
+    │   ├── WrongPassphrase         the passphrase is not that of the network behind the RPC
+    │   ├── FleetMismatch           Redis holds a fleet with another schema, shard count, contract or seed
+    │   └── RedisUnfit              the Redis server's version, eviction policy or persistence is unsafe
+    ├── UnreachableError            4: somebody who must answer does not
+    │   ├── RpcUnreachable
+    │   └── RedisUnreachable
+    ├── DecodeError                 1: bytes from outside that are not what they claim to be
+    │   ├── XdrError                carries the byte offset and the reason
+    │   ├── BodyError               a JSON-RPC body
+    │   ├── SnapshotError           a stored task table of another version or length
+    │   └── TemplateError           a simulation no execute envelope can be built from
+    ├── RpcError                    1: the RPC answered with a JSON-RPC error
+    ├── LeaseLost                   1: somebody else owns the shard or the follower's role now
+    ├── ShardRegressed              1: Redis knows less about a shard than its owner has written
+    ├── DrainTimeout                1: the drain took longer than it may
+    └── WorkerCrashLoop             1: a worker keeps dying
+
+The Rust extension imports its classes from here, so Python and Rust raise the same objects. Errors are
+converted where layers meet: aiohttp's and redis-py's own exceptions do not leave `chain` and `coordination`.
+A message is one sentence for the operator: what is wrong, where it came from, what to do. It never holds a
+secret.
+"""
+
+from __future__ import annotations
+
+from typing import ClassVar
+
+__all__ = [
+    "BodyError",
+    "ConfigError",
+    "DecodeError",
+    "DrainTimeout",
+    "FleetMismatch",
+    "LeaseLost",
+    "RedisUnfit",
+    "RedisUnreachable",
+    "RpcError",
+    "RpcUnreachable",
+    "SecretError",
+    "ShardRegressed",
+    "SnapshotError",
+    "SorofastError",
+    "StrkeyError",
+    "TemplateError",
+    "UnreachableError",
+    "UsageError",
+    "WorkerCrashLoop",
+    "WrongContract",
+    "WrongPassphrase",
+    "XdrError",
+]
+
+
+class SorofastError(Exception):
+    """Base class. `exit_code` is what a command ends with when this reaches its top."""
+
+    exit_code: ClassVar[int] = 1
+
+
+class UsageError(SorofastError):
+    """The command line makes no sense as given."""
+
+    exit_code: ClassVar[int] = 2
+
+
+class ConfigError(SorofastError):
+    """A setting cannot be right; nothing was started."""
+
+    exit_code: ClassVar[int] = 3
+
+
+class SecretError(ConfigError):
+    """A secret is missing, malformed or not kept as one. The secret itself is never in the message."""
+
+
+class StrkeyError(ConfigError):
+    """An address does not decode: wrong kind, length, alphabet or checksum."""
+
+
+class WrongContract(ConfigError):
+    """The contract id names nothing on this network, or no task registry."""
+
+
+class WrongPassphrase(ConfigError):
+    """The configured passphrase is not that of the network behind the RPC."""
+
+
+class FleetMismatch(ConfigError):
+    """The fleet in Redis was made with other settings than ours."""
+
+
+class RedisUnfit(ConfigError):
+    """The Redis server would lose or evict what the engine must keep; the message names the fix."""
+
+
+class UnreachableError(SorofastError):
+    """A server that must answer did not, within bounded retries."""
+
+    exit_code: ClassVar[int] = 4
+
+
+class RpcUnreachable(UnreachableError):
+    """No RPC endpoint answered."""
+
+
+class RedisUnreachable(UnreachableError):
+    """Redis did not answer, or the embedded server did not start."""
+
+
+class DecodeError(SorofastError):
+    """Bytes from outside are not what they claim to be."""
+
+
+class XdrError(DecodeError):
+    """Malformed XDR: `reason`, at byte `offset` of the value."""
+
+    def __init__(self, offset: int, reason: str) -> None:
+        super().__init__(offset, reason)
+        self.offset = offset
+        self.reason = reason
+
+    def __str__(self) -> str:
+        return f"malformed XDR at byte {self.offset}: {self.reason}"
+
+
+class BodyError(DecodeError):
+    """A JSON-RPC response body that is not JSON, is cut short, or lacks a field."""
+
+
+class SnapshotError(DecodeError):
+    """A stored task table of another version, or of a length that cannot be."""
+
+
+class TemplateError(DecodeError):
+    """A simulation result from which no execute envelope can be built."""
+
+
+class RpcError(SorofastError):
+    """The RPC answered `method` with the JSON-RPC error `code`."""
+
+    def __init__(self, code: int, message: str, method: str) -> None:
+        super().__init__(code, message, method)
+        self.code = code
+        self.message = message
+        self.method = method
+
+    def __str__(self) -> str:
+        return f"{self.method} was answered with error {self.code}: {self.message}"
+
+
+class LeaseLost(SorofastError):
+    """Another owner holds the lease now, or ours ran out; what we know of its state may be stale."""
+
+
+class ShardRegressed(SorofastError):
+    """Redis holds an older version of a shard than its owner was last told: it was rolled back, flushed or
+    failed over."""
+
+
+class DrainTimeout(SorofastError):
+    """What was in flight did not settle within the drain's bound; it stays in the write-ahead log."""
+
+
+class WorkerCrashLoop(SorofastError):
+    """A worker died more often than the supervisor may replace it."""

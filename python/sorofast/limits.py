@@ -1,0 +1,79 @@
+"""Bounds of the engine: the raw ones, and those that follow from settings.
+
+Everything here is pure and takes plain numbers. `settings` asks `fleet_problems` when it loads, so a
+combination that cannot work is refused before anything starts; the engine derives its windows from the same
+functions.
+"""
+
+from __future__ import annotations
+
+WORKERS_MAX = 64
+SHARDS_MAX = 256
+CHANNELS_MAX = 8_192
+"""SEP-5 paths are cheap, but each channel holds a reserve on the ledger and is read when it is in use."""
+
+CHANNELS_PER_SHARD_MIN = 4
+"""A channel carries one transaction per ledger and runs fall unevenly on shards; fewer than four starve a
+busy one."""
+
+CHANNELS_PER_RUN = 3
+"""Channels for each run expected per ledger: an envelope occupies its channel until a later ledger settles
+it."""
+
+INFLIGHT_MAX = CHANNELS_MAX
+
+ENVELOPE_LEDGERS_MIN = 3
+"""Sent after ledger N, in N+1 at best, N+2 after one busy ledger; valid only *below* the bound."""
+ENVELOPE_LEDGERS_MAX = 60
+
+MAX_TIME_CLOSES_MIN = 6
+"""Time bounds only back up the ledger bound, and admission wants two expected closes of headroom on top."""
+
+INCLUSION_FEE_STROOPS_MIN = 100
+"""The network's base fee; less is refused at the door."""
+FEE_STROOPS_MAX = 2**32 - 1
+"""A transaction's fee field is a u32."""
+
+KEYS_PER_READ_MAX = 200
+"""getLedgerEntries answers at most this many keys."""
+
+SECRET_FILE_BYTES_MAX = 4_096
+CONFIG_FILE_BYTES_MAX = 1 << 20
+
+
+def channels_needed(runs_per_ledger: int, shards: int) -> int:
+    """How many channels a fleet with this load should have."""
+    return max(CHANNELS_PER_SHARD_MIN * shards, CHANNELS_PER_RUN * runs_per_ledger)
+
+
+def max_time_closes(envelope_ledgers: int) -> int:
+    """After how many expected closes an envelope's `max_time` lies: never the bound that kills it first."""
+    return max(MAX_TIME_CLOSES_MIN, envelope_ledgers + 1)
+
+
+def fleet_problems(
+    *,
+    shards: int,
+    channels: int,
+    inclusion_fee_stroops: int,
+    max_fee_stroops: int,
+) -> list[tuple[str, str]]:
+    """What is wrong with these settings taken together: pairs of the key to change and a sentence."""
+    problems = []
+    channels_min = CHANNELS_PER_SHARD_MIN * shards
+    if channels < channels_min:
+        problems.append(
+            (
+                "keeper.channels",
+                f"is {channels}, but {shards} shards need at least {channels_min} "
+                f"({CHANNELS_PER_SHARD_MIN} each); raise it, or lower engine.shards before the fleet is first started",
+            )
+        )
+    if inclusion_fee_stroops > max_fee_stroops:
+        problems.append(
+            (
+                "fees.inclusion_fee_stroops",
+                f"is {inclusion_fee_stroops}, above fees.max_fee_stroops ({max_fee_stroops})",
+            )
+        )
+    return problems

@@ -1,0 +1,62 @@
+"""The packed task row that crosses between Rust, Redis and Python: 56 bytes, little-endian."""
+
+from __future__ import annotations
+
+import struct
+from collections.abc import Iterable, Iterator
+from typing import NamedTuple
+
+__all__ = ["ROW_STRUCT", "Flag", "Row", "pack_ids", "rows_of"]
+
+ROW_STRUCT = struct.Struct("<QQQqQIIIHH")
+
+
+class Flag:
+    """Bits of `Row.flags`."""
+
+    ACTIVE = 1
+    HAS_RESOLVER = 2
+    HAS_WHITELIST = 4
+    KEEPER_ALLOWED = 8
+    BLOCKED_BY = 16
+    UNDECODABLE = 32
+
+
+class Row(NamedTuple):
+    """A task as the engine needs it. Times are Unix seconds, gas is stroops (saturated), `shape` is the
+    hash of what it calls.
+    """
+
+    task_id: int
+    interval_s: int
+    last_run_s: int
+    gas_stroops: int
+    shape: int
+    live_until: int
+    last_modified: int
+    snapshot_ledger: int
+    flags: int
+    reason: int
+
+    @property
+    def due_s(self) -> int:
+        return self.last_run_s + self.interval_s
+
+    @property
+    def execution(self) -> str:
+        """The unit that lands at most once: the task, and the run its next one replaces."""
+        return f"{self.task_id}:{self.last_run_s}"
+
+    def pack(self) -> bytes:
+        return ROW_STRUCT.pack(*self)
+
+
+def rows_of(packed: bytes) -> Iterator[Row]:
+    """The rows of a packed sequence, in order."""
+    for fields in ROW_STRUCT.iter_unpack(packed):
+        yield Row(*fields)
+
+
+def pack_ids(ids: Iterable[int]) -> bytes:
+    """Task ids as packed little-endian u64."""
+    return b"".join(task_id.to_bytes(8, "little") for task_id in ids)

@@ -1,0 +1,225 @@
+"""Transactions an operator's command sends: one at a time, waited for until it is known what became of them.
+
+The engine has its own path, with a write-ahead log. Here a command's process is the only memory: bytes are sent again
+unchanged while they can still land, and the time bound makes a lost one provably dead.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from dataclasses import dataclass
+
+from stellar_sdk import Account, Keypair, TransactionBuilder, TransactionEnvelope
+from stellar_sdk import xdr as stellar_xdr
+
+from sorofast import _core
+from sorofast.chain.lookups import result_meta
+from sorofast.chain.models import Lookup
+from sorofast.chain.rpc import KEYS_PER_CALL_MAX, RpcClient
+from sorofast.clock import SystemClock
+from sorofast.errors import DecodeError, RpcError, SecretError, SorofastError, UnreachableError
+from sorofast.transactions.submit import Receipt, Sent, send
+
+__all__ = [
+    "VALID_S",
+    "AccountState",
+    "Invocation",
+    "TransactionFailed",
+    "invoke",
+    "keypair",
+    "read_accounts",
+    "submit_and_wait",
+]
+
+VALID_S = 60
+"""How long, in ledger time, an envelope may still land."""
+_WAIT_S = 120.0
+"""After this much of our own time no answer is expected any more, whatever the ledger's clock says."""
+_POLL_S = 0.25
+_POLL_MAX_S = 1.0
+_FEE_MAX_STROOPS = 2**32 - 1
+
+
+class TransactionFailed(SorofastError):
+    """The network refused or failed a transaction, or never applied it; `code` is its result code if there is one."""
+
+    def __init__(self, message: str, code: str | None = None) -> None:
+        super().__init__(message)
+        self.code = code
+
+
+@dataclass(frozen=True, slots=True)
+class AccountState:
+    """An account entry: balance and sequence number as of the ledger it was read at."""
+
+    balance_stroops: int
+    sequence: int
+
+
+@dataclass(frozen=True, slots=True)
+class Invocation:
+    """An applied contract call: its transaction, its ledger and what the function returned."""
+
+    tx_hash: str
+    ledger: int
+    value: stellar_xdr.SCVal
+
+
+def keypair(secret: str, *, what: str = "the keeper's secret") -> Keypair:
+    """The key of an S… seed. Raises SecretError without repeating it."""
+    try:
+        return Keypair.from_secret(secret.strip())
+    except Exception:  # noqa: BLE001 - the library raises its own errors and its dependencies'
+        # The library's message may repeat the text, so nothing of it is passed on.
+        raise SecretError(f"{what} is no valid S… seed; check the file it is read from") from None
+
+
+async def read_accounts(rpc: RpcClient, keys: bytes) -> dict[bytes, AccountState]:
+    """The accounts that exist among `keys` (32 bytes each), read in requests of 200."""
+    found: dict[bytes, AccountState] = {}
+    step = 32 * KEYS_PER_CALL_MAX
+    for start in range(0, len(keys), step):
+        # Task keys are not asked for, so whose contract it would be does not matter.
+        batch = await rpc.entries(bytes(32), bytes(32), b"", keys[start : start + step])
+        for key, balance, sequence, _, _ in batch.accounts:
+            found[key] = AccountState(balance, sequence)
+    return found
+
+
+async def source_account(rpc: RpcClient, source: Keypair) -> AccountState:
+    """The account that pays. Raises TransactionFailed when it does not exist."""
+    key = source.raw_public_key()
+    state = (await read_accounts(rpc, key)).get(key)
+    if state is None:
+        raise TransactionFailed(f"account {source.public_key} does not exist on this network; fund it first")
+    return state
+
+
+async def max_time_s(rpc: RpcClient) -> int:
+    """The time bound of a new envelope, by the ledger's clock: ours may be off."""
+    return (await rpc.get_health()).close_time_s + VALID_S
+
+
+async def invoke(
+    rpc: RpcClient,
+    passphrase: str,
+    source: Keypair,
+    contract_id: str,
+    function: str,
+    args: list[stellar_xdr.SCVal],
+    *,
+    inclusion_fee_stroops: int = 1_000,
+) -> Invocation:
+    """Calls a contract's function from `source`, who pays and authorises it, and waits until it is applied.
+
+    Raises TransactionFailed with the reason when the simulation or the network says no.
+    """
+    state = await source_account(rpc, source)
+    envelope = (
+        TransactionBuilder(
+            Account(source.public_key, state.sequence), passphrase, base_fee=inclusion_fee_stroops
+        )
+        .append_invoke_contract_function_op(contract_id, function, args)
+        .add_time_bounds(0, await max_time_s(rpc))
+        .build()
+    )
+    simulation = await rpc.simulate(envelope.to_xdr())
+    if simulation.error:
+        raise TransactionFailed(f"{function} would fail: {_first_lines(simulation.error)}")
+    fee_stroops = inclusion_fee_stroops + simulation.min_resource_fee_stroops
+    if fee_stroops > _FEE_MAX_STROOPS:
+        raise TransactionFailed(
+            f"{function} would cost {fee_stroops} stroops, more than a transaction can pay"
+        )
+    operation = envelope.transaction.operations[0]
+    operation.auth = [  # type: ignore[attr-defined]  # it is the InvokeHostFunction appended above
+        stellar_xdr.SorobanAuthorizationEntry.from_xdr(entry) for entry in simulation.auth
+    ]
+    envelope.transaction.soroban_data = stellar_xdr.SorobanTransactionData.from_xdr(
+        simulation.transaction_data
+    )
+    envelope.transaction.fee = fee_stroops
+    envelope.sign(source)
+    lookup = await submit_and_wait(rpc, envelope, what=function)
+    tx_hash = envelope.hash_hex()
+    value = _return_value(await result_meta(rpc, tx_hash))
+    return Invocation(tx_hash, lookup.ledger or 0, value)
+
+
+async def submit_and_wait(
+    rpc: RpcClient, envelope: TransactionEnvelope, *, what: str = "the transaction"
+) -> Lookup:
+    """Sends a signed envelope with a time bound and waits until it is applied.
+
+    Raises TransactionFailed when it was refused, failed, or can no longer be applied, and UnreachableError when the RPC
+    stays silent; then it may still land until its time bound.
+    """
+    bounds = envelope.transaction.preconditions and envelope.transaction.preconditions.time_bounds
+    if not bounds or not bounds.max_time:
+        raise ValueError("an envelope without a time bound could land at any time")
+    encoded, tx_hash = envelope.to_xdr(), envelope.hash_hex()
+    clock = SystemClock()
+    deadline = clock.monotonic() + _WAIT_S
+    pause_s = _POLL_S
+    receipt = await send(rpc, encoded)
+    problem: Exception | None = None
+    while clock.monotonic() < deadline:
+        try:
+            lookup = await rpc.get_transaction(tx_hash)
+            if lookup.status == "SUCCESS":
+                return lookup
+            if lookup.status == "FAILED":
+                raise _failed(what, lookup.result_xdr)
+            # Refused means that these bytes are on nobody's queue, so not finding them is final.
+            if receipt.kind is Sent.REFUSED or (
+                receipt.kind is Sent.UNDECIDED and receipt.detail != "txTOO_EARLY"
+            ):
+                raise TransactionFailed(
+                    f"{what} was refused: {receipt.detail}", receipt.detail.partition("/")[0]
+                )
+            if (await rpc.get_health()).close_time_s > bounds.max_time:
+                raise TransactionFailed(
+                    f"{what} was not applied within {VALID_S} s and no longer can be", "txTOO_LATE"
+                )
+            problem = None
+        except (UnreachableError, RpcError, DecodeError) as error:
+            problem = error
+        await asyncio.sleep(pause_s)
+        pause_s = min(_POLL_MAX_S, pause_s * 1.5)
+        if receipt.kind is not Sent.QUEUED:
+            receipt = await _send_again(rpc, encoded, receipt)
+    if problem is not None:
+        raise problem
+    raise TransactionFailed(
+        f"{what} was not applied within {_WAIT_S:.0f} s; the ledger seems to stand still. Transaction {tx_hash} "
+        "may still be applied later"
+    )
+
+
+async def _send_again(rpc: RpcClient, encoded: str, before: Receipt) -> Receipt:
+    """The same bytes once more. A refusal now proves less than at first: a copy sent before may be its reason."""
+    again = await send(rpc, encoded)
+    if again.kind in (Sent.REFUSED, Sent.UNDECIDED) and before.kind is Sent.UNKNOWN:
+        return Receipt(Sent.QUEUED, again.detail)
+    return again
+
+
+def _failed(what: str, result_xdr: str | None) -> TransactionFailed:
+    if result_xdr is None:
+        return TransactionFailed(f"{what} was applied and failed")
+    _, code, operation = _core.decode_result(result_xdr)
+    return TransactionFailed(f"{what} was applied and failed: {operation or code}", code)
+
+
+def _return_value(meta_xdr: str) -> stellar_xdr.SCVal:
+    meta = stellar_xdr.TransactionMeta.from_xdr(meta_xdr)
+    for version in (meta.v4, meta.v3):
+        soroban = None if version is None else version.soroban_meta
+        if soroban is not None and soroban.return_value is not None:
+            return soroban.return_value
+    return stellar_xdr.SCVal(stellar_xdr.SCValType.SCV_VOID)
+
+
+def _first_lines(text: str) -> str:
+    """The host's message without the event log that follows it."""
+    return " ".join(text.split("Event log", 1)[0].split())[:400]

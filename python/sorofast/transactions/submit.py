@@ -1,0 +1,57 @@
+"""Sends an envelope's bytes and says what the answer means. It never builds, changes or forgets an
+envelope.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from enum import StrEnum
+
+from sorofast import _core
+from sorofast.chain.rpc import RpcClient
+from sorofast.errors import DecodeError, RpcError, RpcUnreachable
+
+__all__ = ["Receipt", "Sent", "send"]
+
+# These say nothing about whether the envelope, or an identical copy sent before, has landed or still can.
+UNDECIDED_CODES = frozenset({"txBAD_SEQ", "txTOO_LATE", "txTOO_EARLY", "txINTERNAL_ERROR"})
+
+
+class Sent(StrEnum):
+    """How an answer to sendTransaction is to be taken."""
+
+    QUEUED = "queued"
+    TRY_LATER = "try_later"
+    REFUSED = "refused"
+    UNDECIDED = "undecided"
+    UNKNOWN = "unknown"
+
+
+@dataclass(frozen=True, slots=True)
+class Receipt:
+    """`REFUSED` is the only kind that proves that these bytes, sent once, are on nobody's queue."""
+
+    kind: Sent
+    detail: str
+
+
+async def send(rpc: RpcClient, envelope: str) -> Receipt:
+    """Sends the envelope (base64). Never raises for what the network may do: no answer is `UNKNOWN`, not a
+    failure.
+    """
+    try:
+        answer = await rpc.send_transaction(envelope)
+    except (RpcUnreachable, RpcError, DecodeError) as error:
+        return Receipt(Sent.UNKNOWN, str(error))
+    if answer.status in ("PENDING", "DUPLICATE"):
+        return Receipt(Sent.QUEUED, answer.status)
+    if answer.status == "TRY_AGAIN_LATER":
+        return Receipt(Sent.TRY_LATER, answer.status)
+    if answer.status != "ERROR" or not answer.result_xdr:
+        return Receipt(Sent.UNKNOWN, f"status {answer.status}")
+    try:
+        _, code, operation = _core.decode_result(answer.result_xdr)
+    except DecodeError as error:
+        return Receipt(Sent.UNKNOWN, str(error))
+    kind = Sent.UNDECIDED if code in UNDECIDED_CODES else Sent.REFUSED
+    return Receipt(kind, code if operation is None else f"{code}/{operation}")

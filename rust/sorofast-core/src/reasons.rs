@@ -1,0 +1,93 @@
+//! The one table of reasons: why a task waits, and how an execution ended. Planner, metrics and commands read it
+//! through `reason_codes()`. Codes are stored in snapshots and streams: never renumber one.
+
+macro_rules! reasons {
+    ($($variant:ident = $code:literal, $name:literal, $sentence:literal;)*) => {
+        /// Why a task is where it is.
+        #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+        #[repr(u16)]
+        pub enum Reason {
+            $(#[doc = $sentence] $variant = $code,)*
+        }
+
+        /// Every reason in code order: code, name, sentence for the operator.
+        pub const TABLE: &[(u16, &str, &str)] = &[$(($code, $name, $sentence),)*];
+
+        impl Reason {
+            /// The reason of a code, if there is one.
+            #[must_use]
+            pub const fn from_code(code: u16) -> Option<Self> {
+                match code {
+                    $($code => Some(Self::$variant),)*
+                    _ => None,
+                }
+            }
+        }
+    };
+}
+
+reasons! {
+    None = 0, "none", "Nothing is recorded about this task yet.";
+    NotDue = 1, "not_due", "The task waits for its next run to fall due.";
+    Inactive = 2, "inactive", "The task is paused; its creator must resume it.";
+    OutOfGas = 3, "out_of_gas", "The task's gas balance does not pay for a run; deposit gas.";
+    NotWhitelisted = 4, "not_whitelisted", "The task has a whitelist and our keeper is not on it.";
+    Blocked = 5, "blocked", "The task depends on other tasks that block it.";
+    Undecodable = 6, "undecodable", "The task's entry does not decode; this engine cannot run it.";
+    DueOverflow = 7, "due_overflow", "The task's last run plus its interval lies beyond the end of time.";
+    IntervalZero = 8, "interval_zero", "The task has an interval of zero seconds.";
+    Archived = 9, "archived", "The task's entry is archived; restore it or extend its life.";
+    WaitingForLedger = 10, "waiting_for_ledger", "The task falls due after the ledger that closes next.";
+    NoChannel = 11, "no_channel", "Every channel of the task's shard is in use; create more channels.";
+    NoTemplate = 12, "no_template", "No footprint is known for this task yet; a simulation is needed.";
+    Simulating = 13, "simulating", "A simulation of the task is under way.";
+    SimulationFailed = 14, "simulation_failed", "The RPC could not simulate the task; it is tried again.";
+    SimulationNoEffect = 15, "simulation_no_effect", "A simulated run did nothing: its resolver said no, or it is not due.";
+    TargetPanics = 16, "target_panics", "The task's target contract fails when it is called.";
+    InFlight = 17, "in_flight", "A transaction that runs the task is on its way.";
+    BackingOff = 18, "backing_off", "The task failed and waits before it is tried again.";
+    Quarantined = 19, "quarantined", "The task failed too often and is not tried again until it changes or is replayed.";
+    LeaseNotTrusted = 20, "lease_not_trusted", "The shard's lease is about to end; nothing new is claimed under it.";
+    MaxInflight = 21, "max_inflight", "As many transactions are in flight as the settings allow.";
+    FeeAboveCap = 22, "fee_above_cap", "The run would cost more than the fee cap allows.";
+    ReadError = 23, "read_error", "The task could not be read from the RPC; it is read again.";
+    Removed = 24, "removed", "The task is no longer in the registry.";
+    Executed = 32, "executed", "The task ran.";
+    NoEffect = 33, "no_effect", "The transaction succeeded, but the task did not run; the fee is lost.";
+    Failed = 34, "failed", "The transaction was included and failed.";
+    Expired = 35, "expired", "The transaction can no longer be included; the run is built again.";
+    Superseded = 36, "superseded", "Another keeper ran the task first.";
+    Unknown = 37, "unknown", "What became of the transaction cannot be told yet.";
+    RpcRefused = 38, "rpc_refused", "The RPC refused the transaction for good.";
+}
+
+/// One more than the highest code.
+pub const CODES: usize = 39;
+
+impl Reason {
+    /// The number that is stored and counted.
+    #[must_use]
+    pub const fn code(self) -> u16 {
+        self as u16
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn codes_ascend_names_differ_and_sentences_end() {
+        assert!(TABLE.windows(2).all(|pair| pair[0].0 < pair[1].0));
+        assert_eq!(TABLE.last().map(|last| last.0 as usize + 1), Some(CODES));
+        let mut names: Vec<_> = TABLE.iter().map(|row| row.1).collect();
+        names.sort_unstable();
+        names.dedup();
+        assert_eq!(names.len(), TABLE.len());
+        for (code, name, sentence) in TABLE {
+            assert!(sentence.ends_with('.') && name.bytes().all(|b| b.is_ascii_lowercase() || b == b'_'));
+            assert_eq!(Reason::from_code(*code).map(Reason::code), Some(*code));
+        }
+        assert_eq!(Reason::from_code(25), None);
+    }
+}

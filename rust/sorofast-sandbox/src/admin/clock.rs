@@ -1,0 +1,85 @@
+//! The sandbox's clock: closing ledgers at once, and running fast or slow.
+
+use std::sync::Arc;
+
+use axum::extract::{Request, State};
+use serde::{Deserialize, Serialize};
+
+use super::{blocking, read_json, AdminError, AdminResult};
+use crate::app::App;
+
+const MAX_LEDGERS: u32 = 100_000;
+/// Ten years.
+const MAX_SECONDS: f64 = 10.0 * 365.0 * 86_400.0;
+
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Advance {
+    #[serde(default = "one")]
+    ledgers: u32,
+    #[serde(default)]
+    seconds: f64,
+}
+
+fn one() -> u32 {
+    1
+}
+
+#[derive(Debug, Serialize)]
+pub(super) struct Advanced {
+    latest_ledger: u32,
+    close_time: u64,
+}
+
+/// Moves the clock on, then closes ledgers; they are visible when this answers.
+pub(super) async fn advance(
+    State(app): State<Arc<App>>,
+    request: Request,
+) -> AdminResult<Advanced> {
+    let Advance { ledgers, seconds } = read_json(request).await?;
+    if ledgers > MAX_LEDGERS {
+        return Err(AdminError::bad(format!(
+            "ledgers must be at most {MAX_LEDGERS}"
+        )));
+    }
+    if !(0.0..=MAX_SECONDS).contains(&seconds) {
+        return Err(AdminError::bad(format!(
+            "seconds must be between 0 and {MAX_SECONDS}: ledgers never go back in time"
+        )));
+    }
+    blocking(move || {
+        let latest = app.node.advance(ledgers, seconds)?;
+        Ok(Advanced {
+            latest_ledger: latest.sequence,
+            close_time: latest.close_time_s,
+        })
+    })
+    .await
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Skew {
+    seconds: f64,
+}
+
+#[derive(Debug, Serialize)]
+pub(super) struct Skewed {
+    skew_seconds: f64,
+}
+
+/// Sets the closing clock's offset against the system's.
+pub(super) async fn skew(State(app): State<Arc<App>>, request: Request) -> AdminResult<Skewed> {
+    let Skew { seconds } = read_json(request).await?;
+    if !(-MAX_SECONDS..=MAX_SECONDS).contains(&seconds) {
+        return Err(AdminError::bad(format!(
+            "seconds must be between -{MAX_SECONDS} and {MAX_SECONDS}"
+        )));
+    }
+    blocking(move || {
+        Ok(Skewed {
+            skew_seconds: app.node.set_skew(seconds)?,
+        })
+    })
+    .await
+}

@@ -1,0 +1,174 @@
+//! The admin interface: the sandbox's clock, its faults, its state and what it applied.
+
+mod clock;
+mod contracts;
+mod entries;
+mod faults;
+mod history;
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use axum::body::Body;
+use axum::extract::{Request, State};
+use axum::http::{header, HeaderMap, StatusCode};
+use axum::response::{IntoResponse, Response};
+use axum::routing::{get, post};
+use axum::{Json, Router};
+use serde::de::DeserializeOwned;
+use serde::Serialize;
+use sorofast_sandbox::node::NodeError;
+
+use crate::app::App;
+use crate::http::{is_json, read_body, BodyRefusal};
+
+const BODY_BYTES: usize = 64 * 1024 * 1024;
+const BODY_TIME: Duration = Duration::from_secs(120);
+
+/// A refusal: HTTP status and one line that says what to change.
+#[derive(Debug)]
+pub(crate) struct AdminError {
+    status: StatusCode,
+    message: String,
+}
+
+type AdminResult<T> = Result<Json<T>, AdminError>;
+
+impl AdminError {
+    fn bad(message: impl Into<String>) -> Self {
+        Self {
+            status: StatusCode::BAD_REQUEST,
+            message: message.into(),
+        }
+    }
+
+    fn internal(message: impl Into<String>) -> Self {
+        Self {
+            status: StatusCode::INTERNAL_SERVER_ERROR,
+            message: message.into(),
+        }
+    }
+}
+
+impl IntoResponse for AdminError {
+    fn into_response(self) -> Response {
+        let body = serde_json::json!({ "error": self.message });
+        (self.status, Json(body)).into_response()
+    }
+}
+
+impl From<NodeError> for AdminError {
+    fn from(error: NodeError) -> Self {
+        match error {
+            NodeError::Invalid(reason) => Self::bad(reason),
+            NodeError::Internal(_) => Self::internal(error.to_string()),
+        }
+    }
+}
+
+impl From<BodyRefusal> for AdminError {
+    fn from(refusal: BodyRefusal) -> Self {
+        Self {
+            status: refusal.status(),
+            message: refusal.to_string(),
+        }
+    }
+}
+
+pub(crate) fn router() -> Router<Arc<App>> {
+    Router::new()
+        .route("/advance", post(clock::advance))
+        .route("/skew", post(clock::skew))
+        .route("/entries", post(entries::put))
+        .route("/transactions", get(history::transactions))
+        .route("/ledgers", get(history::ledgers))
+        .route("/stats", get(stats))
+        .route("/contracts/{file}", get(contracts::wasm))
+        .route(
+            "/faults",
+            get(faults::show)
+                .post(faults::replace)
+                .delete(faults::clear),
+        )
+        .fallback(|| async {
+            AdminError {
+                status: StatusCode::NOT_FOUND,
+                message: "there is no such admin call".to_owned(),
+            }
+        })
+}
+
+#[derive(Debug, Serialize)]
+struct Stats {
+    rpc_calls: serde_json::Map<String, serde_json::Value>,
+    latest_ledger: u32,
+    pending: usize,
+}
+
+async fn stats(State(app): State<Arc<App>>) -> AdminResult<Stats> {
+    let rpc_calls = app
+        .surface
+        .received()
+        .map(|(method, count)| (method.to_owned(), count.into()))
+        .collect();
+    let node = Arc::clone(&app.node);
+    blocking(move || {
+        Ok(Stats {
+            rpc_calls,
+            latest_ledger: node.latest().sequence,
+            pending: node.pending(),
+        })
+    })
+    .await
+}
+
+/// Reads a JSON body. An empty body stands for `{}`.
+async fn read_json<T: DeserializeOwned>(request: Request) -> Result<T, AdminError> {
+    let (parts, body) = request.into_parts();
+    let body = timed_body(body).await?;
+    if body.is_empty() {
+        return parse(b"{}");
+    }
+    require_json(&parts.headers)?;
+    parse(&body)
+}
+
+async fn timed_body(body: Body) -> Result<axum::body::Bytes, AdminError> {
+    tokio::time::timeout(BODY_TIME, read_body(body, BODY_BYTES))
+        .await
+        .map_err(|_| AdminError {
+            status: StatusCode::REQUEST_TIMEOUT,
+            message: format!("the body took longer than {} s", BODY_TIME.as_secs()),
+        })?
+        .map_err(AdminError::from)
+}
+
+/// A web page cannot send this content type to another origin unasked, so it cannot reach the admin
+/// interface through somebody's browser.
+fn require_json(headers: &HeaderMap) -> Result<(), AdminError> {
+    if is_json(headers) {
+        return Ok(());
+    }
+    Err(AdminError {
+        status: StatusCode::UNSUPPORTED_MEDIA_TYPE,
+        message: "content-type must be application/json".to_owned(),
+    })
+}
+
+fn parse<T: DeserializeOwned>(body: &[u8]) -> Result<T, AdminError> {
+    serde_json::from_slice(body)
+        .map_err(|error| AdminError::bad(format!("the body cannot be read: {error}")))
+}
+
+/// Runs what may wait for the ledger on a thread that may block.
+async fn blocking<T: Send + 'static>(
+    work: impl FnOnce() -> Result<T, AdminError> + Send + 'static,
+) -> AdminResult<T> {
+    tokio::task::spawn_blocking(work)
+        .await
+        .map_err(|error| AdminError::internal(format!("the call failed: {error}")))?
+        .map(Json)
+}
+
+/// Content type of a wasm file.
+const WASM: [(header::HeaderName, &str); 1] = [(header::CONTENT_TYPE, "application/wasm")];

@@ -1,0 +1,220 @@
+//! Command line: flags, their checks and the durations they are written in.
+
+use std::net::IpAddr;
+use std::time::Duration;
+
+use clap::{Args, Parser, Subcommand, ValueEnum};
+
+/// The passphrase of the standalone network that every Stellar tool knows as "local".
+pub(crate) const STANDALONE_PASSPHRASE: &str = "Standalone Network ; February 2017";
+
+/// The one protocol the linked host speaks.
+pub(crate) const PROTOCOL: u32 = 30;
+
+const MAX_DURATION: Duration = Duration::from_secs(24 * 60 * 60);
+
+/// A local Soroban network in one process: the real host behind the real JSON-RPC surface.
+#[derive(Debug, Parser)]
+#[command(name = "sorofast-sandbox", version)]
+pub(crate) struct Cli {
+    #[command(subcommand)]
+    pub(crate) command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum Command {
+    /// Start the network; prints one line when it is ready and runs until SIGTERM or Ctrl-C.
+    Start(StartArgs),
+    /// Write the wasm of an embedded contract to stdout.
+    Contract {
+        /// Name of the contract.
+        #[arg(value_parser = parse_contract_name)]
+        name: String,
+    },
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct StartArgs {
+    /// Address to listen on: an IP address or `localhost`.
+    #[arg(long, default_value = "127.0.0.1", value_parser = parse_host)]
+    pub(crate) host: IpAddr,
+    /// Let an address other than loopback be used. The admin interface has no password.
+    #[arg(long)]
+    pub(crate) allow_remote: bool,
+    /// Port to listen on; 0 takes a free one.
+    #[arg(long, default_value_t = 8000)]
+    pub(crate) port: u16,
+    /// Time between two transaction sets (`500ms`, `5s`, `2m`); 0 closes only on the admin call.
+    #[arg(long, default_value = "5s", value_parser = parse_duration)]
+    pub(crate) ledger_close: Duration,
+    /// Each close moves by a random amount of up to this, either way.
+    #[arg(long, default_value = "0s", value_parser = parse_duration)]
+    pub(crate) ledger_jitter: Duration,
+    /// From the freeze of a set until its ledger is visible; a quarter of the close unless given.
+    #[arg(long, value_parser = parse_duration)]
+    pub(crate) consensus_delay: Option<Duration>,
+    /// Passphrase of the network.
+    #[arg(long, default_value = STANDALONE_PASSPHRASE)]
+    pub(crate) network_passphrase: String,
+    /// Protocol version; this build holds the host of protocol 30 only.
+    #[arg(long, default_value_t = PROTOCOL, value_parser = parse_protocol)]
+    pub(crate) protocol: u32,
+    /// Form of the line that says the network is ready.
+    #[arg(short, long, default_value = "table")]
+    pub(crate) output: Output,
+    /// End when stdin reaches its end, so that the network dies with the process that started it.
+    #[arg(long)]
+    pub(crate) exit_with_stdin: bool,
+}
+
+#[derive(Clone, Copy, Debug, Eq, PartialEq, ValueEnum)]
+pub(crate) enum Output {
+    Json,
+    Table,
+}
+
+/// The checks that concern more than one flag.
+///
+/// # Errors
+/// One line that says what does not fit and what to change.
+pub(crate) fn check(args: &StartArgs) -> Result<(), String> {
+    if !args.host.is_loopback() && !args.allow_remote {
+        return Err(format!(
+            "{} is not a loopback address and the admin interface has no password; \
+             add --allow-remote if other hosts shall reach it",
+            args.host
+        ));
+    }
+    if args.network_passphrase.is_empty() {
+        return Err("--network-passphrase must not be empty".to_owned());
+    }
+    if args.ledger_close.is_zero() {
+        if !args.ledger_jitter.is_zero() || args.consensus_delay.is_some_and(|d| !d.is_zero()) {
+            return Err(
+                "--ledger-jitter and --consensus-delay need a --ledger-close above 0".to_owned(),
+            );
+        }
+        return Ok(());
+    }
+    if args.ledger_jitter >= args.ledger_close {
+        return Err("--ledger-jitter must be shorter than --ledger-close".to_owned());
+    }
+    if consensus_delay(args) + args.ledger_jitter >= args.ledger_close {
+        return Err(
+            "--consensus-delay and --ledger-jitter together must be shorter than --ledger-close"
+                .to_owned(),
+        );
+    }
+    Ok(())
+}
+
+/// The delay between freeze and visibility: as given, or a quarter of the close.
+pub(crate) fn consensus_delay(args: &StartArgs) -> Duration {
+    args.consensus_delay.unwrap_or(args.ledger_close / 4)
+}
+
+/// A whole number with a unit (`500ms`, `5s`, `2m`), or a bare `0`.
+fn parse_duration(text: &str) -> Result<Duration, String> {
+    let text = text.trim();
+    if text == "0" {
+        return Ok(Duration::ZERO);
+    }
+    let digits = text.bytes().take_while(u8::is_ascii_digit).count();
+    let (number, unit) = text.split_at(digits);
+    let hint = || format!("{text:?} is not a duration; write it as 500ms, 5s or 2m");
+    let number: u64 = number.parse().map_err(|_| hint())?;
+    let milliseconds = match unit {
+        "ms" => Some(number),
+        "s" => number.checked_mul(1_000),
+        "m" => number.checked_mul(60_000),
+        _ => return Err(hint()),
+    };
+    milliseconds
+        .map(Duration::from_millis)
+        .filter(|duration| *duration <= MAX_DURATION)
+        .ok_or_else(|| format!("{text:?} is longer than a day"))
+}
+
+fn parse_host(text: &str) -> Result<IpAddr, String> {
+    if text == "localhost" {
+        return Ok(IpAddr::from([127, 0, 0, 1]));
+    }
+    text.parse()
+        .map_err(|_| "give an IP address, such as 127.0.0.1 or ::1, or localhost".to_owned())
+}
+
+fn parse_protocol(text: &str) -> Result<u32, String> {
+    match text.parse() {
+        Ok(PROTOCOL) => Ok(PROTOCOL),
+        _ => Err(format!("this build runs protocol {PROTOCOL} only")),
+    }
+}
+
+fn parse_contract_name(text: &str) -> Result<String, String> {
+    if crate::contracts::wasm(text).is_some() {
+        return Ok(text.to_owned());
+    }
+    Err(format!(
+        "there is no such contract; there are {}",
+        crate::contracts::names().collect::<Vec<_>>().join(", ")
+    ))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn start(flags: &[&str]) -> StartArgs {
+        let argv = ["sorofast-sandbox", "start"].iter().chain(flags);
+        match Cli::try_parse_from(argv).expect("flags parse").command {
+            Command::Start(args) => args,
+            Command::Contract { .. } => unreachable!("start was asked for"),
+        }
+    }
+
+    #[test]
+    fn durations_take_a_unit() {
+        assert_eq!(parse_duration("500ms"), Ok(Duration::from_millis(500)));
+        assert_eq!(parse_duration("5s"), Ok(Duration::from_secs(5)));
+        assert_eq!(parse_duration("2m"), Ok(Duration::from_secs(120)));
+        assert_eq!(parse_duration("0"), Ok(Duration::ZERO));
+        for wrong in [
+            "",
+            "5",
+            "s",
+            "-1s",
+            "1.5s",
+            "5h",
+            "99999999999999999999s",
+            "2000m",
+        ] {
+            assert!(parse_duration(wrong).is_err(), "{wrong:?} was taken");
+        }
+    }
+
+    #[test]
+    fn the_consensus_delay_is_a_quarter_of_the_close() {
+        assert_eq!(consensus_delay(&start(&[])), Duration::from_millis(1250));
+        assert_eq!(
+            consensus_delay(&start(&["--consensus-delay", "100ms"])),
+            Duration::from_millis(100)
+        );
+    }
+
+    #[test]
+    fn other_hosts_are_refused_unless_asked_for() {
+        assert!(check(&start(&["--host", "0.0.0.0"])).is_err());
+        assert!(check(&start(&["--host", "0.0.0.0", "--allow-remote"])).is_ok());
+        assert!(check(&start(&["--host", "::1"])).is_ok());
+        assert!(check(&start(&["--host", "localhost"])).is_ok());
+    }
+
+    #[test]
+    fn flags_that_cannot_go_together_are_refused() {
+        assert!(check(&start(&["--ledger-close", "0"])).is_ok());
+        assert!(check(&start(&["--ledger-close", "0", "--ledger-jitter", "1s"])).is_err());
+        assert!(check(&start(&["--ledger-close", "1s", "--ledger-jitter", "1s"])).is_err());
+        assert!(check(&start(&["--ledger-close", "1s", "--consensus-delay", "1s"])).is_err());
+        assert!(Cli::try_parse_from(["sorofast-sandbox", "start", "--protocol", "29"]).is_err());
+    }
+}

@@ -1,0 +1,293 @@
+//! The HTTP server: routes, body limits, timeouts and connections.
+
+use std::convert::Infallible;
+use std::sync::Arc;
+use std::time::Duration;
+
+use axum::body::{Body, Bytes};
+use axum::extract::{Request, State};
+use axum::http::{header, HeaderMap, HeaderValue, Method, StatusCode};
+use axum::response::{IntoResponse, Response};
+use axum::routing::any;
+use axum::Router;
+use http_body_util::BodyExt;
+use hyper::server::conn::http1;
+use hyper_util::rt::{TokioIo, TokioTimer};
+use tokio::net::{TcpListener, TcpStream};
+use tokio::sync::{watch, Semaphore};
+use tokio::task::JoinSet;
+use tower::ServiceExt;
+
+use crate::app::App;
+use crate::rpc::Reply;
+use crate::{admin, friendbot, rpc};
+
+/// The real server's body limit.
+const RPC_BODY_BYTES: usize = 512 * 1024;
+/// An HTTP request as a whole, reading its body included.
+const RPC_TIME: Duration = Duration::from_secs(25);
+const HEADER_TIME: Duration = Duration::from_secs(5);
+const MAX_CONNECTIONS: usize = 5_000;
+/// How long requests under way may take once the server stops.
+const DRAIN_TIME: Duration = Duration::from_secs(5);
+
+/// Marks a response that must not be sent: the connection is closed instead.
+#[derive(Clone, Copy, Debug)]
+struct Unanswered;
+
+#[derive(Debug, thiserror::Error)]
+#[error("the reply is dropped")]
+struct ReplyDropped;
+
+pub(crate) fn router(app: Arc<App>) -> Router {
+    Router::new()
+        .route("/", any(rpc_request))
+        .route("/rpc", any(rpc_request))
+        .route("/soroban/rpc", any(rpc_request))
+        .route("/friendbot", any(friendbot::request))
+        .nest("/admin", admin::router())
+        .with_state(app)
+}
+
+/// Serves until `stop` turns true, then lets requests under way finish for a bounded time.
+pub(crate) async fn serve(listener: TcpListener, router: Router, mut stop: watch::Receiver<bool>) {
+    let places = Arc::new(Semaphore::new(MAX_CONNECTIONS));
+    let mut connections = JoinSet::new();
+    loop {
+        while connections.try_join_next().is_some() {}
+        // A place is taken before the connection, so that the excess waits in the system's backlog.
+        let place = tokio::select! {
+            place = Arc::clone(&places).acquire_owned() => place,
+            () = stopping(&mut stop) => break,
+        };
+        let accepted = tokio::select! {
+            accepted = listener.accept() => accepted,
+            () = stopping(&mut stop) => break,
+        };
+        match accepted {
+            Ok((stream, _)) => {
+                let (router, stop) = (router.clone(), stop.clone());
+                connections.spawn(async move {
+                    connection(stream, router, stop).await;
+                    drop(place);
+                });
+            }
+            // Usually too many open files; what is open has to close first.
+            Err(_) => tokio::time::sleep(Duration::from_millis(50)).await,
+        }
+    }
+    drop(listener);
+    let drained = async { while connections.join_next().await.is_some() {} };
+    let _ = tokio::time::timeout(DRAIN_TIME, drained).await;
+}
+
+/// Resolves when the server shall stop; also when nobody is left to say so.
+async fn stopping(stop: &mut watch::Receiver<bool>) {
+    let _ = stop.wait_for(|stop| *stop).await;
+}
+
+async fn connection(stream: TcpStream, router: Router, mut stop: watch::Receiver<bool>) {
+    // Answers are small and awaited; a connection that does not take this still works.
+    let _ = stream.set_nodelay(true);
+    let service = hyper::service::service_fn(move |request: hyper::Request<_>| {
+        let answer = router.clone().oneshot(request.map(Body::new));
+        async move {
+            let response = answer
+                .await
+                .unwrap_or_else(|never: Infallible| match never {});
+            if response.extensions().get::<Unanswered>().is_some() {
+                return Err(ReplyDropped);
+            }
+            Ok(response)
+        }
+    });
+    let connection = http1::Builder::new()
+        .timer(TokioTimer::new())
+        .header_read_timeout(HEADER_TIME)
+        .serve_connection(TokioIo::new(stream), service);
+    tokio::pin!(connection);
+    // Errors of a single connection (resets, dropped replies) concern its client only.
+    tokio::select! {
+        _ = connection.as_mut() => return,
+        () = stopping(&mut stop) => {}
+    }
+    connection.as_mut().graceful_shutdown();
+    let _ = connection.await;
+}
+
+async fn rpc_request(State(app): State<Arc<App>>, request: Request) -> Response {
+    let (parts, body) = request.into_parts();
+    if parts.method == Method::OPTIONS {
+        return with_cors(StatusCode::NO_CONTENT.into_response());
+    }
+    if parts.method != Method::POST {
+        return with_cors(StatusCode::METHOD_NOT_ALLOWED.into_response());
+    }
+    if !is_json(&parts.headers) {
+        return with_cors(
+            (
+                StatusCode::UNSUPPORTED_MEDIA_TYPE,
+                "content-type must be application/json\n",
+            )
+                .into_response(),
+        );
+    }
+    let work = async {
+        match read_body(body, RPC_BODY_BYTES).await {
+            Ok(body) => respond(rpc::answer(&app, &body).await),
+            Err(refusal) => refusal.into_response(),
+        }
+    };
+    let response = tokio::time::timeout(RPC_TIME, work)
+        .await
+        .unwrap_or_else(|_| StatusCode::GATEWAY_TIMEOUT.into_response());
+    with_cors(response)
+}
+
+fn respond(reply: Reply) -> Response {
+    match reply {
+        Reply::Json(body) => ([(header::CONTENT_TYPE, "application/json")], body).into_response(),
+        Reply::NoContent => StatusCode::NO_CONTENT.into_response(),
+        Reply::Status(status) => (
+            StatusCode::from_u16(status).unwrap_or(StatusCode::SERVICE_UNAVAILABLE),
+            "injected fault\n",
+        )
+            .into_response(),
+        Reply::Dropped => {
+            let mut response = StatusCode::NO_CONTENT.into_response();
+            response.extensions_mut().insert(Unanswered);
+            response
+        }
+    }
+}
+
+/// Browser tools may use the RPC and friendbot, as they may on the real servers; not the admin part.
+pub(crate) fn with_cors(mut response: Response) -> Response {
+    let headers = response.headers_mut();
+    for (name, value) in [
+        (header::ACCESS_CONTROL_ALLOW_ORIGIN, "*"),
+        (header::ACCESS_CONTROL_ALLOW_HEADERS, "*"),
+        (header::ACCESS_CONTROL_ALLOW_METHODS, "GET, POST, OPTIONS"),
+    ] {
+        headers.insert(name, HeaderValue::from_static(value));
+    }
+    response
+}
+
+/// Whether the body says that it is JSON in UTF-8.
+pub(crate) fn is_json(headers: &HeaderMap) -> bool {
+    let Some(text) = headers
+        .get(header::CONTENT_TYPE)
+        .and_then(|value| value.to_str().ok())
+    else {
+        return false;
+    };
+    let mut parts = text.split(';').map(str::trim);
+    if !parts
+        .next()
+        .is_some_and(|media_type| media_type.eq_ignore_ascii_case("application/json"))
+    {
+        return false;
+    }
+    parts
+        .filter_map(|parameter| parameter.split_once('='))
+        .filter(|(name, _)| name.trim().eq_ignore_ascii_case("charset"))
+        .all(|(_, charset)| {
+            let charset = charset.trim().trim_matches('"').to_ascii_lowercase();
+            charset == "utf-8" || charset == "utf8"
+        })
+}
+
+/// Why a body was not taken.
+#[derive(Debug, PartialEq)]
+pub(crate) enum BodyRefusal {
+    TooLarge { limit_bytes: usize },
+    Broken,
+}
+
+impl BodyRefusal {
+    pub(crate) fn status(&self) -> StatusCode {
+        match self {
+            Self::TooLarge { .. } => StatusCode::PAYLOAD_TOO_LARGE,
+            Self::Broken => StatusCode::BAD_REQUEST,
+        }
+    }
+}
+
+impl std::fmt::Display for BodyRefusal {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Self::TooLarge { limit_bytes } => {
+                write!(f, "the request body is larger than {limit_bytes} bytes")
+            }
+            Self::Broken => f.write_str("the request body did not arrive whole"),
+        }
+    }
+}
+
+impl IntoResponse for BodyRefusal {
+    fn into_response(self) -> Response {
+        (self.status(), format!("{self}\n")).into_response()
+    }
+}
+
+/// Reads a whole body of at most `limit_bytes`. Of a longer one as much again is read and thrown
+/// away, because many clients only look at the answer once they have sent everything.
+pub(crate) async fn read_body(mut body: Body, limit_bytes: usize) -> Result<Bytes, BodyRefusal> {
+    let mut read = Vec::new();
+    let mut thrown_away = 0;
+    while let Some(frame) = body.frame().await {
+        let Ok(data) = frame.map_err(|_| BodyRefusal::Broken)?.into_data() else {
+            continue;
+        };
+        if thrown_away > 0 || read.len() + data.len() > limit_bytes {
+            thrown_away += data.len();
+            if thrown_away > limit_bytes {
+                break;
+            }
+            continue;
+        }
+        read.extend_from_slice(&data);
+    }
+    if thrown_away > 0 {
+        return Err(BodyRefusal::TooLarge { limit_bytes });
+    }
+    Ok(read.into())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn content_type(value: &'static str) -> HeaderMap {
+        HeaderMap::from_iter([(header::CONTENT_TYPE, HeaderValue::from_static(value))])
+    }
+
+    #[test]
+    fn only_json_in_utf8_is_taken() {
+        for right in [
+            "application/json",
+            "Application/JSON",
+            "application/json; charset=utf-8",
+            "application/json;charset=\"UTF-8\"",
+        ] {
+            assert!(is_json(&content_type(right)), "{right}");
+        }
+        for wrong in ["text/plain", "application/json; charset=latin1", ""] {
+            assert!(!is_json(&content_type(wrong)), "{wrong}");
+        }
+        assert!(!is_json(&HeaderMap::new()));
+    }
+
+    #[tokio::test]
+    async fn a_body_has_a_limit() {
+        let body = |size: usize| Body::from(vec![b'x'; size]);
+        assert_eq!(read_body(body(8), 8).await.map(|read| read.len()), Ok(8));
+        for size in [9, 100] {
+            assert_eq!(
+                read_body(body(size), 8).await,
+                Err(BodyRefusal::TooLarge { limit_bytes: 8 })
+            );
+        }
+    }
+}

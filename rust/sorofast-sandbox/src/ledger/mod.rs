@@ -1,0 +1,14 @@
+//! The ledger: state, headers, history and the closing of ledgers.
+
+pub mod account;
+pub mod apply;
+pub mod changes;
+pub mod close;
+pub mod cost_params;
+pub mod events;
+pub mod genesis;
+pub mod header;
+pub mod history;
+pub mod meta;
+pub mod settings;
+pub mod state;

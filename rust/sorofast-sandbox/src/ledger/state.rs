@@ -1,0 +1,241 @@
+//! Ledger entries in memory, as XDR bytes, with what the last few ledgers changed.
+//!
+//! Only the closing of a ledger writes here, all at once. A simulation may outlast that, so each publication keeps the
+//! values that it replaced: a reader who started some ledgers ago still finds its own ledger.
+
+use std::collections::{HashMap, VecDeque};
+use std::sync::Arc;
+
+/// XDR of a `LedgerKey`.
+pub type Key = Arc<[u8]>;
+
+/// How many ledgers back a reader may still look.
+pub const UNDO_LEDGERS: usize = 16;
+
+/// Offset of the entry's data behind the number of the ledger that last modified it.
+pub const MODIFIED_BYTES: usize = 4;
+
+/// Lifetime of a contract entry.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Lifetime {
+    pub live_until: u32,
+    /// Size that rent is charged for: the entry's XDR, for code also the memory of its module.
+    pub rent_size_bytes: u32,
+    /// The ledger that last changed `live_until`.
+    pub modified: u32,
+}
+
+/// One entry.
+#[derive(Clone, Debug)]
+pub struct Stored {
+    /// XDR of the `LedgerEntry`, always with an empty extension.
+    pub xdr: Arc<[u8]>,
+    /// None for entries that live forever.
+    pub lifetime: Option<Lifetime>,
+}
+
+impl Stored {
+    pub fn classic(xdr: Vec<u8>) -> Self {
+        Self {
+            xdr: xdr.into(),
+            lifetime: None,
+        }
+    }
+
+    pub fn last_modified(&self) -> u32 {
+        u32::from_be_bytes([self.xdr[0], self.xdr[1], self.xdr[2], self.xdr[3]])
+    }
+}
+
+/// Where entries are read from: the visible ledger or a layer of changes above it.
+pub trait Entries {
+    fn get(&self, key: &[u8]) -> Option<Stored>;
+}
+
+/// Changes by key; None deletes.
+pub type Changes = HashMap<Key, Option<Stored>>;
+
+/// Changes on top of something that can be read.
+pub struct Layer<'a> {
+    below: &'a dyn Entries,
+    pub changes: Changes,
+}
+
+impl std::fmt::Debug for Layer<'_> {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Layer")
+            .field("changes", &self.changes.len())
+            .finish_non_exhaustive()
+    }
+}
+
+impl<'a> Layer<'a> {
+    pub fn new(below: &'a dyn Entries) -> Self {
+        Self {
+            below,
+            changes: HashMap::new(),
+        }
+    }
+
+    pub fn put(&mut self, key: Key, entry: Stored) {
+        self.changes.insert(key, Some(entry));
+    }
+
+    pub fn delete(&mut self, key: Key) {
+        self.changes.insert(key, None);
+    }
+
+    /// Takes over the changes of a layer that was built on this one.
+    pub fn absorb(&mut self, changes: Changes) {
+        self.changes.extend(changes);
+    }
+}
+
+impl Entries for Layer<'_> {
+    fn get(&self, key: &[u8]) -> Option<Stored> {
+        match self.changes.get(key) {
+            Some(change) => change.clone(),
+            None => self.below.get(key),
+        }
+    }
+}
+
+/// What a ledger replaced.
+#[derive(Debug)]
+struct Undo {
+    ledger: u32,
+    before: Changes,
+}
+
+/// The visible state.
+#[derive(Debug, Default)]
+pub struct State {
+    entries: HashMap<Key, Stored>,
+    undo: VecDeque<Undo>,
+}
+
+/// The ledger that a reader started from is no longer kept.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct SnapshotGone;
+
+impl State {
+    pub fn get(&self, key: &[u8]) -> Option<&Stored> {
+        self.entries.get(key)
+    }
+
+    pub fn len(&self) -> usize {
+        self.entries.len()
+    }
+
+    pub fn is_empty(&self) -> bool {
+        self.entries.is_empty()
+    }
+
+    /// The entry as it was when `ledger` was the latest.
+    pub fn get_at(&self, key: &[u8], ledger: u32) -> Result<Option<Stored>, SnapshotGone> {
+        let later = self.undo.partition_point(|undo| undo.ledger <= ledger);
+        if later == 0 && self.undo.len() == UNDO_LEDGERS {
+            // The step from `ledger` to the next one may be older than what is kept.
+            let oldest = self.undo.front().map_or(0, |undo| undo.ledger);
+            if ledger + 1 < oldest {
+                return Err(SnapshotGone);
+            }
+        }
+        for undo in self.undo.iter().skip(later) {
+            if let Some(before) = undo.before.get(key) {
+                return Ok(before.clone());
+            }
+        }
+        Ok(self.entries.get(key).cloned())
+    }
+
+    /// Makes the changes of a ledger visible.
+    pub fn publish(&mut self, ledger: u32, changes: Changes) {
+        let mut before = Changes::with_capacity(changes.len());
+        for (key, change) in changes {
+            let replaced = match change {
+                Some(entry) => self.entries.insert(key.clone(), entry),
+                None => self.entries.remove(&key),
+            };
+            before.insert(key, replaced);
+        }
+        if self.undo.len() == UNDO_LEDGERS {
+            self.undo.pop_front();
+        }
+        self.undo.push_back(Undo { ledger, before });
+    }
+
+    /// Puts an entry into the latest ledger itself; returns what it replaced.
+    pub fn put(&mut self, key: Key, entry: Stored) -> Option<Stored> {
+        self.entries.insert(key, entry)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn key(n: u8) -> Key {
+        vec![n].into()
+    }
+
+    fn entry(n: u8) -> Stored {
+        Stored::classic(vec![0, 0, 0, n, n])
+    }
+
+    fn value(found: Option<Stored>) -> Option<u8> {
+        found.map(|stored| stored.xdr[4])
+    }
+
+    #[test]
+    fn a_reader_keeps_its_ledger() {
+        let mut state = State::default();
+        state.publish(1, Changes::from([(key(1), Some(entry(10)))]));
+        state.publish(
+            2,
+            Changes::from([(key(1), Some(entry(11))), (key(2), Some(entry(20)))]),
+        );
+        state.publish(3, Changes::from([(key(1), None)]));
+        assert_eq!(value(state.get_at(&[1], 1).expect("kept")), Some(10));
+        assert_eq!(value(state.get_at(&[2], 1).expect("kept")), None);
+        assert_eq!(value(state.get_at(&[1], 2).expect("kept")), Some(11));
+        assert_eq!(value(state.get_at(&[1], 3).expect("kept")), None);
+        assert_eq!(value(state.get_at(&[2], 3).expect("kept")), Some(20));
+    }
+
+    #[test]
+    fn a_reader_too_far_behind_is_told_so() {
+        let mut state = State::default();
+        for ledger in 1..=40 {
+            state.publish(ledger, Changes::from([(key(1), Some(entry(ledger as u8)))]));
+        }
+        assert_eq!(state.get_at(&[1], 10).err(), Some(SnapshotGone));
+        let oldest_readable = 40 - UNDO_LEDGERS as u32;
+        assert_eq!(
+            value(state.get_at(&[1], oldest_readable).expect("kept")),
+            Some(oldest_readable as u8)
+        );
+    }
+
+    #[test]
+    fn layers_hide_what_lies_below() {
+        let mut state = State::default();
+        state.publish(1, Changes::from([(key(1), Some(entry(1)))]));
+        struct Base<'a>(&'a State);
+        impl Entries for Base<'_> {
+            fn get(&self, key: &[u8]) -> Option<Stored> {
+                self.0.get(key).cloned()
+            }
+        }
+        let base = Base(&state);
+        let mut lower = Layer::new(&base);
+        lower.put(key(2), entry(2));
+        let mut upper = Layer::new(&lower);
+        upper.delete(key(1));
+        assert!(upper.get(&[1]).is_none());
+        assert_eq!(value(upper.get(&[2])), Some(2));
+        let changes = upper.changes;
+        lower.absorb(changes);
+        assert!(lower.get(&[1]).is_none());
+    }
+}

@@ -1,0 +1,210 @@
+//! The `sorofast-sandbox` command.
+#![forbid(unsafe_code)]
+
+mod address;
+mod admin;
+mod app;
+mod cli;
+mod contracts;
+mod faults;
+mod friendbot;
+mod http;
+mod rpc;
+mod utc;
+
+use std::io::{IsTerminal, Read, Write};
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
+use std::process::ExitCode;
+use std::sync::Arc;
+use std::time::Duration;
+
+use clap::Parser;
+use sorofast_sandbox::node::{Node, NodeConfig};
+use tokio::net::TcpListener;
+use tokio::signal::unix::{signal, SignalKind};
+use tokio::sync::{mpsc, watch};
+
+use crate::app::App;
+use crate::cli::{Cli, Command, Output, StartArgs};
+use crate::faults::Faults;
+use crate::friendbot::Friendbot;
+use crate::rpc::Surface;
+
+/// The host interprets deep call chains; its threads get the room that takes.
+const STACK_BYTES: usize = 16 * 1024 * 1024;
+
+fn main() -> ExitCode {
+    let outcome = match Cli::parse().command {
+        Command::Start(args) => start(&args),
+        Command::Contract { name } => write_contract(&name),
+    };
+    match outcome {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(reason) => {
+            eprintln!("sorofast-sandbox: {reason}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn write_contract(name: &str) -> Result<(), String> {
+    let wasm = contracts::wasm(name).ok_or_else(|| format!("there is no contract {name:?}"))?;
+    let mut stdout = std::io::stdout();
+    if stdout.is_terminal() {
+        return Err(format!(
+            "wasm is binary: send it to a file, as in > {name}.wasm"
+        ));
+    }
+    stdout
+        .write_all(wasm)
+        .and_then(|()| stdout.flush())
+        .map_err(|error| format!("the wasm could not be written: {error}"))
+}
+
+fn start(args: &StartArgs) -> Result<(), String> {
+    cli::check(args)?;
+    let runtime = tokio::runtime::Builder::new_multi_thread()
+        .enable_all()
+        .thread_stack_size(STACK_BYTES)
+        .build()
+        .map_err(|error| format!("the runtime could not start: {error}"))?;
+    let outcome = runtime.block_on(run(args));
+    // A thread that reads stdin or still simulates is not waited for.
+    runtime.shutdown_background();
+    outcome
+}
+
+async fn run(args: &StartArgs) -> Result<(), String> {
+    // Signals are caught before anything else, so that an early SIGTERM ends the process as well.
+    let mut ends = watch_for_end(args.exit_with_stdin)?;
+    let listener = bind(args).await?;
+    let address = listener
+        .local_addr()
+        .map_err(|error| format!("the port is unknown: {error}"))?;
+    let url = format!("http://{}", reachable(address));
+    let node = Node::new(NodeConfig {
+        ledger_close: args.ledger_close,
+        ledger_jitter: args.ledger_jitter,
+        consensus_delay: cli::consensus_delay(args),
+        network_passphrase: args.network_passphrase.clone(),
+    })
+    .map_err(|error| error.to_string())?;
+    let app = Arc::new(App {
+        node: Arc::clone(&node),
+        surface: Surface::new(),
+        faults: Faults::new(),
+        friendbot: Friendbot::start(Arc::clone(&node)),
+        friendbot_url: format!("{url}/friendbot"),
+    });
+    let (stop, stopped) = watch::channel(false);
+    let server = tokio::spawn(http::serve(listener, http::router(app), stopped));
+    let closing = tokio::spawn(node.run());
+    announce(args, &url)?;
+    let outcome = tokio::select! {
+        _ = ends.recv() => Ok(()),
+        ended = closing => Err(match ended {
+            Ok(Err(error)) => format!("ledgers stopped closing: {error}"),
+            Ok(Ok(())) => "ledgers stopped closing".to_owned(),
+            Err(error) => format!("ledgers stopped closing: {error}"),
+        }),
+    };
+    // Both ends may be gone already; stopping is all that is left to do.
+    let _ = stop.send(true);
+    let _ = server.await;
+    outcome
+}
+
+async fn bind(args: &StartArgs) -> Result<TcpListener, String> {
+    let address = SocketAddr::new(args.host, args.port);
+    TcpListener::bind(address).await.map_err(|error| {
+        if error.kind() == std::io::ErrorKind::AddrInUse {
+            format!(
+                "{address} is in use; stop what listens there or choose another port with --port \
+                 (0 takes a free one)"
+            )
+        } else {
+            format!("cannot listen on {address}: {error}")
+        }
+    })
+}
+
+/// The address a client on this machine uses: an unspecified one means every interface.
+fn reachable(address: SocketAddr) -> SocketAddr {
+    let host = match address.ip() {
+        IpAddr::V4(ip) if ip.is_unspecified() => Ipv4Addr::LOCALHOST.into(),
+        IpAddr::V6(ip) if ip.is_unspecified() => Ipv6Addr::LOCALHOST.into(),
+        ip => ip,
+    };
+    SocketAddr::new(host, address.port())
+}
+
+/// Tells whoever started the process that it is ready, and where.
+fn announce(args: &StartArgs, url: &str) -> Result<(), String> {
+    let text = match args.output {
+        Output::Json => format!(
+            "{}\n",
+            serde_json::json!({
+                "rpc_url": format!("{url}/rpc"),
+                "admin_url": format!("{url}/admin"),
+                "friendbot_url": format!("{url}/friendbot"),
+                "network_passphrase": args.network_passphrase,
+                "pid": std::process::id(),
+            })
+        ),
+        Output::Table => format!(
+            "The sandbox is ready (pid {}); Ctrl-C ends it.\n\
+             RPC        {url}/rpc\n\
+             friendbot  {url}/friendbot?addr=G…\n\
+             admin      {url}/admin\n\
+             network    {}\n\
+             ledgers    {}\n",
+            std::process::id(),
+            args.network_passphrase,
+            describe(args.ledger_close),
+        ),
+    };
+    let mut stdout = std::io::stdout();
+    stdout
+        .write_all(text.as_bytes())
+        .and_then(|()| stdout.flush())
+        .map_err(|error| format!("stdout could not be written: {error}"))
+}
+
+fn describe(ledger_close: Duration) -> String {
+    if ledger_close.is_zero() {
+        "close on POST /admin/advance only".to_owned()
+    } else {
+        format!("every {ledger_close:?}")
+    }
+}
+
+/// A channel that yields when the process shall end: SIGTERM, SIGINT, or the end of stdin.
+fn watch_for_end(with_stdin: bool) -> Result<mpsc::Receiver<()>, String> {
+    let (end, ends) = mpsc::channel(1);
+    for kind in [SignalKind::terminate(), SignalKind::interrupt()] {
+        let mut signals =
+            signal(kind).map_err(|error| format!("signals cannot be caught: {error}"))?;
+        let end = end.clone();
+        tokio::spawn(async move {
+            while signals.recv().await.is_some() {
+                // A full channel already holds the message.
+                let _ = end.try_send(());
+            }
+        });
+    }
+    if with_stdin {
+        std::thread::spawn(move || {
+            let mut ignored = [0; 4096];
+            let mut stdin = std::io::stdin();
+            loop {
+                match stdin.read(&mut ignored) {
+                    Ok(0) => break,
+                    Err(error) if error.kind() != std::io::ErrorKind::Interrupted => break,
+                    Ok(_) | Err(_) => {}
+                }
+            }
+            let _ = end.try_send(());
+        });
+    }
+    Ok(ends)
+}

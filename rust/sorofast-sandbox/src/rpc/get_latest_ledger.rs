@@ -1,0 +1,45 @@
+//! `getLatestLedger`: the newest ledger with its header and meta.
+
+use serde::{Deserialize, Serialize};
+use sorofast_sandbox::node::PROTOCOL_VERSION;
+
+use super::error::RpcError;
+use super::format::{as_string, base64, require_base64};
+use crate::app::App;
+
+#[derive(Debug, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub(crate) struct Request {
+    xdr_format: Option<String>,
+}
+
+#[derive(Debug, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub(crate) struct Response {
+    id: String,
+    protocol_version: u32,
+    sequence: u32,
+    #[serde(serialize_with = "as_string")]
+    close_time: u64,
+    header_xdr: String,
+    metadata_xdr: String,
+}
+
+/// # Errors
+/// `-32602` for a format other than base64; `-32603` when the ledger is gone again.
+pub(crate) fn call(app: &App, request: &Request) -> Result<Response, RpcError> {
+    require_base64(request.xdr_format.as_deref())?;
+    let latest = app.node.latest();
+    let meta = app
+        .node
+        .ledger_meta_xdr(latest.sequence)
+        .ok_or_else(|| RpcError::internal("could not get latest ledger"))?;
+    Ok(Response {
+        id: hex::encode(latest.hash),
+        protocol_version: PROTOCOL_VERSION,
+        sequence: latest.sequence,
+        close_time: latest.close_time_s,
+        header_xdr: base64(&latest.header_xdr),
+        metadata_xdr: base64(meta),
+    })
+}

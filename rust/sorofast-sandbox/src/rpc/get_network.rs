@@ -1,0 +1,22 @@
+//! `getNetwork`: which network this is.
+
+use serde::Serialize;
+use sorofast_sandbox::node::PROTOCOL_VERSION;
+
+use crate::app::App;
+
+#[derive(Debug, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub(crate) struct Response<'a> {
+    friendbot_url: &'a str,
+    passphrase: &'a str,
+    protocol_version: u32,
+}
+
+pub(crate) fn call(app: &App) -> Response<'_> {
+    Response {
+        friendbot_url: &app.friendbot_url,
+        passphrase: &app.node.config().network_passphrase,
+        protocol_version: PROTOCOL_VERSION,
+    }
+}

@@ -13,6 +13,7 @@ CARGO_DENY_VERSION := 0.20.2
 export CARGO_TARGET_DIR ?= $(CURDIR)/target
 export VIRTUAL_ENV := $(CURDIR)/$(VENV)
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
+export PIP_QUIET := 1
 export CARGO_TERM_COLOR ?= auto
 unexport PYTHONPATH
 
@@ -45,6 +46,9 @@ demo: build ## Local network, Redis, engine and an audit, in one command; ARGS a
 
 .PHONY: test
 test: build ## Run the Rust tests, then pytest (unit and integration); ARGS go to pytest
+	@echo '==> compiling the Rust tests'
+	@cargo test --release --locked --no-run -p sorofast-core
+	@cargo test --release --locked --no-run -p sorofast-sandbox
 	@echo '==> Rust tests'
 	@cargo test --release --locked --quiet -p sorofast-core
 	@cargo test --release --locked --quiet -p sorofast-sandbox
@@ -118,16 +122,14 @@ $(PINS_STAMP): $(VENV_STAMP)
 $(CORE_STAMP): $(PINS_STAMP)
 	@scripts/check_tools.sh >/dev/null
 	@echo '==> compiling sorofast._core and installing sorofast (two minutes the first time)'
-	@$(BIN)/maturin develop --release --locked --quiet
+	@$(BIN)/maturin develop --release --locked
 	@rm -f $(STAMPS)/core-* && touch $@
 
 $(SANDBOX_STAMP): $(PINS_STAMP)
 	@scripts/check_tools.sh >/dev/null
 	@echo '==> compiling sorofast-sandbox with the Soroban host (several minutes the first time)'
-	@rm -rf $(STAMPS)/wheels
-	@$(BIN)/maturin build --release --locked --quiet --manifest-path rust/sorofast-sandbox/Cargo.toml --out $(STAMPS)/wheels
-	@$(BIN)/python -m pip install --quiet --no-deps --no-index --force-reinstall $(STAMPS)/wheels/*.whl
-	@rm -rf $(STAMPS)/sandbox-* $(STAMPS)/wheels && touch $@
+	@$(BIN)/maturin develop --release --locked --manifest-path rust/sorofast-sandbox/Cargo.toml
+	@rm -f $(STAMPS)/sandbox-* && touch $@
 
 $(STAMPS)/cargo-deny-$(CARGO_DENY_VERSION): $(VENV_STAMP)
 	@echo '==> building cargo-deny $(CARGO_DENY_VERSION) (several minutes, once)'

@@ -15,6 +15,28 @@ an argument that has the wrong length and ``OverflowError`` for one that does no
 
 from typing import Final, Self, final
 
+__all__ = [
+    "CORE_VERSION",
+    "ROW_SIZE",
+    "EntriesBatch",
+    "EventsBatch",
+    "Signer",
+    "TaskTable",
+    "account_from_bytes",
+    "account_to_bytes",
+    "contract_from_bytes",
+    "contract_to_bytes",
+    "decode_entries",
+    "decode_events",
+    "decode_result",
+    "entries_request",
+    "events_request",
+    "network_id",
+    "reason_codes",
+    "registry_request",
+    "shard_of",
+]
+
 CORE_VERSION: Final[str]
 """Version of the Rust core, as in its Cargo manifest."""
 
@@ -41,6 +63,12 @@ def shard_of(task_id: int, shards: int) -> int:
 
     ``splitmix64`` is the finaliser of that generator applied to ``task_id + 0x9e3779b97f4a7c15``. Raises
     ``ValueError`` for ``shards == 0``.
+    """
+
+def shard_ids(last_id: int, shard: int, shards: int) -> bytes:
+    """Packed ids of the tasks 1 to ``last_id`` that ``shard_of`` puts into a shard, ascending.
+
+    Raises ``ValueError`` for ``shards == 0`` or more than 100 million ids.
     """
 
 def reason_codes() -> list[tuple[int, str, str]]:
@@ -116,6 +144,9 @@ class EventsBatch:
     @property
     def oldest_ledger(self) -> int:
         """Oldest ledger the node still has events of (0 when the answer does not say)."""
+    @property
+    def returned(self) -> int:
+        """How many events the page held, those of no interest included; a page with as many as asked has a next one."""
     @property
     def cursor(self) -> str | None:
         """Where the next call goes on; present on an empty page too."""

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import base64
+import struct
 from itertools import count
 from typing import Any
 
@@ -23,6 +25,12 @@ EVENTS_PER_CALL_MAX = 10_000
 EVENT_PAGES_MAX = 64
 STALE_ANSWERS_MAX = 40
 STALE_PAUSE_S = 0.05
+
+
+# LedgerKey and LedgerEntryData of CONFIG_SETTING (8), CONFIG_SETTING_SCP_TIMING (16); the target in ms comes first.
+_TIMING_KINDS = (8, 16)
+_TIMING_KEY = struct.pack(">II", *_TIMING_KINDS)
+_TIMING_ENTRY = struct.Struct(">III")
 
 
 class RpcClient:
@@ -170,12 +178,19 @@ class RpcClient:
         raise RpcUnreachable(f"{self.url} has no complete events for ledger {ledger_min} yet")
 
     async def target_close_s(self) -> float | None:
-        """The network's target time between closes (ConfigSetting 16), or None where the node does not
-        tell.
-        """
-        body = _core.timing_request(next(self._ids))
-        target_ms = _core.decode_timing(await self.ledger_entries_raw(body))
-        return None if target_ms is None else target_ms / 1000
+        """The network's target time between closes (ConfigSetting 16), or None where the node does not tell."""
+        key = base64.b64encode(_TIMING_KEY).decode()
+        result = await self.call("getLedgerEntries", {"keys": [key]})
+        with _Fields("getLedgerEntries"):
+            entries = result["entries"] or []
+            if not entries:
+                return None
+            kind, setting, target_ms = _TIMING_ENTRY.unpack_from(base64.b64decode(entries[0]["xdr"]))
+        if (kind, setting) != _TIMING_KINDS:
+            raise BodyError(
+                "getLedgerEntries was answered with another entry than the timing setting asked for"
+            )
+        return int(target_ms) / 1000
 
 
 class _Fields:
@@ -188,5 +203,5 @@ class _Fields:
         return None
 
     def __exit__(self, kind: object, error: BaseException | None, trace: object) -> None:
-        if isinstance(error, (KeyError, TypeError, ValueError, IndexError)):
+        if isinstance(error, (KeyError, TypeError, ValueError, IndexError, struct.error)):
             raise BodyError(f"{self._method} was answered without a usable {error}") from error

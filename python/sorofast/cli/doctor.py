@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any
 from sorofast.cli.context import check_passphrase, load, rpc_client
 from sorofast.cli.options import DEFAULTS, Options
 from sorofast.cli.output import one_line, print_json, print_table, xlm
-from sorofast.errors import ConfigError, SecretError, SorofastError
+from sorofast.errors import ConfigError, SecretError, SorofastError, WrongContract
 
 if TYPE_CHECKING:
     from sorofast.chain.rpc import RpcClient
@@ -80,9 +80,9 @@ def doctor(*, options: Options = DEFAULTS) -> int:
         named = set(settings.origins.values())
         return f"from {', '.join(sorted(named))}" if named else "defaults only"
 
-    findings.add("core build", _core_build)
     findings.add("event loop", _event_loop)
-    if findings.add("settings", read_settings):
+    # Without the core not even an address can be read, so nothing further could be judged.
+    if findings.add("core build", _core_build) and findings.add("settings", read_settings):
         asyncio.run(_examine(found[0], findings))
     _print(findings, as_json=options.json)
     return findings.exit_code
@@ -213,10 +213,18 @@ async def _clock(rpc: RpcClient) -> str:
 
 
 async def _contract(rpc: RpcClient, settings: Settings) -> str:
+    from sorofast.registry.codec import function_names
     from sorofast.registry.store import Registry
 
     contract_id = settings.contract().id
-    head = await Registry(rpc, contract_id, bytes(32)).head()
+    registry = Registry(rpc, contract_id, bytes(32))
+    head = await registry.head()
+    wasm = await registry.wasm()
+    functions = None if wasm is None else function_names(wasm)
+    if functions is not None and not {"execute", "register"} <= functions:
+        raise WrongContract(
+            f"{contract_id} is a contract, but no task registry: it has no `register` and `execute`; correct contract.id"
+        )
     return f"{contract_id} has given out {head.counter} task ids"
 
 

@@ -14,9 +14,11 @@ from sorofast.redaction import redact
 
 if TYPE_CHECKING:
     from rich.console import Console
+    from rich.table import Table
 
 _INT64 = range(-(2**63), 2**64)
 _PIPE_WIDTH = 4096  # nobody reads a pipe by the eye: rows are never folded there
+_CONTROL = {code: f"\\x{code:02x}" for code in (*range(0x20), *range(0x7F, 0xA0))}
 STROOPS_PER_XLM = 10_000_000
 
 
@@ -71,7 +73,6 @@ def print_table(
     from rich.table import Table
     from rich.text import Text
 
-    out = console()
     table = Table(box=None, pad_edge=False, title=title, title_justify="left", header_style="bold")
     for name in columns:
         # Ids and numbers are useless when folded, so only free text gives way on a narrow terminal.
@@ -79,8 +80,8 @@ def print_table(
             name, justify="right" if name in right else "left", no_wrap=name in right, overflow="fold"
         )
     for row in rows:
-        table.add_row(*(Text("" if cell is None else redact(str(cell))) for cell in row))
-    out.print(table)
+        table.add_row(*(Text(_visible(cell)) for cell in row))
+    _show(table)
 
 
 def print_pairs(pairs: Iterable[tuple[str, object]]) -> None:
@@ -92,8 +93,25 @@ def print_pairs(pairs: Iterable[tuple[str, object]]) -> None:
     table.add_column(no_wrap=True)
     table.add_column(overflow="fold")
     for name, value in pairs:
-        table.add_row(Text(name), Text("" if value is None else redact(str(value))))
-    console().print(table)
+        table.add_row(Text(name), Text(_visible(value)))
+    _show(table)
+
+
+def _visible(cell: object) -> str:
+    """A cell's text. Names and reasons come from contracts and servers, which must not steer the terminal."""
+    return "" if cell is None else redact(str(cell)).translate(_CONTROL)
+
+
+def _show(table: Table) -> None:
+    """Prints a table to stdout. Its cells are padded to their column, which a pipe has no use for at the line's end."""
+    out = console()
+    if out.is_terminal:
+        out.print(table)
+        return
+    with out.capture() as captured:
+        out.print(table)
+    sys.stdout.write("".join(f"{line.rstrip()}\n" for line in captured.get().splitlines()))
+    sys.stdout.flush()
 
 
 def print_error(error: BaseException, *, exit_code: int, as_json: bool, verbose: bool) -> None:
@@ -113,8 +131,8 @@ def print_error(error: BaseException, *, exit_code: int, as_json: bool, verbose:
 
 
 def one_line(text: str) -> str:
-    """Text without line breaks and without secrets."""
-    return redact(" ".join(text.split()))
+    """Text without line breaks, control characters and secrets."""
+    return redact(" ".join(text.split())).translate(_CONTROL)
 
 
 def note(text: str, *, quiet: bool = False) -> None:

@@ -27,7 +27,8 @@ CONNECT_TIMEOUT_S = 2.0
 REPLY_TIMEOUT_S = 5.0
 RETRIES = 3
 
-_REFUSES_TO_WRITE = ("MISCONF", "NOREPLICAS", "TRYAGAIN", "MASTERDOWN", "UNBLOCKED")
+_REFUSES_TO_WRITE = (raised.OutOfMemoryError, raised.ReadOnlyError, raised.ClusterDownError)
+_REFUSES_TO_WRITE_CODES = ("MISCONF", "NOREPLICAS", "TRYAGAIN", "MASTERDOWN", "UNBLOCKED")
 
 
 async def open_redis(cfg: RedisConfig) -> Redis:
@@ -158,22 +159,23 @@ def version_of(text: str) -> tuple[int, int] | None:
 
 @contextmanager
 def redis_errors(action: str) -> Iterator[None]:
-    """Converts what redis-py raises inside: RedisUnreachable, RedisUnfit, or SorofastError for an answer we
-    cannot explain.
+    """Converts what redis-py raises inside; `action` says in the message what was being done.
+
+    RedisUnreachable and RedisUnfit where the operator can act, plain SorofastError for an answer nobody expected.
     """
     try:
         yield
-    except (raised.AuthenticationError, raised.NoPermissionError) as error:
-        raise RedisUnfit(
-            f"Redis refuses our credentials ({action}: {error}): check the user and password in redis.url and their ACL"
-        ) from error
-    except (raised.OutOfMemoryError, raised.ReadOnlyError, raised.ClusterDownError) as error:
-        raise RedisUnreachable(f"Redis takes no writes now ({action}: {error})") from error
-    except (raised.ConnectionError, raised.TimeoutError, OSError) as error:
-        raise RedisUnreachable(f"Redis does not answer ({action}: {error})") from error
-    except raised.RedisError as error:
-        if str(error).startswith(_REFUSES_TO_WRITE):
-            raise RedisUnreachable(f"Redis takes no writes now ({action}: {error})") from error
+    except (raised.RedisError, OSError) as error:
+        cause = error.__cause__ if isinstance(error.__cause__, raised.RedisError) else error
+        if isinstance(cause, (raised.AuthenticationError, raised.NoPermissionError)):
+            raise RedisUnfit(
+                f"Redis refuses our credentials ({action}: {cause}): check the user and password in redis.url and "
+                "what its ACL allows"
+            ) from error
+        if isinstance(cause, _REFUSES_TO_WRITE) or str(cause).startswith(_REFUSES_TO_WRITE_CODES):
+            raise RedisUnreachable(f"Redis takes no writes now ({action}: {cause})") from error
+        if isinstance(cause, (raised.ConnectionError, raised.TimeoutError, OSError)):
+            raise RedisUnreachable(f"Redis does not answer ({action}: {cause})") from error
         raise SorofastError(
-            f"Redis refused {action}: {error}; if other software uses these keys, choose another redis.prefix"
+            f"Redis refused {action}: {cause}; if other software uses these keys, choose another redis.prefix"
         ) from error

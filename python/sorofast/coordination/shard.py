@@ -169,6 +169,10 @@ class ShardStore:
         """
         if len(settles) > MAX_COMMIT or len(claims) > MAX_COMMIT or len(drop) > MAX_COMMIT:
             raise ValueError(f"a commit takes at most {MAX_COMMIT} settles, claims and drops each")
+        if len({claim.execution for claim in claims}) < len(claims):
+            raise ValueError(
+                "one commit claims an execution twice, and could not say which claim it accepted"
+            )
         keys = self._of(term)
         records: list[bytes] = []
         packed = (

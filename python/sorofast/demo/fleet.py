@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import ctypes
 import json
 import math
 import os
@@ -16,6 +15,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
 
+from sorofast.coordination import die_with_parent
 from sorofast.coordination.embedded import EmbeddedServer
 from sorofast.demo.network import DemoNetwork
 from sorofast.errors import SorofastError
@@ -32,13 +32,13 @@ _LINE_BYTES_MAX = 1 << 20
 # Friendbot's ten thousand XLM, less what stays with the keeper; a channel with a hundred lasts for days.
 _CHANNEL_MONEY_STROOPS = 90_000_000_000
 _CHANNEL_BALANCE_STROOPS_MAX = 1_000_000_000
-_PR_SET_PDEATHSIG = 1
 
 Event = dict[str, Any]
 
 
 class Fleet:
-    """What one or more `sorofast run` share: an embedded Redis, a channel seed and a settings file, in `directory`.
+    """What one or more `sorofast run` share: an embedded Redis, a channel seed and a settings file, in
+    `directory`.
 
     An async context manager; entering it creates the channels, which the network's keeper pays.
     """
@@ -149,11 +149,19 @@ class RunProcess:
         self._last_words = ""
 
     async def __aenter__(self) -> Self:
-        # The settings file is the whole truth here: what the user's shell exports is meant for another network.
+        # The settings file is the whole truth here: what the user's shell exports is meant for another
+        # network.
         environment = {
-            name: value for name, value in os.environ.items() if not name.startswith(("SOROFAST_", "STELLAR_"))
+            name: value
+            for name, value in os.environ.items()
+            if not name.startswith(("SOROFAST_", "STELLAR_"))
         }
         self._process = await asyncio.create_subprocess_exec(
+            sys.executable,
+            "-I",
+            "-S",
+            str(die_with_parent.__file__),
+            str(os.getpid()),
             sys.executable,
             "-m",
             "sorofast",
@@ -169,9 +177,8 @@ class RunProcess:
             stderr=asyncio.subprocess.PIPE,
             env=environment,
             cwd=self._config_path.parent,
-            # A session of its own: Ctrl-C is for the parent, which ends this process in its own time.
+            # A session of its own: Ctrl-C is for this process, which ends that one in its own time.
             start_new_session=True,
-            preexec_fn=_end_with_parent,
             limit=_LINE_BYTES_MAX,
         )
         if self._process.stderr is None:
@@ -197,7 +204,7 @@ class RunProcess:
     @property
     def failure(self) -> str:
         """The last thing it said that was no event: the one line an error gives."""
-        return self._last_words or f"exit code {self.returncode}; its log is {self.log_path}"
+        return self._last_words or f"it said nothing (exit code {self.returncode})"
 
     def worker_pids(self) -> list[int]:
         """Process ids of the workers that are up, by slot."""
@@ -213,7 +220,9 @@ class RunProcess:
         return await self.wait_for(lambda event: event.get("event") == "fleet_ready", "get ready", timeout_s)
 
     async def wait_for(self, wanted: Callable[[Event], bool], what: str, timeout_s: float) -> Event:
-        """The first logged event, past ones included, that is wanted. SorofastError when the run ends or time is up."""
+        """The first logged event, past ones included, that is wanted. SorofastError when the run ends or
+        time is up.
+        """
         try:
             async with asyncio.timeout(timeout_s), self._heard:
                 seen = 0
@@ -221,7 +230,8 @@ class RunProcess:
                     for event in list(self.events)[seen:]:
                         if wanted(event):
                             return event
-                    # Events beyond the bound fall off the front; then looking at all of them again does no harm.
+                    # Events beyond the bound fall off the front; then looking at all of them again does no
+                    # harm.
                     seen = len(self.events) if len(self.events) < _EVENTS_MAX else 0
                     if self._reader is None or self._reader.done():
                         raise SorofastError(f"sorofast run ended and did not {what}: {self.failure}")
@@ -231,7 +241,7 @@ class RunProcess:
                 f"sorofast run did not {what} within {timeout_s:.0f} s: {self.failure}"
             ) from None
 
-    def signal(self, number: signal.Signals) -> None:
+    def send_signal(self, number: signal.Signals) -> None:
         """Send a signal to the supervisor."""
         with contextlib.suppress(ProcessLookupError):
             self._started().send_signal(number)
@@ -255,13 +265,13 @@ class RunProcess:
         if process is None:
             return None
         if process.returncode is None:
-            self.signal(signal.SIGTERM)
+            self.send_signal(signal.SIGTERM)
             try:
                 async with asyncio.timeout(DRAIN_TIMEOUT_S + _KILL_AFTER_S):
                     await process.wait()
             except TimeoutError:
                 # Its workers end by themselves when their pipes to the supervisor close.
-                self.signal(signal.SIGKILL)
+                self.send_signal(signal.SIGKILL)
                 await process.wait()
         if self._reader is not None:
             await asyncio.wait([self._reader], timeout=_KILL_AFTER_S)
@@ -294,7 +304,9 @@ class RunProcess:
         except ValueError:
             event = None
         if not isinstance(event, dict) or "event" not in event:
-            self._last_words = line.decode(errors="replace").strip().removeprefix("error: ") or self._last_words
+            self._last_words = (
+                line.decode(errors="replace").strip().removeprefix("error: ") or self._last_words
+            )
             return
         match event:
             case {"event": "worker_up", "slot": int(slot)}:
@@ -315,14 +327,6 @@ class RunProcess:
         async with self._heard:
             self.events.append(event)
             self._heard.notify_all()
-
-
-_libc = ctypes.CDLL(None, use_errno=True)
-
-
-def _end_with_parent() -> None:
-    """In the child, before exec: ask the kernel for SIGTERM when the parent dies, so that a killed demo leaves no engine."""
-    _libc.prctl(_PR_SET_PDEATHSIG, signal.SIGTERM, 0, 0, 0)
 
 
 def _write_secret(path: Path, text: str) -> None:

@@ -1,4 +1,6 @@
-"""A local network with everything an engine needs on it: contracts, a keeper with money, a registry full of tasks."""
+"""A local network with everything an engine needs on it: contracts, a keeper with money, a registry full of
+tasks.
+"""
 
 from __future__ import annotations
 
@@ -38,7 +40,8 @@ _UPLOAD_VALID_S = 60
 
 
 class DemoNetwork:
-    """The sandbox, the contracts' code and a funded keeper; an async context manager. Tasks come with `seed_tasks()`.
+    """The sandbox, the contracts' code and a funded keeper; an async context manager. Tasks come with
+    `seed_tasks()`.
 
     The keeper's key follows from the seed: it is worth nothing anywhere else, and a run can be repeated.
     """
@@ -97,7 +100,8 @@ class DemoNetwork:
         return runs_per_ledger(self.specs, self.seed.ledger_close_s)
 
     async def seed_tasks(self, lead_s: float) -> int:
-        """Put the registry and its tasks on the ledger; the first ones fall due `lead_s` from now. Returns when (Unix s).
+        """Put the registry and its tasks on the ledger; the first ones fall due `lead_s` from now. Returns
+        when (Unix s).
 
         The lead is what an engine needs to start: nothing is due before, so nothing has to be excused.
         """
@@ -120,7 +124,9 @@ class DemoNetwork:
 
     @contextlib.asynccontextmanager
     async def hurry(self) -> AsyncIterator[None]:
-        """Within the block a ledger closes as soon as a transaction waits: setting up need not take whole ledgers."""
+        """Within the block a ledger closes as soon as a transaction waits: setting up need not take whole
+        ledgers.
+        """
         closing = asyncio.create_task(self._close_when_pending())
         try:
             yield

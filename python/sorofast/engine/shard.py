@@ -62,7 +62,7 @@ class ShardRunner:
         # Envelopes of the last owner may be on their way, and its dead letters stand until their window is
         # over.
         for record in state.wal:
-            table.hold(record.task_id, code_of("in_flight"))
+            table.hold(record.task_id)
         for dead in state.dead:
             row = self._row(dead.task_id)
             if row is not None and row.last_run_s == dead.window:
@@ -176,7 +176,7 @@ class ShardRunner:
         )
         plan = plan_cycle(rows, view)
         for row, reason in plan.next_ledger:
-            self.table.hold(row.task_id, reason)
+            self.table.park(row.task_id, reason)
             self._deferred.append((row, reason))
         for row, at_s, reason in plan.later:
             self.table.schedule(row.task_id, at_s, reason)
@@ -268,7 +268,7 @@ class ShardRunner:
             self._finish(case, settle.retry, dead=settle.dead)
         accepted = [record for record in claims if record.execution in reply.accepted]
         for record in accepted:
-            self.table.hold(record.task_id, code_of("in_flight"))
+            self.table.hold(record.task_id)
         if reply.refused:
             # The log knows something that we do not: load it again rather than argue.
             self.lost = f"claims were refused: {', '.join(sorted(set(reply.refused.values())))}"

@@ -24,6 +24,7 @@ __all__ = [
     "decode_config",
     "encode_config",
     "executable_hash",
+    "function_names",
     "instance_key",
     "struct_fields",
     "task_key",
@@ -132,7 +133,7 @@ def _integer(value: stellar_xdr.SCVal | None) -> int | None:
     shown = None if value is None else render(value)
     if isinstance(shown, dict):
         (inner,) = shown.values()
-        return inner if isinstance(inner, int) else None
+        return int(inner) if isinstance(inner, int) or str(inner).lstrip("-").isdigit() else None
     return None
 
 
@@ -183,17 +184,32 @@ def wasm_of(code_xdr: str) -> bytes:
     return code.code
 
 
+def function_names(wasm: bytes) -> set[str] | None:
+    """The functions the contract's specification names; None when it cannot be read."""
+    spec = _specification(wasm)
+    return None if spec is None else {_text(item.name.sc_symbol) for item in spec.functions}
+
+
 def struct_fields(wasm: bytes, struct: str = CONFIG_STRUCT) -> dict[str, stellar_xdr.SCSpecTypeDef] | None:
     """Field names and types of a struct in the contract's specification; None when it does not name one."""
+    spec = _specification(wasm)
+    for item in () if spec is None else spec.structs:
+        if _text(item.name) == struct:
+            return {_text(field.name): field.type for field in item.fields}
+    return None
+
+
+def _specification(wasm: bytes) -> ContractSpec | None:
     try:
         spec = ContractSpec.from_wasm(wasm)
     except Exception:  # noqa: BLE001 - whatever the library trips over in somebody's wasm
-        # A contract may carry no specification, or one newer than the library reads: the usual fields are assumed.
+        # A contract may carry a specification newer than the library reads: what is usual is then assumed.
         return None
-    for item in spec.structs:
-        if item.name.decode("utf-8", "replace") == struct:
-            return {f.name.decode("utf-8", "replace"): f.type for f in item.fields}
-    return None
+    return spec if len(spec) else None
+
+
+def _text(name: bytes) -> str:
+    return name.decode("utf-8", "replace")
 
 
 def encode_config(task: NewTask, fields: dict[str, stellar_xdr.SCSpecTypeDef] | None) -> stellar_xdr.SCVal:

@@ -153,7 +153,9 @@ def render(value: stellar_xdr.SCVal, depth: int = 0) -> Any:
         return {"xdr": value.to_xdr()}
     name, read = reader
     try:
-        return {name: read(value)}
+        shown = read(value)
+        # Beyond 64 bits JSON numbers are not read back exactly.
+        return {name: str(shown) if isinstance(shown, int) and shown.bit_length() > 63 else shown}
     except (SdkError, ValueError, UnicodeDecodeError):
         return {"xdr": value.to_xdr()}
 

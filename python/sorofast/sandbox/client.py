@@ -6,6 +6,7 @@ from __future__ import annotations
 
 import asyncio
 import base64
+import contextlib
 from collections.abc import AsyncIterator, Iterable, Sequence
 from types import TracebackType
 from typing import Literal, Self, TypeVar
@@ -191,7 +192,9 @@ class AdminClient:
         await self._request("DELETE", "faults")
 
     async def contract_wasm(self, name: str) -> bytes:
-        """The code of a contract that ships in the sandbox: `task_registry`, `counter`, `switch_resolver`, …"""
+        """The code of a contract that ships in the sandbox: `task_registry`, `counter`, `switch_resolver`,
+        …
+        """
         return await self._request("GET", f"contracts/{name}.wasm")
 
     async def _put(self, chunk: list[dict[str, object]]) -> int:
@@ -213,8 +216,9 @@ class AdminClient:
                 f"the sandbox's admin interface at {url} gave no answer: {reason}"
             ) from error
         if status >= 400:
-            said = content[:_ERROR_CHARS_MAX].decode(errors="replace").strip()
-            raise SorofastError(f"the sandbox refused {method} {url} with status {status}: {said}")
+            raise SorofastError(
+                f"the sandbox refused {method} {url} with status {status}: {_refusal(content)}"
+            )
         return content
 
 
@@ -223,3 +227,12 @@ def _decode(body: bytes, kind: type[_T]) -> _T:
         return msgspec.json.decode(body, type=kind)
     except msgspec.DecodeError as error:
         raise BodyError(f"the sandbox's admin answer is not what it should be: {error}") from error
+
+
+def _refusal(content: bytes) -> str:
+    """The message of a refusal, or the beginning of whatever was answered instead."""
+    with contextlib.suppress(msgspec.DecodeError):
+        match msgspec.json.decode(content):
+            case {"error": str(message)}:
+                return message
+    return content[:_ERROR_CHARS_MAX].decode(errors="replace").strip()

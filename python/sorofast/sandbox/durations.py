@@ -6,8 +6,8 @@ import re
 
 from sorofast.errors import UsageError
 
-_DURATION = re.compile(r"(\d{1,9}(?:\.\d{1,6})?)(ms|s|m|h)")
-_SECONDS = {"ms": 0.001, "s": 1.0, "m": 60.0, "h": 3600.0}
+_DURATION = re.compile(r"([0-9]{1,9})(ms|s|m)")
+_SECONDS = {"ms": 0.001, "s": 1.0, "m": 60.0}
 
 
 def parse_duration_s(text: str, option: str) -> float:
@@ -17,13 +17,15 @@ def parse_duration_s(text: str, option: str) -> float:
         return 0.0
     if match is None:
         raise UsageError(f"{option} {text}: write a duration as 500ms, 5s or 2m")
-    return float(match[1]) * _SECONDS[match[2]]
+    return int(match[1]) * _SECONDS[match[2]]
 
 
 def parse_range_s(text: str, option: str) -> tuple[int, int]:
-    """A range of whole seconds such as `20s-120s`; one duration alone is a range of one. UsageError names `option`."""
-    first, _, last = text.partition("-")
-    low, high = (parse_duration_s(part, option) for part in (first, last or first))
+    """A range of whole seconds such as `20s-120s`; one duration alone is a range of one. UsageError names
+    `option`.
+    """
+    first, dash, last = text.partition("-")
+    low, high = (parse_duration_s(part, option) for part in (first, last if dash else first))
     if low != int(low) or high != int(high) or not 1 <= low <= high:
         raise UsageError(f"{option} {text}: write a range of whole seconds, the lower end first, as 20s-120s")
     return int(low), int(high)

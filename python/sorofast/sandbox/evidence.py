@@ -35,7 +35,9 @@ _FEE_MAX = 10_000
 
 @dataclass(frozen=True, slots=True)
 class TaskEntry:
-    """A task's entry as of `ledger`: its schedule, and `kind`, which is equal for tasks whose runs end alike."""
+    """A task's entry as of `ledger`: its schedule, and `kind`, which is equal for tasks whose runs end
+    alike.
+    """
 
     task_id: int
     ledger: int

@@ -125,7 +125,8 @@ class SandboxProcess:
             raise SorofastError("the sandbox was started already")
         binary = self._binary or find_binary()
         try:
-            # A session of its own: Ctrl-C in the terminal is for us, and the ledger must outlive it to be audited.
+            # A session of its own: Ctrl-C in the terminal is for us, and the ledger must outlive it to be
+            # audited.
             self._process = process = await asyncio.create_subprocess_exec(
                 str(binary),
                 "start",
@@ -191,15 +192,14 @@ class SandboxProcess:
         self._readers.clear()
 
     def _last_words(self) -> str:
-        """The last line on stderr; where it is JSON, its message."""
+        """What it said on stderr about its end: the line that is marked as an error, else the last one."""
         if not self._stderr:
             return "it said nothing" if self.returncode is None else f"exit code {self.returncode}"
-        line = self._stderr[-1]
-        with contextlib.suppress(msgspec.DecodeError):
-            match msgspec.json.decode(line):
-                case {"error": {"message": str(message)}} | {"error": str(message)}:
-                    return message
-        return line.removeprefix("error: ")
+        for line in self._stderr:
+            for mark in ("error: ", f"{BINARY}: "):
+                if line.startswith(mark):
+                    return line.removeprefix(mark)
+        return self._stderr[-1]
 
     async def _keep_lines(self, stream: asyncio.StreamReader) -> None:
         # Reading to the end is a duty: a full pipe would stop the network in the middle of a ledger.

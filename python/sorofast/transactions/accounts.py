@@ -66,11 +66,12 @@ def write_new_seed_file(path: Path) -> str:
             file.write(phrase + "\n")
             file.flush()
             os.fsync(file.fileno())
-        os.link(temporary, target)  # unlike a rename, fails when the target exists
-    except FileExistsError:
-        raise SecretError(
-            f"{path} exists already and is not overwritten; a lost phrase is lost money"
-        ) from None
+        try:
+            os.link(temporary, target)  # unlike a rename, fails when the target exists
+        except FileExistsError:
+            raise SecretError(
+                f"{path} exists already and is not overwritten; a lost phrase is lost money"
+            ) from None
     except OSError as error:
         reason = (error.strerror or "unknown reason").lower()
         raise SecretError(f"{path} cannot be written ({reason}); change keeper.channel_seed_file") from None

@@ -7,10 +7,12 @@ unchanged while they can still land, and the time bound makes a lost one provabl
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Callable
 from dataclasses import dataclass
 
 from stellar_sdk import Account, Keypair, TransactionBuilder, TransactionEnvelope
 from stellar_sdk import xdr as stellar_xdr
+from stellar_sdk.operation import InvokeHostFunction
 
 from sorofast import _core
 from sorofast.chain.lookups import result_meta
@@ -25,6 +27,7 @@ __all__ = [
     "AccountState",
     "Invocation",
     "TransactionFailed",
+    "apply_host_function",
     "invoke",
     "keypair",
     "read_accounts",
@@ -114,36 +117,48 @@ async def invoke(
 
     Raises TransactionFailed with the reason when the simulation or the network says no.
     """
-    state = await source_account(rpc, source)
-    envelope = (
-        TransactionBuilder(
-            Account(source.public_key, state.sequence), passphrase, base_fee=inclusion_fee_stroops
-        )
-        .append_invoke_contract_function_op(contract_id, function, args)
-        .add_time_bounds(0, await max_time_s(rpc))
-        .build()
+
+    def append(builder: TransactionBuilder) -> None:
+        builder.append_invoke_contract_function_op(contract_id, function, args)
+
+    return await apply_host_function(
+        rpc, passphrase, source, append, what=function, inclusion_fee_stroops=inclusion_fee_stroops
     )
+
+
+async def apply_host_function(
+    rpc: RpcClient,
+    passphrase: str,
+    source: Keypair,
+    append: Callable[[TransactionBuilder], object],
+    *,
+    what: str,
+    inclusion_fee_stroops: int = 1_000,
+) -> Invocation:
+    """Simulates, signs and applies the one host function that `append` gives the builder: upload, create or invoke."""
+    state = await source_account(rpc, source)
+    account = Account(source.public_key, state.sequence)
+    builder = TransactionBuilder(account, passphrase, base_fee=inclusion_fee_stroops)
+    append(builder)
+    envelope = builder.add_time_bounds(0, await max_time_s(rpc)).build()
     simulation = await rpc.simulate(envelope.to_xdr())
     if simulation.error:
-        raise TransactionFailed(f"{function} would fail: {_first_lines(simulation.error)}")
+        raise TransactionFailed(f"{what} would fail: {_first_lines(simulation.error)}")
     fee_stroops = inclusion_fee_stroops + simulation.min_resource_fee_stroops
     if fee_stroops > _FEE_MAX_STROOPS:
-        raise TransactionFailed(
-            f"{function} would cost {fee_stroops} stroops, more than a transaction can pay"
-        )
-    operation = envelope.transaction.operations[0]
-    operation.auth = [  # type: ignore[attr-defined]  # it is the InvokeHostFunction appended above
-        stellar_xdr.SorobanAuthorizationEntry.from_xdr(entry) for entry in simulation.auth
-    ]
+        raise TransactionFailed(f"{what} would cost {fee_stroops} stroops, more than a transaction can pay")
+    (operation,) = envelope.transaction.operations
+    if not isinstance(operation, InvokeHostFunction):
+        raise TypeError("a transaction that is simulated has one host function")
+    operation.auth = [stellar_xdr.SorobanAuthorizationEntry.from_xdr(entry) for entry in simulation.auth]
     envelope.transaction.soroban_data = stellar_xdr.SorobanTransactionData.from_xdr(
         simulation.transaction_data
     )
     envelope.transaction.fee = fee_stroops
     envelope.sign(source)
-    lookup = await submit_and_wait(rpc, envelope, what=function)
+    lookup = await submit_and_wait(rpc, envelope, what=what)
     tx_hash = envelope.hash_hex()
-    value = _return_value(await result_meta(rpc, tx_hash))
-    return Invocation(tx_hash, lookup.ledger or 0, value)
+    return Invocation(tx_hash, lookup.ledger or 0, _return_value(await result_meta(rpc, tx_hash)))
 
 
 async def submit_and_wait(
@@ -162,32 +177,33 @@ async def submit_and_wait(
     deadline = clock.monotonic() + _WAIT_S
     pause_s = _POLL_S
     receipt = await send(rpc, encoded)
+    unanswered = expired = False
     problem: Exception | None = None
     while clock.monotonic() < deadline:
+        unanswered = unanswered or receipt.kind is Sent.UNKNOWN
         try:
             lookup = await rpc.get_transaction(tx_hash)
             if lookup.status == "SUCCESS":
                 return lookup
             if lookup.status == "FAILED":
                 raise _failed(what, lookup.result_xdr)
-            # Refused means that these bytes are on nobody's queue, so not finding them is final.
-            if receipt.kind is Sent.REFUSED or (
-                receipt.kind is Sent.UNDECIDED and receipt.detail != "txTOO_EARLY"
-            ):
-                raise TransactionFailed(
-                    f"{what} was refused: {receipt.detail}", receipt.detail.partition("/")[0]
-                )
-            if (await rpc.get_health()).close_time_s > bounds.max_time:
+            if _is_refused(receipt) and not unanswered:
+                code = receipt.detail.partition("/")[0]
+                raise TransactionFailed(f"{what} was refused: {receipt.detail}", code)
+            if expired:
                 raise TransactionFailed(
                     f"{what} was not applied within {VALID_S} s and no longer can be", "txTOO_LATE"
                 )
+            # Ledgers may have closed since the lookup, so it is asked once more before it is believed.
+            expired = (await rpc.get_health()).close_time_s > bounds.max_time
             problem = None
         except (UnreachableError, RpcError, DecodeError) as error:
             problem = error
-        await asyncio.sleep(pause_s)
-        pause_s = min(_POLL_MAX_S, pause_s * 1.5)
-        if receipt.kind is not Sent.QUEUED:
-            receipt = await _send_again(rpc, encoded, receipt)
+        if not expired or problem is not None:
+            await asyncio.sleep(pause_s)
+            pause_s = min(_POLL_MAX_S, pause_s * 1.5)
+            if receipt.kind in (Sent.UNKNOWN, Sent.TRY_LATER):
+                receipt = await send(rpc, encoded)
     if problem is not None:
         raise problem
     raise TransactionFailed(
@@ -196,12 +212,13 @@ async def submit_and_wait(
     )
 
 
-async def _send_again(rpc: RpcClient, encoded: str, before: Receipt) -> Receipt:
-    """The same bytes once more. A refusal now proves less than at first: a copy sent before may be its reason."""
-    again = await send(rpc, encoded)
-    if again.kind in (Sent.REFUSED, Sent.UNDECIDED) and before.kind is Sent.UNKNOWN:
-        return Receipt(Sent.QUEUED, again.detail)
-    return again
+def _is_refused(receipt: Receipt) -> bool:
+    """Whether the answer means that these bytes are on nobody's queue, provided that no copy was sent before: then
+    that copy may be the reason for the refusal.
+    """
+    return receipt.kind is Sent.REFUSED or (
+        receipt.kind is Sent.UNDECIDED and receipt.detail != "txTOO_EARLY"
+    )
 
 
 def _failed(what: str, result_xdr: str | None) -> TransactionFailed:

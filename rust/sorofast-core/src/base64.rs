@@ -33,8 +33,11 @@ static SECOND: [u32; 256] = table(12);
 static THIRD: [u32; 256] = table(6);
 static FOURTH: [u32; 256] = table(0);
 
-fn word(chars: &[u8; 4]) -> u32 {
-    FIRST[chars[0] as usize] | SECOND[chars[1] as usize] | THIRD[chars[2] as usize] | FOURTH[chars[3] as usize]
+fn word(chars: [u8; 4]) -> u32 {
+    FIRST[chars[0] as usize]
+        | SECOND[chars[1] as usize]
+        | THIRD[chars[2] as usize]
+        | FOURTH[chars[3] as usize]
 }
 
 /// Decodes `text` into `out`, replacing what was there and keeping its capacity.
@@ -42,7 +45,10 @@ pub fn decode_into(text: &[u8], out: &mut Vec<u8>) -> Result<(), Base64Error> {
     out.clear();
     let (quads, rest) = text.as_chunks::<4>();
     if !rest.is_empty() {
-        return Err(Base64Error { offset: text.len(), reason: "length is not a multiple of four" });
+        return Err(Base64Error {
+            offset: text.len(),
+            reason: "length is not a multiple of four",
+        });
     }
     let Some((last, body)) = quads.split_last() else {
         return Ok(());
@@ -51,7 +57,7 @@ pub fn decode_into(text: &[u8], out: &mut Vec<u8>) -> Result<(), Base64Error> {
     let mut seen = 0;
     let (triples, _) = out.as_chunks_mut::<3>();
     for (chars, bytes) in body.iter().zip(triples) {
-        let value = word(chars);
+        let value = word(*chars);
         seen |= value;
         let [_, a, b, c] = value.to_be_bytes();
         *bytes = [a, b, c];
@@ -66,14 +72,17 @@ pub fn decode_into(text: &[u8], out: &mut Vec<u8>) -> Result<(), Base64Error> {
     for c in chars.iter_mut().skip(4 - padding.min(2)) {
         *c = b'A';
     }
-    let value = word(&chars);
+    let value = word(chars);
     if value & FOREIGN != 0 {
         return Err(first_foreign(text));
     }
     let kept = 3 - padding;
     let bytes = &value.to_be_bytes()[1..];
     if bytes[kept..].iter().any(|&b| b != 0) || (padding > 0 && has_stray_bits(value, kept)) {
-        return Err(Base64Error { offset: text.len() - padding - 1, reason: "stray bits before the padding" });
+        return Err(Base64Error {
+            offset: text.len() - padding - 1,
+            reason: "stray bits before the padding",
+        });
     }
     out.extend_from_slice(&bytes[..kept]);
     Ok(())
@@ -86,8 +95,15 @@ fn has_stray_bits(value: u32, kept: usize) -> bool {
 }
 
 fn first_foreign(text: &[u8]) -> Base64Error {
-    let offset = text.iter().position(|&c| FOURTH[c as usize] == FOREIGN).unwrap_or(text.len());
-    let reason = if text.get(offset) == Some(&b'=') { "padding in the wrong place" } else { "not a base64 character" };
+    let offset = text
+        .iter()
+        .position(|&c| FOURTH[c as usize] == FOREIGN)
+        .unwrap_or(text.len());
+    let reason = if text.get(offset) == Some(&b'=') {
+        "padding in the wrong place"
+    } else {
+        "not a base64 character"
+    };
     Base64Error { offset, reason }
 }
 
@@ -137,7 +153,13 @@ mod tests {
 
     #[test]
     fn known_texts() {
-        for (bytes, text) in [("", ""), ("f", "Zg=="), ("fo", "Zm8="), ("foo", "Zm9v"), ("foobar", "Zm9vYmFy")] {
+        for (bytes, text) in [
+            ("", ""),
+            ("f", "Zg=="),
+            ("fo", "Zm8="),
+            ("foo", "Zm9v"),
+            ("foobar", "Zm9vYmFy"),
+        ] {
             assert_eq!(encode(bytes.as_bytes()), text);
             assert_eq!(decode(text.as_bytes()).unwrap(), bytes.as_bytes());
         }
@@ -156,7 +178,11 @@ mod tests {
             ("Zg==Zg==", 2),
             ("Z=g=", 1),
         ] {
-            assert_eq!(decode(text.as_bytes()).unwrap_err().offset, offset, "{text}");
+            assert_eq!(
+                decode(text.as_bytes()).unwrap_err().offset,
+                offset,
+                "{text}"
+            );
         }
     }
 

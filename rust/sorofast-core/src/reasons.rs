@@ -85,7 +85,10 @@ mod tests {
         names.dedup();
         assert_eq!(names.len(), TABLE.len());
         for (code, name, sentence) in TABLE {
-            assert!(sentence.ends_with('.') && name.bytes().all(|b| b.is_ascii_lowercase() || b == b'_'));
+            assert!(
+                sentence.ends_with('.')
+                    && name.bytes().all(|b| b.is_ascii_lowercase() || b == b'_')
+            );
             assert_eq!(Reason::from_code(*code).map(Reason::code), Some(*code));
         }
         assert_eq!(Reason::from_code(25), None);

@@ -116,7 +116,10 @@ impl Row {
         if self.interval_s == 0 {
             return Err(Reason::IntervalZero);
         }
-        let due_s = self.last_run_s.checked_add(self.interval_s).ok_or(Reason::DueOverflow)?;
+        let due_s = self
+            .last_run_s
+            .checked_add(self.interval_s)
+            .ok_or(Reason::DueOverflow)?;
         if self.flags & BLOCKED_BY != 0 {
             return Err(Reason::Blocked);
         }

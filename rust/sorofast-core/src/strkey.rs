@@ -57,7 +57,11 @@ fn crc16(bytes: &[u8]) -> u16 {
     bytes.iter().fold(0, |mut crc: u16, &byte| {
         crc ^= u16::from(byte) << 8;
         for _ in 0..8 {
-            crc = if crc & 0x8000 == 0 { crc << 1 } else { (crc << 1) ^ 0x1021 };
+            crc = if crc & 0x8000 == 0 {
+                crc << 1
+            } else {
+                (crc << 1) ^ 0x1021
+            };
         }
         crc
     })
@@ -105,7 +109,11 @@ pub fn encode(kind: Kind, payload: &[u8; 32]) -> String {
     let mut text = String::with_capacity(TEXT_LENGTH);
     for &[a, b, c, d, e] in raw.as_chunks::<5>().0 {
         let bits = u64::from_be_bytes([0, 0, 0, a, b, c, d, e]);
-        text.extend((0..8).rev().map(|digit| char::from(ALPHABET[(bits >> (5 * digit)) as usize & 31])));
+        text.extend(
+            (0..8)
+                .rev()
+                .map(|digit| char::from(ALPHABET[(bits >> (5 * digit)) as usize & 31])),
+        );
     }
     text
 }
@@ -120,11 +128,23 @@ mod tests {
     fn round_trip_and_checksum() {
         let key = decode(Kind::Account, ACCOUNT).unwrap();
         assert_eq!(encode(Kind::Account, &key), ACCOUNT);
-        assert_eq!(decode(Kind::Contract, ACCOUNT).unwrap_err(), StrkeyError::Kind('C'));
-        assert_eq!(decode(Kind::Account, &ACCOUNT[1..]).unwrap_err(), StrkeyError::Length(55));
+        assert_eq!(
+            decode(Kind::Contract, ACCOUNT).unwrap_err(),
+            StrkeyError::Kind('C')
+        );
+        assert_eq!(
+            decode(Kind::Account, &ACCOUNT[1..]).unwrap_err(),
+            StrkeyError::Length(55)
+        );
         let mistyped = ACCOUNT.replace("QY", "YQ");
-        assert_eq!(decode(Kind::Account, &mistyped).unwrap_err(), StrkeyError::Checksum);
+        assert_eq!(
+            decode(Kind::Account, &mistyped).unwrap_err(),
+            StrkeyError::Checksum
+        );
         let foreign = ACCOUNT.replace("QY", "1Y");
-        assert_eq!(decode(Kind::Account, &foreign).unwrap_err(), StrkeyError::Character(3));
+        assert_eq!(
+            decode(Kind::Account, &foreign).unwrap_err(),
+            StrkeyError::Character(3)
+        );
     }
 }

@@ -63,6 +63,9 @@ mod tests {
         for id in 1..=16_000 {
             counts[TaskId(id).shard(16).unwrap() as usize] += 1;
         }
-        assert!(counts.iter().all(|&count| (900..1100).contains(&count)), "{counts:?}");
+        assert!(
+            counts.iter().all(|&count| (900..1100).contains(&count)),
+            "{counts:?}"
+        );
     }
 }

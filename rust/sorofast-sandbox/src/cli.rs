@@ -11,7 +11,7 @@ pub(crate) const STANDALONE_PASSPHRASE: &str = "Standalone Network ; February 20
 /// The one protocol the linked host speaks.
 pub(crate) const PROTOCOL: u32 = 30;
 
-const MAX_DURATION: Duration = Duration::from_secs(24 * 60 * 60);
+const MAX_DURATION: Duration = Duration::from_hours(24);
 
 /// A local Soroban network in one process: the real host behind the real JSON-RPC surface.
 #[derive(Debug, Parser)]
@@ -176,7 +176,7 @@ mod tests {
     fn durations_take_a_unit() {
         assert_eq!(parse_duration("500ms"), Ok(Duration::from_millis(500)));
         assert_eq!(parse_duration("5s"), Ok(Duration::from_secs(5)));
-        assert_eq!(parse_duration("2m"), Ok(Duration::from_secs(120)));
+        assert_eq!(parse_duration("2m"), Ok(Duration::from_mins(2)));
         assert_eq!(parse_duration("0"), Ok(Duration::ZERO));
         for wrong in [
             "",

@@ -39,7 +39,7 @@ const GATHER_TIME: Duration = Duration::from_millis(20);
 /// A transaction not applied within so many ledgers has been dropped by the queue.
 const MAX_LEDGERS: u32 = 10;
 const ATTEMPTS: usize = 3;
-const ANSWER_TIME: Duration = Duration::from_secs(60);
+const ANSWER_TIME: Duration = Duration::from_mins(1);
 const FORM_BYTES: usize = 4 * 1024;
 
 /// Handle to the task that sends the transactions.

@@ -15,12 +15,9 @@ from sorofast.coordination.fleet import Fleet
 from sorofast.coordination.keys import ShardKeys
 from sorofast.coordination.leases import Term
 from sorofast.coordination.shard import ShardStore
-from sorofast.coordination.wal import WalRecord
 from sorofast.settings import RedisConfig
 
 SHARDS = 4
-BIG = 2**62 + 2**53 + 1
-"""A sequence that a double cannot hold, nor its neighbours."""
 
 
 @pytest_asyncio.fixture(scope="session", loop_scope="session")
@@ -65,26 +62,3 @@ def expire(redis: Redis, prefix: str) -> Callable[[Term], object]:
         await redis.hset(ShardKeys.of(prefix, int(term.name[1:])).lease, "expires_ms", "1")
 
     return run_out
-
-
-def envelope(task_id: int = 1, **changes: object) -> WalRecord:
-    """A record to claim: channel 3, the sequence after BIG, unless told otherwise."""
-    values: dict[str, object] = {
-        "task_id": task_id,
-        "window": 1_700_000_000,
-        "attempt": 1,
-        "channel": 3,
-        "sequence": BIG + 1,
-        "max_ledger": 105,
-        "max_time_s": 1_700_000_060,
-        "hash": bytes([task_id % 256]) * 32,
-        "envelope": "AAAA" * 400,
-        "claimed_ledger": 100,
-        "epoch": 1,
-        "shape": 2**64 - 1,
-        "due_s": 1_700_000_020,
-        "first_run": False,
-    }
-    return WalRecord(**{**values, **changes})  # type: ignore[arg-type]
-
-

@@ -39,6 +39,16 @@ def test_an_error_is_one_line_on_stderr(capsys: pytest.CaptureFixture[str]) -> N
     assert captured.err == "error: no answer\nerror: first: wrong\nerror: second: wrong too\n"
 
 
+def test_what_servers_say_cannot_steer_the_terminal(capsys: pytest.CaptureFixture[str]) -> None:
+    print_table(["name"], [("\x1b[2Jgone\x9b1m",)])
+    print_pairs([("name", "a\rb\nc")])
+    print_error(ConfigError("\x1b]0;title\x07"), exit_code=3, as_json=False, verbose=False)
+    captured = capsys.readouterr()
+    assert "\\x1b[2Jgone\\x9b1m" in captured.out
+    assert "a\\x0db\\x0ac" in captured.out
+    assert captured.err == "error: \\x1b]0;title\\x07\n"
+
+
 def test_an_error_as_json(capsys: pytest.CaptureFixture[str]) -> None:
     print_error(ConfigError("first\nsecond"), exit_code=3, as_json=True, verbose=False)
     captured = capsys.readouterr()

@@ -74,7 +74,7 @@ impl TaskRegistry {
         dependencies::check(&env, task_id, &task.blocked_by);
         task.is_active = true;
         if let (Some(token), true) = (token, task.gas_balance > 0) {
-            TokenClient::new(&env, &token).transfer(&task.creator, &env.current_contract_address(), &task.gas_balance);
+            TokenClient::new(&env, &token).transfer(&task.creator, env.current_contract_address(), &task.gas_balance);
         }
         storage::save_task(&env, task_id, &task);
         storage::keep_alive(&env, task_id);
@@ -161,7 +161,7 @@ impl TaskRegistry {
         let mut task = storage::load_task(&env, task_id);
         let token = storage::require_token(&env);
         require_not_negative(&env, amount);
-        TokenClient::new(&env, &token).transfer(&from, &env.current_contract_address(), &amount);
+        TokenClient::new(&env, &token).transfer(&from, env.current_contract_address(), &amount);
         task.gas_balance += amount;
         storage::save_task(&env, task_id, &task);
         storage::keep_alive(&env, task_id);

@@ -2,7 +2,9 @@
 
 use std::collections::HashMap;
 
-use super::scan::{read_answer, BodyError, Scanner, Text};
+use super::answer::{read_answer, BodyError};
+use super::scan::Scanner;
+use super::text::Text;
 use crate::base64;
 use crate::row::{Row, ROW_SIZE};
 use crate::types::{AccountKey, ContractId, Ledger, TaskId};
@@ -55,7 +57,11 @@ struct Item<'a> {
 }
 
 /// Reads a getLedgerEntries answer.
-pub fn read_entries(body: &[u8], contract: &ContractId, keeper: &AccountKey) -> Result<EntriesBatch, BodyError> {
+pub fn read_entries(
+    body: &[u8],
+    contract: &ContractId,
+    keeper: &AccountKey,
+) -> Result<EntriesBatch, BodyError> {
     let mut collector = Collector {
         contract,
         keeper,
@@ -151,7 +157,11 @@ impl Collector<'_> {
         if let Some(id) = task {
             self.rows.push(blank(id, item));
         }
-        self.batch.problems.push(EntryProblem { task, offset, reason });
+        self.batch.problems.push(EntryProblem {
+            task,
+            offset,
+            reason,
+        });
     }
 
     fn finish(mut self, latest: Ledger) -> EntriesBatch {
@@ -171,7 +181,11 @@ impl Collector<'_> {
         if self.metas.is_empty() {
             return;
         }
-        let metas: HashMap<TaskId, usize> = self.metas.iter().map(|&at| (self.rows[at].id, at)).collect();
+        let metas: HashMap<TaskId, usize> = self
+            .metas
+            .iter()
+            .map(|&at| (self.rows[at].id, at))
+            .collect();
         let mut position = 0;
         let mut shapes = Vec::new();
         self.rows.retain(|row| {

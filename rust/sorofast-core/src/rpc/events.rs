@@ -1,10 +1,12 @@
 //! getEvents answers: which tasks changed, and who was paid for running them.
 
-use super::scan::{read_answer, BodyError, Scanner, Text};
+use super::answer::{read_answer, BodyError};
+use super::scan::Scanner;
+use super::text::Text;
+use crate::base64;
 use crate::strkey;
 use crate::types::{ContractId, Ledger, TaskId};
 use crate::xdr::{find_payment, read_symbol, tag, Payment, Reader, XdrError};
-use crate::base64;
 
 /// What happened to a task.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -101,6 +103,8 @@ pub struct EventsBatch {
     pub oldest_ledger: Ledger,
     /// Where the next call goes on.
     pub cursor: Option<String>,
+    /// How many events the page held, those of no interest included: a full page has a next one.
+    pub returned: usize,
     /// Events of known kinds.
     pub events: Vec<Event>,
     /// Events of known kinds that did not decode.
@@ -132,20 +136,24 @@ pub fn read_events(body: &[u8], contract: &ContractId) -> Result<EventsBatch, Bo
                 if scanner.null()? {
                     return Ok(());
                 }
-                scanner.array(|scanner| read_event(scanner, address.as_bytes(), &mut buffer, &mut batch))?;
+                scanner.array(|scanner| {
+                    read_event(scanner, address.as_bytes(), &mut buffer, &mut batch)
+                })?;
             }
             b"latestLedger" => latest = Some(Ledger(scanner.u32()?)),
             b"oldestLedger" => batch.oldest_ledger = Ledger(scanner.u32()?),
             b"cursor" => {
                 if !scanner.null()? {
-                    batch.cursor = Some(scanner.text()?.to_text()).filter(|cursor| !cursor.is_empty());
+                    batch.cursor =
+                        Some(scanner.text()?.to_text()).filter(|cursor| !cursor.is_empty());
                 }
             }
             _ => scanner.skip()?,
         }
         Ok(())
     })?;
-    batch.latest_ledger = latest.ok_or_else(|| BodyError::at(0, "the result has no latestLedger"))?;
+    batch.latest_ledger =
+        latest.ok_or_else(|| BodyError::at(0, "the result has no latestLedger"))?;
     Ok(batch)
 }
 
@@ -155,6 +163,7 @@ fn read_event(
     buffer: &mut Vec<u8>,
     batch: &mut EventsBatch,
 ) -> Result<(), BodyError> {
+    batch.returned += 1;
     let start = scanner.position();
     let mut item = Item::default();
     scanner.object(|scanner, key| {
@@ -169,18 +178,29 @@ fn read_event(
         }
         Ok(())
     })?;
-    if item.failed || item.contract.is_some_and(|contract| *contract.bytes() != *address) {
+    if item.failed
+        || item
+            .contract
+            .is_some_and(|contract| *contract.bytes() != *address)
+    {
         return Ok(());
     }
     let Some(kind) = read_kind(&item, buffer) else {
         return Ok(());
     };
     let Some(transaction) = item.transaction.and_then(|text| read_hash(&text.bytes())) else {
-        return Err(BodyError::at(start, "an event without a txHash of 64 hexadecimal digits"));
+        return Err(BodyError::at(
+            start,
+            "an event without a txHash of 64 hexadecimal digits",
+        ));
     };
     let ledger = Ledger(item.ledger);
-    let mut complain =
-        |reason: String| batch.problems.push(EventProblem { ledger, reason: format!("{}: {reason}", kind.name()) });
+    let mut complain = |reason: String| {
+        batch.problems.push(EventProblem {
+            ledger,
+            reason: format!("{}: {reason}", kind.name()),
+        });
+    };
     let task = match read_task_id(&item, buffer) {
         Ok(task) => task,
         Err(reason) => {
@@ -189,7 +209,10 @@ fn read_event(
         }
     };
     // That the event is there counts; what its data says is only a bonus.
-    let payment = match item.value.map(|value| decoded(&value, buffer, find_payment)) {
+    let payment = match item
+        .value
+        .map(|value| decoded(&value, buffer, find_payment))
+    {
         None => Payment::default(),
         Some(Ok(payment)) => payment,
         Some(Err(reason)) => {
@@ -198,7 +221,14 @@ fn read_event(
         }
     };
     let keeper = payment.payee.filter(|_| kind == Kind::KeeperPaid);
-    batch.events.push(Event { ledger, kind, task, transaction, keeper, amount: payment.amount });
+    batch.events.push(Event {
+        ledger,
+        kind,
+        task,
+        transaction,
+        keeper,
+        amount: payment.amount,
+    });
     Ok(())
 }
 
@@ -222,7 +252,9 @@ fn decoded<T>(
 ) -> Result<T, String> {
     base64::decode_into(&text.bytes(), buffer).map_err(|error| error.to_string())?;
     let reader = &mut Reader::new(buffer);
-    read(reader).and_then(|value| reader.finish().map(|()| value)).map_err(|error| error.to_string())
+    read(reader)
+        .and_then(|value| reader.finish().map(|()| value))
+        .map_err(|error| error.to_string())
 }
 
 fn read_kind(item: &Item<'_>, buffer: &mut Vec<u8>) -> Option<Kind> {
@@ -235,13 +267,19 @@ fn read_kind(item: &Item<'_>, buffer: &mut Vec<u8>) -> Option<Kind> {
 
 /// The id is the second topic, or the third behind the symbol `v1`.
 fn read_task_id(item: &Item<'_>, buffer: &mut Vec<u8>) -> Result<TaskId, String> {
-    let topics = item.topics.get(1..item.topic_count.min(TOPICS_MOST)).unwrap_or_default();
+    let topics = item
+        .topics
+        .get(1..item.topic_count.min(TOPICS_MOST))
+        .unwrap_or_default();
     for topic in topics.iter().flatten() {
         let id = decoded(topic, buffer, |reader| match reader.u32()? {
             tag::U64 => reader.u64().map(|id| Some(TaskId(id))),
             tag::U32 => reader.u32().map(|id| Some(TaskId(id.into()))),
             tag::SYMBOL => read_symbol(reader).map(|_| None),
-            other => Err(XdrError::new(0, format!("a topic of kind {other}, expected the task's id"))),
+            other => Err(XdrError::new(
+                0,
+                format!("a topic of kind {other}, expected the task's id"),
+            )),
         })?;
         if let Some(id) = id {
             return Ok(id);

@@ -44,6 +44,12 @@ fn put(out: &mut Vec<u8>, word: u32) {
     out.extend_from_slice(&word.to_be_bytes());
 }
 
+fn put_all<const N: usize>(out: &mut Vec<u8>, words: [u32; N]) {
+    for word in words {
+        put(out, word);
+    }
+}
+
 fn put_symbol(out: &mut Vec<u8>, name: &str) {
     put(out, tag::SYMBOL);
     put(out, name.len() as u32);
@@ -64,7 +70,7 @@ fn contract_data(contract: &ContractId, key: impl FnOnce(&mut Vec<u8>)) -> Vec<u
 /// The `LedgerKey` of `Task(id)`; its id takes the eight bytes before the last four.
 fn task_key(contract: &ContractId, id: TaskId) -> Vec<u8> {
     contract_data(contract, |out| {
-        [tag::VEC, 1, 2].map(|word| put(out, word));
+        put_all(out, [tag::VEC, 1, 2]);
         put_symbol(out, "Task");
         put(out, tag::U64);
         out.extend_from_slice(&id.0.to_be_bytes());
@@ -80,7 +86,10 @@ impl Keys {
     fn new(request_id: u64, keys: usize) -> Self {
         let mut body = Vec::with_capacity(96 + keys * 112);
         // Writing to a vector cannot fail.
-        let _ = write!(body, r#"{{"jsonrpc":"2.0","id":{request_id},"method":"getLedgerEntries","params":{{"keys":["#);
+        let _ = write!(
+            body,
+            r#"{{"jsonrpc":"2.0","id":{request_id},"method":"getLedgerEntries","params":{{"keys":["#
+        );
         Self { body, first: true }
     }
 
@@ -117,7 +126,8 @@ pub fn entries_request(
     if count > KEYS_MOST {
         return Err(RequestError::TooManyKeys(count));
     }
-    if has_twins(tasks) || has_twins(&accounts.iter().map(|account| account.0).collect::<Vec<_>>()) {
+    if has_twins(tasks) || has_twins(&accounts.iter().map(|account| account.0).collect::<Vec<_>>())
+    {
         return Err(RequestError::DuplicateKey);
     }
     let mut keys = Keys::new(request_id, count);
@@ -141,7 +151,7 @@ pub fn entries_request(
 pub fn registry_request(request_id: u64, contract: &ContractId) -> Vec<u8> {
     let mut keys = Keys::new(request_id, 2);
     keys.push(&contract_data(contract, |out| {
-        [tag::VEC, 1, 1].map(|word| put(out, word));
+        put_all(out, [tag::VEC, 1, 1]);
         put_symbol(out, "Counter");
     }));
     keys.push(&contract_data(contract, |out| put(out, tag::INSTANCE_KEY)));
@@ -162,7 +172,9 @@ pub fn events_request(
     let (start, page) = match from {
         From::Ledger(ledger) => (format!(r#""startLedger":{},"#, ledger.0), String::new()),
         From::Cursor(cursor) => {
-            let plain = cursor.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"-_.:".contains(&byte));
+            let plain = cursor
+                .bytes()
+                .all(|byte| byte.is_ascii_alphanumeric() || b"-_.:".contains(&byte));
             if cursor.is_empty() || cursor.len() > CURSOR_LONGEST || !plain {
                 return Err(RequestError::Cursor);
             }
@@ -170,6 +182,10 @@ pub fn events_request(
         }
     };
     let filters = format!(r#"[{{"type":"contract","contractIds":["{address}"]}}]"#);
-    let params = format!(r#"{{{start}"filters":{filters},"pagination":{{{page}"limit":{limit}}}}}"#);
-    Ok(format!(r#"{{"jsonrpc":"2.0","id":{request_id},"method":"getEvents","params":{params}}}"#).into_bytes())
+    let params =
+        format!(r#"{{{start}"filters":{filters},"pagination":{{{page}"limit":{limit}}}}}"#);
+    Ok(
+        format!(r#"{{"jsonrpc":"2.0","id":{request_id},"method":"getEvents","params":{params}}}"#)
+            .into_bytes(),
+    )
 }

@@ -4,66 +4,11 @@
 
 use std::borrow::Cow;
 
+use super::answer::BodyError;
+use super::text::{escape_length, Text};
 use memchr::memchr2;
-use thiserror::Error;
-
-/// A response body that cannot be used.
-#[derive(Debug, Clone, PartialEq, Eq, Error)]
-pub enum BodyError {
-    /// Not the JSON expected.
-    #[error("the response body is wrong at byte {offset}: {reason}")]
-    Malformed {
-        /// Where.
-        offset: usize,
-        /// What.
-        reason: Cow<'static, str>,
-    },
-    /// A JSON-RPC error in place of a result.
-    #[error("error {code}: {message}")]
-    Rpc {
-        /// The error's code.
-        code: i64,
-        /// The error's message, cut to a bound.
-        message: String,
-    },
-}
-
-impl BodyError {
-    /// An error at a place.
-    pub fn at(offset: usize, reason: impl Into<Cow<'static, str>>) -> Self {
-        Self::Malformed { offset, reason: reason.into() }
-    }
-}
 
 const NESTING_MOST: u32 = 64;
-const MESSAGE_LONGEST: usize = 400;
-
-/// A string literal where it stands in the body, without its quotes.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Text<'a> {
-    raw: &'a [u8],
-    escaped: bool,
-    /// Offset of its first character in the body.
-    pub offset: usize,
-}
-
-impl<'a> Text<'a> {
-    /// The characters, with escapes resolved only if there are any.
-    #[must_use]
-    pub fn bytes(&self) -> Cow<'a, [u8]> {
-        if self.escaped {
-            Cow::Owned(unescape(self.raw))
-        } else {
-            Cow::Borrowed(self.raw)
-        }
-    }
-
-    /// The characters as an owned string.
-    #[must_use]
-    pub fn to_text(&self) -> String {
-        String::from_utf8_lossy(&self.bytes()).into_owned()
-    }
-}
 
 /// A position in a JSON text that is known to be UTF-8.
 #[derive(Debug, Clone)]
@@ -77,7 +22,11 @@ impl<'a> Scanner<'a> {
     /// Starts at the beginning of a body.
     pub fn new(body: &'a [u8]) -> Result<Self, BodyError> {
         match std::str::from_utf8(body) {
-            Ok(_) => Ok(Self { body, position: 0, nesting: 0 }),
+            Ok(_) => Ok(Self {
+                body,
+                position: 0,
+                nesting: 0,
+            }),
             Err(error) => Err(BodyError::at(error.valid_up_to(), "not UTF-8")),
         }
     }
@@ -168,7 +117,10 @@ impl<'a> Scanner<'a> {
     }
 
     /// Every element of an array; `element` must consume it.
-    pub fn array(&mut self, mut element: impl FnMut(&mut Self) -> Result<(), BodyError>) -> Result<(), BodyError> {
+    pub fn array(
+        &mut self,
+        mut element: impl FnMut(&mut Self) -> Result<(), BodyError>,
+    ) -> Result<(), BodyError> {
         self.expect(b'[')?;
         self.enter()?;
         if self.peek()? == b']' {
@@ -210,19 +162,28 @@ impl<'a> Scanner<'a> {
                 return self.error("the string that starts here does not end");
             };
             let run = &self.body[at..at + found];
-            if run.iter().fold(false, |seen, &byte| seen | (byte < b' ')) {
+            // The smallest byte is found without a branch a byte, and these runs are what a body is made of.
+            if run.iter().fold(b' ', |smallest, &byte| smallest.min(byte)) < b' ' {
                 let inside = run.iter().position(|&byte| byte < b' ').unwrap_or(0);
-                return Err(BodyError::at(at + inside, "a control character in a string"));
+                return Err(BodyError::at(
+                    at + inside,
+                    "a control character in a string",
+                ));
             }
             at += found;
             if self.body[at] == b'"' {
                 break;
             }
             escaped = true;
-            at += escape_length(&self.body[at..]).ok_or_else(|| BodyError::at(at, "an unknown escape"))?;
+            at += escape_length(&self.body[at..])
+                .ok_or_else(|| BodyError::at(at, "an unknown escape"))?;
         }
         self.position = at + 1;
-        Ok(Text { raw: &self.body[offset..at], escaped, offset })
+        Ok(Text {
+            raw: &self.body[offset..at],
+            escaped,
+            offset,
+        })
     }
 
     /// A whole number that fits 32 bits.
@@ -305,107 +266,6 @@ impl<'a> Scanner<'a> {
     }
 }
 
-/// Length of the escape at the start, if it is one.
-fn escape_length(text: &[u8]) -> Option<usize> {
-    match text.get(1)? {
-        b'"' | b'\\' | b'/' | b'b' | b'f' | b'n' | b'r' | b't' => Some(2),
-        b'u' => text.get(2..6)?.iter().all(u8::is_ascii_hexdigit).then_some(6),
-        _ => None,
-    }
-}
-
-fn unescape(raw: &[u8]) -> Vec<u8> {
-    let mut out = Vec::with_capacity(raw.len());
-    let mut rest = raw;
-    while let Some((&first, after)) = rest.split_first() {
-        if first != b'\\' {
-            out.push(first);
-            rest = after;
-            continue;
-        }
-        let Some((&kind, after)) = after.split_first() else { break };
-        rest = after;
-        match kind {
-            b'b' => out.push(8),
-            b'f' => out.push(12),
-            b'n' => out.push(b'\n'),
-            b'r' => out.push(b'\r'),
-            b't' => out.push(b'\t'),
-            b'u' => {
-                let (character, used) = unescape_unicode(rest);
-                out.extend_from_slice(character.encode_utf8(&mut [0; 4]).as_bytes());
-                rest = rest.get(used..).unwrap_or_default();
-            }
-            other => out.push(other),
-        }
-    }
-    out
-}
-
-/// The character of `XXXX` or of the pair `XXXX\uXXXX`, and how much of the text it took.
-fn unescape_unicode(text: &[u8]) -> (char, usize) {
-    let unit = |at: usize| -> Option<u32> {
-        let digits = std::str::from_utf8(text.get(at..at + 4)?).ok()?;
-        u32::from_str_radix(digits, 16).ok()
-    };
-    let high = unit(0).unwrap_or(0xfffd);
-    if let Some(character) = char::from_u32(high) {
-        return (character, 4);
-    }
-    if text.get(4..6) == Some(b"\\u") {
-        if let Some(low @ 0xdc00..=0xdfff) = unit(6) {
-            if (0xd800..0xdc00).contains(&high) {
-                let code = 0x1_0000 + ((high - 0xd800) << 10) + (low - 0xdc00);
-                return (char::from_u32(code).unwrap_or(char::REPLACEMENT_CHARACTER), 10);
-            }
-        }
-    }
-    (char::REPLACEMENT_CHARACTER, 4)
-}
-
-/// Reads a JSON-RPC answer: `member` sees the members of its result.
-pub fn read_answer(
-    body: &[u8],
-    mut member: impl FnMut(&mut Scanner<'_>, &[u8]) -> Result<(), BodyError>,
-) -> Result<(), BodyError> {
-    let mut scanner = Scanner::new(body)?;
-    let mut has_result = false;
-    let mut failure = None;
-    scanner.object(|scanner, key| match key {
-        b"result" if scanner.peek()? == b'{' => {
-            has_result = true;
-            scanner.object(&mut member)
-        }
-        b"error" if scanner.peek()? == b'{' => {
-            failure = Some(read_error(scanner)?);
-            Ok(())
-        }
-        _ => scanner.skip(),
-    })?;
-    scanner.finish()?;
-    if let Some(failure) = failure {
-        return Err(failure);
-    }
-    if has_result {
-        return Ok(());
-    }
-    Err(BodyError::at(0, "the answer has neither a result object nor an error"))
-}
-
-fn read_error(scanner: &mut Scanner<'_>) -> Result<BodyError, BodyError> {
-    let mut code = 0;
-    let mut message = String::new();
-    scanner.object(|scanner, key| {
-        match key {
-            b"code" => code = scanner.i64()?,
-            b"message" => message = scanner.text()?.to_text().chars().take(MESSAGE_LONGEST).collect(),
-            _ => scanner.skip()?,
-        }
-        Ok(())
-    })?;
-    Ok(BodyError::Rpc { code, message })
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -447,14 +307,5 @@ mod tests {
         let body = r#""a\/\u0041\n\ud83d\ude00\ud800x\"""#;
         let text = Scanner::new(body.as_bytes()).unwrap().text().unwrap();
         assert_eq!(text.to_text(), "a/A\n😀\u{fffd}x\"");
-    }
-
-    #[test]
-    fn an_error_wins_over_a_result() {
-        let body = br#"{"id":1,"error":{"code":-32602,"message":"no \"such\" key","data":[1]},"result":{}}"#;
-        let error = read_answer(body, |scanner, _| scanner.skip()).unwrap_err();
-        assert_eq!(error, BodyError::Rpc { code: -32602, message: "no \"such\" key".into() });
-        let error = read_answer(b" {\"result\" : null}", |scanner, _| scanner.skip()).unwrap_err();
-        assert!(matches!(error, BodyError::Malformed { offset: 0, .. }));
     }
 }

@@ -40,14 +40,23 @@ pub(super) fn read_account(reader: &mut Reader<'_>) -> Result<AccountState, XdrE
         skip_signer_key(reader)?;
         reader.u32()?;
     }
-    let mut state = AccountState { key, balance, sequence, sequence_ledger: Ledger(0), sequence_time_s: 0 };
+    let mut state = AccountState {
+        key,
+        balance,
+        sequence,
+        sequence_ledger: Ledger(0),
+        sequence_time_s: 0,
+    };
     read_extensions(reader, &mut state)?;
     Ok(state)
 }
 
 fn bound(reader: &Reader<'_>, signers: usize) -> Result<(), XdrError> {
     if signers > SIGNERS_MOST {
-        return Err(XdrError::new(reader.position() - 4, format!("{signers} signers, at most {SIGNERS_MOST} are possible")));
+        return Err(XdrError::new(
+            reader.position() - 4,
+            format!("{signers} signers, at most {SIGNERS_MOST} are possible"),
+        ));
     }
     Ok(())
 }
@@ -83,7 +92,10 @@ fn has_extension(reader: &mut Reader<'_>, version: u32) -> Result<bool, XdrError
     match reader.u32()? {
         0 => Ok(false),
         found if found == version => Ok(true),
-        found => Err(XdrError::new(offset, format!("account extension {found}, expected 0 or {version}"))),
+        found => Err(XdrError::new(
+            offset,
+            format!("account extension {found}, expected 0 or {version}"),
+        )),
     }
 }
 
@@ -100,6 +112,9 @@ fn skip_signer_key(reader: &mut Reader<'_>) -> Result<(), XdrError> {
             reader.take(32)?;
             reader.opaque(SIGNED_PAYLOAD_LONGEST).map(drop)
         }
-        other => Err(XdrError::new(offset, format!("{other} is no kind of signer"))),
+        other => Err(XdrError::new(
+            offset,
+            format!("{other} is no kind of signer"),
+        )),
     }
 }

@@ -44,7 +44,11 @@ pub enum Entry {
 }
 
 /// Reads the `LedgerEntryData` of one entry.
-pub fn read_entry(data: &[u8], contract: &ContractId, keeper: &AccountKey) -> Result<Entry, XdrError> {
+pub fn read_entry(
+    data: &[u8],
+    contract: &ContractId,
+    keeper: &AccountKey,
+) -> Result<Entry, XdrError> {
     let reader = &mut Reader::new(data);
     let offset = reader.position();
     let entry = match reader.u32()? {
@@ -53,7 +57,12 @@ pub fn read_entry(data: &[u8], contract: &ContractId, keeper: &AccountKey) -> Re
             reader.expect(0, "extension of a contract data entry")?;
             read_contract_data(reader, contract, keeper)?
         }
-        other => return Err(XdrError::new(offset, format!("ledger entries of kind {other} were not asked for"))),
+        other => {
+            return Err(XdrError::new(
+                offset,
+                format!("ledger entries of kind {other} were not asked for"),
+            ))
+        }
     };
     reader.finish()?;
     Ok(entry)
@@ -85,7 +94,10 @@ fn read_counter(reader: &mut Reader<'_>) -> Result<u64, XdrError> {
     match reader.u32()? {
         tag::U32 => reader.u32().map(u64::from),
         tag::U64 => reader.u64(),
-        other => Err(XdrError::new(offset, format!("the counter is of kind {other}, expected u32 or u64"))),
+        other => Err(XdrError::new(
+            offset,
+            format!("the counter is of kind {other}, expected u32 or u64"),
+        )),
     }
 }
 
@@ -98,7 +110,10 @@ fn read_contract_key(reader: &mut Reader<'_>, contract: &ContractId) -> Result<E
     let key = read_data_key(reader)?;
     let offset = reader.position();
     if reader.u32()? > 1 {
-        return Err(XdrError::new(offset, "durability is neither temporary nor persistent"));
+        return Err(XdrError::new(
+            offset,
+            "durability is neither temporary nor persistent",
+        ));
     }
     Ok(key)
 }
@@ -108,7 +123,9 @@ fn read_data_key(reader: &mut Reader<'_>) -> Result<EntryKey, XdrError> {
     let known = match reader.u32()? {
         tag::INSTANCE_KEY => Some(EntryKey::Instance),
         tag::VEC if reader.bool()? => match reader.count(4)? {
-            1 => read_name(reader)?.filter(|name| *name == b"Counter").map(|_| EntryKey::Counter),
+            1 => read_name(reader)?
+                .filter(|name| *name == b"Counter")
+                .map(|_| EntryKey::Counter),
             2 => match read_name(reader)? {
                 Some(b"Task") => read_id(reader)?.map(EntryKey::Task),
                 Some(b"TaskMeta") => read_id(reader)?.map(EntryKey::TaskMeta),
@@ -151,6 +168,9 @@ pub fn key_of(data: &[u8], contract: &ContractId) -> Result<EntryKey, XdrError> 
             reader.finish()?;
             Ok(key)
         }
-        other => Err(XdrError::new(offset, format!("ledger keys of kind {other} were not asked for"))),
+        other => Err(XdrError::new(
+            offset,
+            format!("ledger keys of kind {other} were not asked for"),
+        )),
     }
 }

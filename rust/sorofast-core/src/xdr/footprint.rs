@@ -22,7 +22,11 @@ const ASSET_CODE_SHORT: usize = 4;
 const ASSET_CODE_LONG: usize = 12;
 
 /// Walks a `SorobanTransactionData`, noting where the registry's keys carry this task's id.
-pub fn read_transaction_data(data: &[u8], contract: &ContractId, task: TaskId) -> Result<TransactionData, XdrError> {
+pub fn read_transaction_data(
+    data: &[u8],
+    contract: &ContractId,
+    task: TaskId,
+) -> Result<TransactionData, XdrError> {
     let reader = &mut Reader::new(data);
     let offset = reader.position();
     match reader.u32()? {
@@ -32,7 +36,12 @@ pub fn read_transaction_data(data: &[u8], contract: &ContractId, task: TaskId) -
             let archived = reader.count(4)?;
             reader.take(4 * archived)?;
         }
-        other => return Err(XdrError::new(offset, format!("extension {other} of the transaction data is not known"))),
+        other => {
+            return Err(XdrError::new(
+                offset,
+                format!("extension {other} of the transaction data is not known"),
+            ))
+        }
     }
     let mut holes = Vec::new();
     read_keys(reader, contract, task, &mut holes)?;
@@ -42,7 +51,12 @@ pub fn read_transaction_data(data: &[u8], contract: &ContractId, task: TaskId) -
     let fee_offset = reader.position();
     let resource_fee = Stroops(reader.i64()?);
     reader.finish()?;
-    Ok(TransactionData { holes, writes_task, fee_offset, resource_fee })
+    Ok(TransactionData {
+        holes,
+        writes_task,
+        fee_offset,
+        resource_fee,
+    })
 }
 
 fn read_keys(
@@ -54,7 +68,10 @@ fn read_keys(
     let offset = reader.position();
     let count = reader.count(4)?;
     if count > KEYS_MOST {
-        return Err(XdrError::new(offset, format!("{count} keys, a footprint holds at most {KEYS_MOST}")));
+        return Err(XdrError::new(
+            offset,
+            format!("{count} keys, a footprint holds at most {KEYS_MOST}"),
+        ));
     }
     let mut has_task = false;
     for _ in 0..count {
@@ -91,13 +108,23 @@ fn read_key(
             Ok(has_task)
         }
         7 => reader.take(32).map(|_| false),
-        other => Err(XdrError::new(offset, format!("a key of kind {other} cannot be in a footprint"))),
+        other => Err(XdrError::new(
+            offset,
+            format!("a key of kind {other} cannot be in a footprint"),
+        )),
     }
 }
 
 /// Offset of the id in a key `[Symbol, U64(id), …]`, and the symbol.
-fn find_hole<'a>(reader: &mut Reader<'a>, task: TaskId) -> Result<Option<(usize, &'a [u8])>, XdrError> {
-    if reader.u32()? != tag::VEC || !reader.bool()? || reader.count(4)? < 2 || reader.u32()? != tag::SYMBOL {
+fn find_hole<'a>(
+    reader: &mut Reader<'a>,
+    task: TaskId,
+) -> Result<Option<(usize, &'a [u8])>, XdrError> {
+    if reader.u32()? != tag::VEC
+        || !reader.bool()?
+        || reader.count(4)? < 2
+        || reader.u32()? != tag::SYMBOL
+    {
         return Ok(None);
     }
     let name = read_symbol(reader)?;
@@ -126,6 +153,9 @@ fn skip_asset(reader: &mut Reader<'_>) -> Result<(), XdrError> {
             skip_account(reader)
         }
         3 => reader.take(32).map(drop),
-        other => Err(XdrError::new(offset, format!("{other} is no kind of asset"))),
+        other => Err(XdrError::new(
+            offset,
+            format!("{other} is no kind of asset"),
+        )),
     }
 }

@@ -17,7 +17,10 @@ pub struct XdrError {
 impl XdrError {
     /// An error at a place.
     pub fn new(offset: usize, reason: impl Into<Cow<'static, str>>) -> Self {
-        Self { offset, reason: reason.into() }
+        Self {
+            offset,
+            reason: reason.into(),
+        }
     }
 }
 
@@ -67,7 +70,10 @@ impl<'a> Reader<'a> {
     #[cold]
     fn cut_short(&self, length: usize) -> XdrError {
         let missing = length - self.remaining();
-        XdrError::new(self.position, format!("cut short, {missing} more bytes expected"))
+        XdrError::new(
+            self.position,
+            format!("cut short, {missing} more bytes expected"),
+        )
     }
 
     /// The next `N` bytes.
@@ -123,7 +129,10 @@ impl<'a> Reader<'a> {
         if found == value {
             return Ok(());
         }
-        Err(XdrError::new(offset, format!("{what} is {found}, expected {value}")))
+        Err(XdrError::new(
+            offset,
+            format!("{what} is {found}, expected {value}"),
+        ))
     }
 
     /// Bytes with their length in front, padded with zeros to four.
@@ -132,12 +141,18 @@ impl<'a> Reader<'a> {
         let offset = self.position;
         let length = self.u32()? as usize;
         if length > longest {
-            return Err(XdrError::new(offset, format!("length {length} is above the bound of {longest}")));
+            return Err(XdrError::new(
+                offset,
+                format!("length {length} is above the bound of {longest}"),
+            ));
         }
         let bytes = self.take(length)?;
         let padding = self.take(length.wrapping_neg() & 3)?;
         if padding.iter().any(|&byte| byte != 0) {
-            return Err(XdrError::new(self.position - padding.len(), "padding is not zero"));
+            return Err(XdrError::new(
+                self.position - padding.len(),
+                "padding is not zero",
+            ));
         }
         Ok(bytes)
     }
@@ -149,7 +164,10 @@ impl<'a> Reader<'a> {
         let offset = self.position;
         let count = self.u32()? as usize;
         if count > self.remaining() / smallest {
-            return Err(XdrError::new(offset, format!("length {count} is more than the bytes that follow can hold")));
+            return Err(XdrError::new(
+                offset,
+                format!("length {count} is more than the bytes that follow can hold"),
+            ));
         }
         Ok(count)
     }
@@ -158,7 +176,10 @@ impl<'a> Reader<'a> {
     pub fn finish(&self) -> Result<(), XdrError> {
         match self.remaining() {
             0 => Ok(()),
-            more => Err(XdrError::new(self.position, format!("{more} bytes follow the value"))),
+            more => Err(XdrError::new(
+                self.position,
+                format!("{more} bytes follow the value"),
+            )),
         }
     }
 }

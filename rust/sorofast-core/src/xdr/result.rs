@@ -56,8 +56,16 @@ const OUTER_CODES: [&str; 6] = [
     "opTOO_MANY_SPONSORING",
 ];
 
-const CREATE_ACCOUNT: (&str, &[&str]) =
-    ("CREATE_ACCOUNT", &["SUCCESS", "MALFORMED", "UNDERFUNDED", "LOW_RESERVE", "ALREADY_EXIST"]);
+const CREATE_ACCOUNT: (&str, &[&str]) = (
+    "CREATE_ACCOUNT",
+    &[
+        "SUCCESS",
+        "MALFORMED",
+        "UNDERFUNDED",
+        "LOW_RESERVE",
+        "ALREADY_EXIST",
+    ],
+);
 const PAYMENT: (&str, &[&str]) = (
     "PAYMENT",
     &[
@@ -86,11 +94,21 @@ const INVOKE: (&str, &[&str]) = (
 );
 const EXTEND: (&str, &[&str]) = (
     "EXTEND_FOOTPRINT_TTL",
-    &["SUCCESS", "MALFORMED", "RESOURCE_LIMIT_EXCEEDED", "INSUFFICIENT_REFUNDABLE_FEE"],
+    &[
+        "SUCCESS",
+        "MALFORMED",
+        "RESOURCE_LIMIT_EXCEEDED",
+        "INSUFFICIENT_REFUNDABLE_FEE",
+    ],
 );
 const RESTORE: (&str, &[&str]) = (
     "RESTORE_FOOTPRINT",
-    &["SUCCESS", "MALFORMED", "RESOURCE_LIMIT_EXCEEDED", "INSUFFICIENT_REFUNDABLE_FEE"],
+    &[
+        "SUCCESS",
+        "MALFORMED",
+        "RESOURCE_LIMIT_EXCEEDED",
+        "INSUFFICIENT_REFUNDABLE_FEE",
+    ],
 );
 
 /// Reads a `TransactionResult` as far as the first operation's code.
@@ -110,7 +128,11 @@ pub fn read_result(data: &[u8]) -> Result<ResultSummary, XdrError> {
         }
         _ => None,
     };
-    Ok(ResultSummary { fee_charged, code, operation })
+    Ok(ResultSummary {
+        fee_charged,
+        code,
+        operation,
+    })
 }
 
 fn read_code(reader: &mut Reader<'_>) -> Result<(i32, &'static str), XdrError> {
@@ -128,7 +150,9 @@ fn read_operation(reader: &mut Reader<'_>) -> Result<Option<Cow<'static, str>>, 
     let offset = reader.position();
     let outer = reader.i32()?;
     if outer != 0 {
-        let name = usize::try_from(-1 - i64::from(outer)).ok().and_then(|index| OUTER_CODES.get(index));
+        let name = usize::try_from(-1 - i64::from(outer))
+            .ok()
+            .and_then(|index| OUTER_CODES.get(index));
         return name
             .map(|name| Some(Cow::Borrowed(*name)))
             .ok_or_else(|| XdrError::new(offset, format!("{outer} is no operation result code")));
@@ -143,6 +167,14 @@ fn read_operation(reader: &mut Reader<'_>) -> Result<Option<Cow<'static, str>>, 
         26 => RESTORE,
         _ => return Ok(Some(format!("OPERATION_{kind}_CODE_{code}").into())),
     };
-    let name = usize::try_from(-i64::from(code)).ok().and_then(|index| names.get(index));
-    Ok(Some(name.map_or_else(|| format!("{operation}_CODE_{code}"), |name| format!("{operation}_{name}")).into()))
+    let name = usize::try_from(-i64::from(code))
+        .ok()
+        .and_then(|index| names.get(index));
+    Ok(Some(
+        name.map_or_else(
+            || format!("{operation}_CODE_{code}"),
+            |name| format!("{operation}_{name}"),
+        )
+        .into(),
+    ))
 }

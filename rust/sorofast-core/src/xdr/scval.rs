@@ -58,7 +58,10 @@ pub fn read_address<'a>(reader: &mut Reader<'a>) -> Result<Address<'a>, XdrError
             reader.take(32).map(|_| Address::Other)
         }
         4 => reader.take(32).map(|_| Address::Other),
-        other => Err(XdrError::new(offset, format!("{other} is no kind of address"))),
+        other => Err(XdrError::new(
+            offset,
+            format!("{other} is no kind of address"),
+        )),
     }
 }
 
@@ -120,7 +123,12 @@ pub fn skip_value(reader: &mut Reader<'_>) -> Result<(), XdrError> {
                     pending += 2 * reader.count(8)?;
                 }
             }
-            other => return Err(XdrError::new(offset, format!("{other} is no kind of contract value"))),
+            other => {
+                return Err(XdrError::new(
+                    offset,
+                    format!("{other} is no kind of contract value"),
+                ))
+            }
         }
     }
     Ok(())
@@ -131,7 +139,10 @@ fn skip_error(reader: &mut Reader<'_>) -> Result<(), XdrError> {
     let kind = reader.u32()?;
     let code = reader.u32()?;
     if kind > 9 || (kind > 0 && code > 9) {
-        return Err(XdrError::new(offset, format!("{kind}/{code} is no contract error")));
+        return Err(XdrError::new(
+            offset,
+            format!("{kind}/{code} is no contract error"),
+        ));
     }
     Ok(())
 }
@@ -145,7 +156,10 @@ fn skip_executable(reader: &mut Reader<'_>) -> Result<(), XdrError> {
             read_address(reader)?;
             reader.opaque(usize::MAX).map(drop)
         }
-        other => Err(XdrError::new(offset, format!("{other} is no kind of executable"))),
+        other => Err(XdrError::new(
+            offset,
+            format!("{other} is no kind of executable"),
+        )),
     }
 }
 
@@ -158,7 +172,9 @@ pub fn read_wide(reader: &mut Reader<'_>) -> Result<Option<i128>, XdrError> {
         tag::U64 => Some(i128::from(reader.u64()?)),
         tag::I64 => Some(i128::from(reader.i64()?)),
         tag::I128 => Some(i128::from_be_bytes(*reader.array()?)),
-        tag::U128 => Some(i128::try_from(u128::from_be_bytes(*reader.array()?)).unwrap_or(i128::MAX)),
+        tag::U128 => {
+            Some(i128::try_from(u128::from_be_bytes(*reader.array()?)).unwrap_or(i128::MAX))
+        }
         _ => None,
     };
     if value.is_none() {

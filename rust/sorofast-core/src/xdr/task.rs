@@ -44,12 +44,22 @@ impl Shape<'_> {
     fn number(&self, length: usize) -> u64 {
         let mut context = Context::new(&SHA256);
         context.update(&(length as u64).to_be_bytes());
-        for part in [self.target, self.function, self.args, self.resolver, self.blocked_by, self.yield_strategy] {
+        for part in [
+            self.target,
+            self.function,
+            self.args,
+            self.resolver,
+            self.blocked_by,
+            self.yield_strategy,
+        ] {
             context.update(&(part.len() as u64).to_be_bytes());
             context.update(part);
         }
         let digest = context.finish();
-        digest.as_ref().first_chunk().map_or(0, |start| u64::from_be_bytes(*start))
+        digest
+            .as_ref()
+            .first_chunk()
+            .map_or(0, |start| u64::from_be_bytes(*start))
     }
 }
 
@@ -59,8 +69,13 @@ pub fn read_task(reader: &mut Reader<'_>, keeper: &AccountKey) -> Result<TaskSta
     reader.expect(tag::MAP, "kind of the task's value")?;
     reader.expect(1, "presence of the task's map")?;
     let fields = reader.count(8)?;
-    let mut state =
-        TaskState { interval_s: 0, last_run_s: 0, gas: Stroops(0), flags: row::ACTIVE | row::KEEPER_ALLOWED, shape: 0 };
+    let mut state = TaskState {
+        interval_s: 0,
+        last_run_s: 0,
+        gas: Stroops(0),
+        flags: row::ACTIVE | row::KEEPER_ALLOWED,
+        shape: 0,
+    };
     let mut shape = Shape::default();
     for _ in 0..fields {
         let key = reader.clone();
@@ -81,7 +96,11 @@ pub fn read_task(reader: &mut Reader<'_>, keeper: &AccountKey) -> Result<TaskSta
             b"whitelist" => read_whitelist(reader, keeper, &mut state.flags)?,
             b"resolver" => {
                 shape.resolver = read_optional(reader)?;
-                set(&mut state.flags, row::HAS_RESOLVER, !shape.resolver.is_empty());
+                set(
+                    &mut state.flags,
+                    row::HAS_RESOLVER,
+                    !shape.resolver.is_empty(),
+                );
             }
             b"blocked_by" => {
                 let (items, bytes) = read_vector(reader, "blocked_by")?;
@@ -108,7 +127,10 @@ fn read_seconds(reader: &mut Reader<'_>, field: &'static str) -> Result<u64, Xdr
     match reader.u32()? {
         tag::U32 => reader.u32().map(u64::from),
         tag::U64 | tag::TIMEPOINT | tag::DURATION => reader.u64(),
-        other => Err(XdrError::new(offset, format!("field {field} is of kind {other}, expected u32 or u64"))),
+        other => Err(XdrError::new(
+            offset,
+            format!("field {field} is of kind {other}, expected u32 or u64"),
+        )),
     }
 }
 
@@ -130,7 +152,11 @@ fn read_raw<'a>(reader: &mut Reader<'a>) -> Result<&'a [u8], XdrError> {
 /// The bytes of a value, none for void: a missing field and an empty option mean the same.
 fn read_optional<'a>(reader: &mut Reader<'a>) -> Result<&'a [u8], XdrError> {
     let bytes = read_raw(reader)?;
-    Ok(if bytes == tag::VOID.to_be_bytes() { &[] } else { bytes })
+    Ok(if bytes == tag::VOID.to_be_bytes() {
+        &[]
+    } else {
+        bytes
+    })
 }
 
 fn enter_vector(reader: &mut Reader<'_>, field: &'static str) -> Result<usize, XdrError> {
@@ -144,11 +170,17 @@ fn enter_vector(reader: &mut Reader<'_>, field: &'static str) -> Result<usize, X
                 Ok(0)
             }
         }
-        other => Err(XdrError::new(offset, format!("field {field} is of kind {other}, expected a vector"))),
+        other => Err(XdrError::new(
+            offset,
+            format!("field {field} is of kind {other}, expected a vector"),
+        )),
     }
 }
 
-fn read_vector<'a>(reader: &mut Reader<'a>, field: &'static str) -> Result<(usize, &'a [u8]), XdrError> {
+fn read_vector<'a>(
+    reader: &mut Reader<'a>,
+    field: &'static str,
+) -> Result<(usize, &'a [u8]), XdrError> {
     let start = reader.position();
     let items = enter_vector(reader, field)?;
     for _ in 0..items {
@@ -157,7 +189,11 @@ fn read_vector<'a>(reader: &mut Reader<'a>, field: &'static str) -> Result<(usiz
     Ok((items, reader.since(start)))
 }
 
-fn read_whitelist(reader: &mut Reader<'_>, keeper: &AccountKey, flags: &mut u16) -> Result<(), XdrError> {
+fn read_whitelist(
+    reader: &mut Reader<'_>,
+    keeper: &AccountKey,
+    flags: &mut u16,
+) -> Result<(), XdrError> {
     let items = enter_vector(reader, "whitelist")?;
     let mut allowed = items == 0;
     for _ in 0..items {

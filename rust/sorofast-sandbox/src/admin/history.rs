@@ -37,7 +37,7 @@ impl Page {
 }
 
 #[derive(Debug, Serialize)]
-pub(super) struct Transactions {
+pub(super) struct TransactionsPage {
     transactions: Vec<Transaction>,
     latest_ledger: u32,
     next_from_ledger: Option<u32>,
@@ -67,7 +67,7 @@ struct Transaction {
 pub(super) async fn transactions(
     State(app): State<Arc<App>>,
     query: Result<Query<Page>, QueryRejection>,
-) -> AdminResult<Transactions> {
+) -> AdminResult<TransactionsPage> {
     let (from_ledger, limit) = Page::read(query)?;
     blocking(move || {
         // Read before the list, so that the list holds everything up to this ledger or says where it
@@ -78,7 +78,7 @@ pub(super) async fn transactions(
             .iter()
             .map(|record| show(record))
             .collect::<Result<_, _>>()?;
-        Ok(Transactions {
+        Ok(TransactionsPage {
             transactions,
             latest_ledger,
             next_from_ledger,
@@ -114,7 +114,7 @@ fn show(record: &TransactionRecord) -> Result<Transaction, AdminError> {
 }
 
 #[derive(Debug, Serialize)]
-pub(super) struct Ledgers {
+pub(super) struct LedgersPage {
     ledgers: Vec<Ledger>,
     latest_ledger: u32,
 }
@@ -143,12 +143,12 @@ impl From<LedgerSummary> for Ledger {
 pub(super) async fn ledgers(
     State(app): State<Arc<App>>,
     query: Result<Query<Page>, QueryRejection>,
-) -> AdminResult<Ledgers> {
+) -> AdminResult<LedgersPage> {
     let (from_ledger, limit) = Page::read(query)?;
     blocking(move || {
         let latest_ledger = app.node.latest().sequence;
         let ledgers = app.node.ledgers(from_ledger, limit);
-        Ok(Ledgers {
+        Ok(LedgersPage {
             ledgers: ledgers.into_iter().map(Ledger::from).collect(),
             latest_ledger,
         })

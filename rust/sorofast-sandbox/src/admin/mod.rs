@@ -23,7 +23,7 @@ use crate::app::App;
 use crate::http::{is_json, read_body, BodyRefusal};
 
 const BODY_BYTES: usize = 64 * 1024 * 1024;
-const BODY_TIME: Duration = Duration::from_secs(120);
+const BODY_TIME: Duration = Duration::from_mins(2);
 
 /// A refusal: HTTP status and one line that says what to change.
 #[derive(Debug)]

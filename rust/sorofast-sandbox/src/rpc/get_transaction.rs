@@ -35,15 +35,17 @@ pub(crate) struct Response {
     created_at: u64,
 }
 
-/// What only a found transaction has.
+/// What only a found transaction has, in base64.
 #[derive(Debug, Serialize)]
-#[serde(rename_all = "camelCase")]
 struct Bodies {
-    envelope_xdr: String,
-    result_xdr: String,
-    result_meta_xdr: String,
-    #[serde(skip_serializing_if = "Vec::is_empty")]
-    diagnostic_events_xdr: Vec<String>,
+    #[serde(rename = "envelopeXdr")]
+    envelope: String,
+    #[serde(rename = "resultXdr")]
+    result: String,
+    #[serde(rename = "resultMetaXdr")]
+    meta: String,
+    #[serde(rename = "diagnosticEventsXdr", skip_serializing_if = "Vec::is_empty")]
+    diagnostic_events: Vec<String>,
 }
 
 #[derive(Debug, Default, Serialize)]
@@ -85,10 +87,10 @@ pub(crate) fn call(app: &App, request: Request) -> Result<Response, RpcError> {
 
 fn bodies(record: &TransactionRecord) -> Bodies {
     Bodies {
-        envelope_xdr: base64(&record.envelope_xdr),
-        result_xdr: base64(&record.result_xdr),
-        result_meta_xdr: base64(&record.meta_xdr),
-        diagnostic_events_xdr: base64_all(&record.diagnostic_events_xdr),
+        envelope: base64(&record.envelope_xdr),
+        result: base64(&record.result_xdr),
+        meta: base64(&record.meta_xdr),
+        diagnostic_events: base64_all(&record.diagnostic_events_xdr),
     }
 }
 

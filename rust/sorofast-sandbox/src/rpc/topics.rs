@@ -197,7 +197,7 @@ mod tests {
     use super::super::format::base64;
     use super::*;
 
-    const CONTRACT: &str = "CAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAD2KM";
+    const CONTRACT: &str = "CAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAABSC4";
 
     fn value(number: u32) -> Vec<u8> {
         ScVal::U32(number).to_xdr(Limits::none()).expect("a value")

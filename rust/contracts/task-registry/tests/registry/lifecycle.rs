@@ -1,6 +1,7 @@
 //! From `init` over `register`, pause and resume to `cancel_task`.
 
-use soroban_sdk::testutils::{Address as _, AuthorizedFunction, AuthorizedInvocation};
+use soroban_sdk::testutils::storage::{Instance as _, Persistent as _};
+use soroban_sdk::testutils::{Address as _, AuthorizedFunction, AuthorizedInvocation, Ledger as _};
 use soroban_sdk::{vec, Address, Bytes, IntoVal, Map, Symbol, Val, Vec};
 use task_registry::{DataKey, Error, ExecutionOutcome, TaskRegistry, TaskRegistryClient};
 
@@ -111,7 +112,7 @@ fn register_refuses_what_cannot_run() {
 
     // A vector's XDR is 4 + 4 + 4 bytes and each of its byte strings 4 + 4 and the bytes.
     for (len, fits) in [(4096 - 20, true), (4096 - 19, false)] {
-        task.args = vec![&world.env, Bytes::from_slice(&world.env, &vec![0; len]).into_val(&world.env)];
+        task.args = vec![&world.env, Bytes::from_slice(&world.env, &std::vec![0; len]).into_val(&world.env)];
         if fits {
             world.registry.register(&task);
         } else {
@@ -197,4 +198,36 @@ fn status_is_what_the_task_itself_tells() {
     world.registry.execute(&world.keeper, &id);
     let status = world.registry.get_task_status(&id);
     assert_eq!((status.outcome, status.completed_at, status.run_count), (ExecutionOutcome::Success, NOW, 1));
+}
+
+#[test]
+fn setting_a_task_up_or_funding_it_keeps_it_alive() {
+    const FULL: u32 = 2_073_600;
+    let world = World::with_token();
+    let id = world.register();
+    let lifetimes = || {
+        world.env.as_contract(&world.registry.address, || {
+            let persistent = world.env.storage().persistent();
+            [
+                persistent.get_ttl(&DataKey::Task(id)),
+                persistent.get_ttl(&DataKey::Counter),
+                world.env.storage().instance().get_ttl(),
+            ]
+        })
+    };
+    let pass = |ledgers: u32| world.env.ledger().with_mut(|ledger| ledger.sequence_number += ledgers);
+    assert_eq!(lifetimes(), [FULL; 3]);
+    // The token is no part of the registry; it is kept alive here as its users would.
+    let token = world.token.clone().expect("a token");
+    world.env.as_contract(&token, || world.env.storage().instance().extend_ttl(2 * FULL, 2 * FULL));
+
+    pass(FULL / 2);
+    world.registry.pause_task(&id);
+    assert_eq!(lifetimes(), [FULL / 2; 3], "half of it left is enough");
+    pass(1);
+    world.registry.resume_task(&id);
+    assert_eq!(lifetimes(), [FULL; 3]);
+    pass(FULL / 2 + 1);
+    world.registry.deposit_gas(&id, &world.creator, &0);
+    assert_eq!(lifetimes(), [FULL; 3]);
 }

@@ -1,0 +1,126 @@
+//! Compiled modules, kept between transactions as validators keep them.
+
+use crate::config::PROTOCOL_VERSION;
+use crate::ledger::settings::Settings;
+use soroban_env_host::budget::{AsBudget, Budget};
+use soroban_env_host::xdr::{
+    ContractCodeEntryExt, Hash, LedgerEntry, LedgerEntryData, LedgerKey, Limits, ReadXdr,
+};
+use soroban_env_host::{CompilationContext, Error, ErrorHandler, HostError, ModuleCache, Val};
+
+/// Compiled modules kept at most; beyond it the cache starts over.
+const MAX_MODULES: usize = 2_000;
+
+/// A budget without a host, for compiling ahead of any transaction.
+#[derive(Clone, Debug)]
+struct Compiler(Budget);
+
+impl AsBudget for Compiler {
+    fn as_budget(&self) -> &Budget {
+        &self.0
+    }
+}
+
+impl ErrorHandler for Compiler {
+    fn map_err<T, E>(&self, result: Result<T, E>) -> Result<T, HostError>
+    where
+        Error: From<E>,
+        E: std::fmt::Debug,
+    {
+        result.map_err(|error| HostError::from(Error::from(error)))
+    }
+
+    fn error(&self, error: Error, _message: &str, _args: &[Val]) -> HostError {
+        HostError::from(error)
+    }
+}
+
+impl CompilationContext for Compiler {}
+
+/// The cache, with a count that bounds it.
+pub struct Modules {
+    cache: ModuleCache,
+    count: usize,
+}
+
+impl std::fmt::Debug for Modules {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Modules")
+            .field("count", &self.count)
+            .finish_non_exhaustive()
+    }
+}
+
+impl Modules {
+    pub fn new(settings: &Settings) -> Result<Self, HostError> {
+        let cache = ModuleCache::new(&compiler(settings)?)?;
+        Ok(Self { cache, count: 0 })
+    }
+
+    /// A handle on the same cache for one host.
+    pub fn handle(&self) -> ModuleCache {
+        self.cache.clone()
+    }
+
+    pub fn contains(&self, key_xdr: &[u8]) -> bool {
+        code_hash(key_xdr).is_none_or(|hash| self.cache.contains_module(&hash).unwrap_or(true))
+    }
+
+    /// Compiles a code entry. One that does not compile is left to the host, which then says why.
+    pub fn add(&mut self, entry_xdr: &[u8], settings: &Settings) {
+        let limits = Limits {
+            depth: 100,
+            len: entry_xdr.len(),
+        };
+        let Ok(entry) = LedgerEntry::from_xdr(entry_xdr, limits) else {
+            return;
+        };
+        let LedgerEntryData::ContractCode(code) = entry.data else {
+            return;
+        };
+        if self.count >= MAX_MODULES && self.cache.clear().is_ok() {
+            self.count = 0;
+        }
+        // Entries without cost inputs are metered as such by the host itself.
+        if matches!(code.ext, ContractCodeEntryExt::V0) {
+            return;
+        }
+        let Ok(compiler) = compiler(settings) else {
+            return;
+        };
+        let added =
+            self.cache
+                .parse_and_cache_module_simple(&compiler, PROTOCOL_VERSION, &code.code);
+        if added.is_ok() {
+            self.count += 1;
+        }
+    }
+}
+
+fn compiler(settings: &Settings) -> Result<Compiler, HostError> {
+    Ok(Compiler(Budget::try_from_configs(
+        u64::MAX,
+        u64::MAX,
+        settings.cpu_params.clone(),
+        settings.memory_params.clone(),
+    )?))
+}
+
+/// None for keys that are not of code.
+fn code_hash(key_xdr: &[u8]) -> Option<Hash> {
+    match LedgerKey::from_xdr(
+        key_xdr,
+        Limits {
+            depth: 100,
+            len: key_xdr.len(),
+        },
+    ) {
+        Ok(LedgerKey::ContractCode(key)) => Some(key.hash),
+        _ => None,
+    }
+}
+
+/// Is this the key of a contract's code? Tells from the first bytes, without decoding.
+pub fn is_code_key(key_xdr: &[u8]) -> bool {
+    key_xdr.len() == 36 && key_xdr[..4] == [0, 0, 0, 7]
+}

@@ -1,0 +1,251 @@
+//! Simulation: the operation in recording mode against one closed ledger.
+
+use crate::config::PROTOCOL_VERSION;
+use crate::ledger::settings::BASE_RESERVE_STROOPS;
+use crate::ledger::state::{SnapshotGone, Stored};
+use crate::tx::envelope::{decode_limits, MAX_ENVELOPE_BYTES};
+use crate::types::{AuthMode, SimulateOptions, SimulationSuccess, StateChange};
+use soroban_env_host::e2e_invoke::RecordingInvocationAuthMode;
+use soroban_env_host::storage::{EntryWithLiveUntil, SnapshotSource};
+use soroban_env_host::xdr::{
+    AccountId, InvokeHostFunctionOp, LedgerEntry, LedgerKey, Limits, OperationBody, ReadXdr,
+    ScErrorCode, ScErrorType, TransactionEnvelope, WriteXdr,
+};
+use soroban_env_host::{HostError, LedgerInfo};
+use soroban_simulation::simulation::{
+    simulate_invoke_host_function_op, LedgerEntryDiff, SimulationAdjustmentConfig,
+};
+use soroban_simulation::NetworkConfig;
+use std::cell::Cell;
+use std::rc::Rc;
+
+/// Reads entries as one ledger had them.
+pub trait Snapshot {
+    fn entry(&self, key: &[u8]) -> Result<Option<Stored>, SnapshotGone>;
+}
+
+/// The ledger to simulate against.
+#[derive(Clone, Copy, Debug)]
+pub struct SimulationLedger {
+    pub sequence: u32,
+    pub close_time_s: u64,
+    pub network_id: [u8; 32],
+}
+
+/// What a run came to.
+#[derive(Debug)]
+pub enum Run {
+    Done {
+        events_xdr: Vec<Vec<u8>>,
+        outcome: Result<SimulationSuccess, String>,
+    },
+    /// The ledger was overtaken meanwhile; run again on a newer one.
+    SnapshotGone,
+}
+
+struct Source<S> {
+    snapshot: S,
+    gone: Rc<Cell<bool>>,
+}
+
+impl<S: Snapshot> SnapshotSource for Source<S> {
+    fn get(&self, key: &Rc<LedgerKey>) -> Result<Option<EntryWithLiveUntil>, HostError> {
+        let internal = || HostError::from((ScErrorType::Storage, ScErrorCode::InternalError));
+        let key = key.to_xdr(Limits::none()).map_err(|_| internal())?;
+        let found = self.snapshot.entry(&key).map_err(|_| {
+            self.gone.set(true);
+            internal()
+        })?;
+        let Some(stored) = found else {
+            return Ok(None);
+        };
+        let limits = decode_limits(stored.xdr.len());
+        let entry = LedgerEntry::from_xdr(&stored.xdr, limits).map_err(|_| internal())?;
+        let live_until = stored.lifetime.map(|lifetime| lifetime.live_until);
+        Ok(Some((Rc::new(entry), live_until)))
+    }
+}
+
+/// Simulates the only operation of an envelope. Runs deep on the stack.
+pub fn simulate<S: Snapshot + 'static>(
+    envelope_xdr: &[u8],
+    options: SimulateOptions,
+    ledger: SimulationLedger,
+    seed: [u8; 32],
+    snapshot: S,
+) -> Run {
+    let refuse = |reason: String| Run::Done {
+        events_xdr: Vec::new(),
+        outcome: Err(reason),
+    };
+    let (source, operation) = match only_operation(envelope_xdr) {
+        Ok(found) => found,
+        Err(reason) => return refuse(reason),
+    };
+    let auth_mode = match auth_mode(&operation, options) {
+        Ok(mode) => mode,
+        Err(reason) => return refuse(reason),
+    };
+    let gone = Rc::new(Cell::new(false));
+    let snapshot = Rc::new(Source {
+        snapshot,
+        gone: Rc::clone(&gone),
+    });
+    let network = match NetworkConfig::load_from_snapshot(&*snapshot) {
+        Ok(network) => network,
+        Err(_) if gone.get() => return Run::SnapshotGone,
+        Err(error) => return refuse(format!("the network settings cannot be read: {error:#}")),
+    };
+    let mut info = LedgerInfo {
+        protocol_version: PROTOCOL_VERSION,
+        sequence_number: ledger.sequence,
+        timestamp: ledger.close_time_s,
+        network_id: ledger.network_id,
+        base_reserve: BASE_RESERVE_STROOPS,
+        ..LedgerInfo::default()
+    };
+    network.fill_config_fields_in_ledger_info(&mut info);
+    let mut adjustments = SimulationAdjustmentConfig::default_adjustment();
+    let leeway = u32::try_from(options.instruction_leeway).unwrap_or(u32::MAX);
+    adjustments.instructions.additive_factor =
+        adjustments.instructions.additive_factor.max(leeway);
+    let result = simulate_invoke_host_function_op(
+        snapshot,
+        &network,
+        &adjustments,
+        &info,
+        operation.host_function,
+        auth_mode,
+        &source,
+        seed,
+        true,
+    );
+    if gone.get() {
+        return Run::SnapshotGone;
+    }
+    let result = match result {
+        Ok(result) => result,
+        Err(error) => return refuse(format!("{error:#}")),
+    };
+    let events_xdr = result
+        .diagnostic_events
+        .iter()
+        .filter_map(|event| event.to_xdr(Limits::none()).ok())
+        .collect();
+    let outcome = match (&result.invoke_result, &result.transaction_data) {
+        (Ok(value), Some(data)) => success(value, data, &result.auth, &result.modified_entries),
+        (Err(error), _) => Err(format!("host invocation failed\n\nCaused by:\n    {error:?}")),
+        (Ok(_), None) => Err("the simulation gave no transaction data".into()),
+    };
+    Run::Done {
+        events_xdr,
+        outcome,
+    }
+}
+
+fn only_operation(envelope_xdr: &[u8]) -> Result<(AccountId, InvokeHostFunctionOp), String> {
+    if envelope_xdr.len() > MAX_ENVELOPE_BYTES {
+        return Err("Could not unmarshal transaction: it is too large".into());
+    }
+    let envelope = TransactionEnvelope::from_xdr(envelope_xdr, decode_limits(envelope_xdr.len()))
+        .map_err(|_| "Could not unmarshal transaction".to_string())?;
+    let TransactionEnvelope::Tx(envelope) = envelope else {
+        return Err(
+            "only version 1 transactions can be simulated; fee bumps and version 0 are not supported"
+                .into(),
+        );
+    };
+    let tx = envelope.tx;
+    let [operation] = tx.operations.as_slice() else {
+        return Err("Transaction contains more than one operation".into());
+    };
+    let source = operation
+        .source_account
+        .clone()
+        .unwrap_or(tx.source_account)
+        .account_id();
+    match operation.body.clone() {
+        OperationBody::InvokeHostFunction(invoke) => Ok((source, invoke)),
+        other => Err(format!(
+            "Transaction contains unsupported operation type: {}",
+            other.name()
+        )),
+    }
+}
+
+fn auth_mode(
+    operation: &InvokeHostFunctionOp,
+    options: SimulateOptions,
+) -> Result<RecordingInvocationAuthMode, String> {
+    let auth = operation.auth.to_vec();
+    let mode = options.auth_mode.unwrap_or(if auth.is_empty() {
+        AuthMode::Record
+    } else {
+        AuthMode::Enforce
+    });
+    match mode {
+        AuthMode::Enforce => Ok(RecordingInvocationAuthMode::Enforcing(auth)),
+        _ if !auth.is_empty() => Err(
+            "the transaction already has authorization entries; simulate with authMode enforce"
+                .into(),
+        ),
+        AuthMode::Record => Ok(RecordingInvocationAuthMode::recording(
+            true,
+            options.use_upgraded_auth,
+        )),
+        AuthMode::RecordAllowNonroot => Ok(RecordingInvocationAuthMode::recording(
+            false,
+            options.use_upgraded_auth,
+        )),
+    }
+}
+
+fn success(
+    value: &soroban_env_host::xdr::ScVal,
+    data: &soroban_env_host::xdr::SorobanTransactionData,
+    auth: &[soroban_env_host::xdr::SorobanAuthorizationEntry],
+    modified: &[LedgerEntryDiff],
+) -> Result<SimulationSuccess, String> {
+    let encode = || -> Result<SimulationSuccess, soroban_env_host::xdr::Error> {
+        let mut state_changes = Vec::with_capacity(modified.len());
+        for diff in modified {
+            if let Some(change) = state_change(diff)? {
+                state_changes.push(change);
+            }
+        }
+        Ok(SimulationSuccess {
+            transaction_data_xdr: data.to_xdr(Limits::none())?,
+            min_resource_fee_stroops: data.resource_fee,
+            auth_xdr: auth
+                .iter()
+                .map(|entry| entry.to_xdr(Limits::none()))
+                .collect::<Result<_, _>>()?,
+            result_xdr: value.to_xdr(Limits::none())?,
+            state_changes,
+        })
+    };
+    encode().map_err(|error| format!("the result of the simulation cannot be encoded: {error}"))
+}
+
+fn state_change(
+    diff: &LedgerEntryDiff,
+) -> Result<Option<StateChange>, soroban_env_host::xdr::Error> {
+    let (kind, entry) = match (&diff.state_before, &diff.state_after) {
+        (None, None) => return Ok(None),
+        (None, Some(after)) => ("created", after),
+        (Some(_), Some(after)) => ("updated", after),
+        (Some(before), None) => ("deleted", before),
+    };
+    let encode = |entry: &Option<LedgerEntry>| {
+        entry
+            .as_ref()
+            .map(|entry| entry.to_xdr(Limits::none()))
+            .transpose()
+    };
+    Ok(Some(StateChange {
+        kind,
+        key_xdr: entry.to_key().to_xdr(Limits::none())?,
+        before_xdr: encode(&diff.state_before)?,
+        after_xdr: encode(&diff.state_after)?,
+    }))
+}

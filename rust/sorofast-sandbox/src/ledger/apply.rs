@@ -1,0 +1,512 @@
+//! One transaction's way through a ledger: fee, sequence, operations, refund, result.
+
+use crate::host::invoke::{invoke, lifetime_key_hash, Failure, InvocationLedger, Success};
+use crate::ledger::account::{
+    self, account_key, available_balance, consume_sequence, credit, minimum_balance, new_account,
+    starting_sequence,
+};
+use crate::ledger::changes::ChangeList;
+use crate::ledger::events::{fee_event, transfer_event};
+use crate::ledger::meta::{transaction_event, transaction_meta, MetaParts, SorobanMeta};
+use crate::ledger::state::{Entries, Layer};
+use crate::tx::diagnostics::Diagnostics;
+use crate::tx::envelope::{Parsed, SorobanPart};
+use crate::tx::result;
+use crate::tx::validate::{check, check_operation, resource_fee, Moment};
+use crate::types::TransactionRecord;
+use soroban_env_host::ModuleCache;
+use std::sync::Arc;
+use stellar_xdr::{
+    AccountEntry, ContractEvent, CreateAccountOp, CreateAccountResult, Hash,
+    InvokeHostFunctionResult, InvokeHostFunctionSuccessPreImage, Limits, Operation, OperationBody,
+    OperationResult, OperationResultTr, PaymentOp, PaymentResult, ReadXdr, ScVal,
+    TransactionResultResult as Code, WriteXdr,
+};
+
+/// The ledger that is being applied.
+#[derive(Debug)]
+pub struct ApplyLedger<'a> {
+    pub ledger: InvocationLedger<'a>,
+    pub close_time_ms: u64,
+    /// Contract id of the native asset.
+    pub native: [u8; 32],
+}
+
+impl ApplyLedger<'_> {
+    fn moment(&self) -> Moment<'_> {
+        Moment {
+            settings: self.ledger.settings,
+            header_sequence: self.ledger.sequence,
+            target_sequence: self.ledger.sequence,
+            lower_close_s: self.ledger.close_time_s,
+            upper_close_s: self.ledger.close_time_s,
+            applying: true,
+        }
+    }
+}
+
+/// A transaction on its way.
+#[derive(Debug)]
+pub struct Applying {
+    pub tx: Arc<Parsed>,
+    pub fee_charged: i64,
+    /// What of the fee was for inclusion, per operation.
+    pub inclusion_rate: u64,
+    fee_changes_xdr: Vec<u8>,
+    before_changes_xdr: Vec<u8>,
+    refund_changes_xdr: Vec<u8>,
+    code: Option<Code>,
+    /// Per operation: changes and events, kept on success only.
+    operations: Vec<(Vec<u8>, Vec<Vec<u8>>)>,
+    return_value_xdr: Option<Vec<u8>>,
+    diagnostics: Diagnostics,
+    fees: SorobanFees,
+}
+
+/// Resource fees in stroops.
+#[derive(Clone, Copy, Debug, Default)]
+struct SorobanFees {
+    non_refundable: i64,
+    /// Declared fee that is left for what can be refunded.
+    refundable_limit: i64,
+    refundable: i64,
+    rent: i64,
+}
+
+const NO_CHANGES: [u8; 4] = [0; 4];
+
+/// Takes the fee, whatever happens later; returns what went to the fee pool.
+pub fn charge_fee(
+    tx: &Arc<Parsed>,
+    base_fee: i64,
+    layer: &mut Layer<'_>,
+    ledger: &ApplyLedger<'_>,
+) -> Applying {
+    let inclusion = tx.inclusion_fee().min(base_fee * tx.operation_count());
+    let mut fee = inclusion + tx.resource_fee();
+    let mut changes = ChangeList::default();
+    let key = account_key(&tx.source);
+    if let Some(mut source) = account::load(layer, &tx.source) {
+        fee = fee.min(source.balance);
+        source.balance -= fee;
+        write_account(layer, &mut changes, source, ledger.ledger.sequence);
+    } else {
+        debug_assert!(layer.get(&key).is_some(), "the set holds existing sources");
+        fee = 0;
+    }
+    Applying {
+        tx: Arc::clone(tx),
+        fee_charged: fee,
+        inclusion_rate: (inclusion / tx.operation_count().max(1)).max(0) as u64,
+        fee_changes_xdr: changes.finish(),
+        before_changes_xdr: NO_CHANGES.to_vec(),
+        refund_changes_xdr: NO_CHANGES.to_vec(),
+        code: None,
+        operations: Vec::new(),
+        return_value_xdr: None,
+        diagnostics: Diagnostics::default(),
+        fees: SorobanFees::default(),
+    }
+}
+
+fn write_account(
+    layer: &mut Layer<'_>,
+    changes: &mut ChangeList,
+    account: AccountEntry,
+    ledger: u32,
+) {
+    let key = account_key(&account::account_id_bytes(&account.account_id));
+    let before = layer.get(&key);
+    let after = account::encode(account, ledger);
+    changes.entry(
+        &key,
+        before.as_ref().map(|entry| &*entry.xdr),
+        Some(&after.xdr),
+    );
+    layer.put(key, after);
+}
+
+impl Applying {
+    /// Checks the transaction once more and uses up its sequence; false when it may not run.
+    pub fn prepare(&mut self, layer: &mut Layer<'_>, ledger: &ApplyLedger<'_>) -> bool {
+        let tx = Arc::clone(&self.tx);
+        if let (true, Some(part)) = (tx.is_soroban(), &tx.soroban) {
+            let (non_refundable, _) = resource_fee(&tx, part, 0, ledger.ledger.settings);
+            self.fees.non_refundable = non_refundable;
+            self.fees.refundable_limit = part.data.resource_fee - non_refundable;
+        }
+        let verdict = check(&tx, layer, &ledger.moment(), &mut self.diagnostics);
+        let consumes = match &verdict {
+            Ok(()) => true,
+            Err(invalid) => invalid.consumes_sequence,
+        };
+        if consumes {
+            if let Some(mut source) = account::load(layer, &tx.source) {
+                let mut changes = ChangeList::default();
+                consume_sequence(
+                    &mut source,
+                    tx.sequence(),
+                    ledger.ledger.sequence,
+                    ledger.ledger.close_time_s,
+                );
+                write_account(layer, &mut changes, source, ledger.ledger.sequence);
+                self.before_changes_xdr = changes.finish();
+            }
+        }
+        match verdict {
+            Ok(()) => true,
+            Err(invalid) => {
+                self.code = Some(invalid.code);
+                false
+            }
+        }
+    }
+
+    /// Runs the classic operations, all or none.
+    pub fn apply_classic(&mut self, layer: &mut Layer<'_>, ledger: &ApplyLedger<'_>) {
+        let tx = Arc::clone(&self.tx);
+        let mut inner = Layer::new(layer);
+        let mut results = Vec::with_capacity(tx.tx.operations.len());
+        let mut success = true;
+        for operation in tx.tx.operations.iter() {
+            let checked = check_operation(
+                &tx,
+                operation,
+                ledger.ledger.settings,
+                &mut self.diagnostics,
+            );
+            let applied = checked
+                .and_then(|()| apply_classic_operation(&tx, operation, &mut inner, ledger));
+            match applied {
+                Ok((changes_xdr, events)) => {
+                    self.operations.push((changes_xdr, events));
+                    results.push(result::untouched(operation));
+                }
+                Err(result) => {
+                    success = false;
+                    results.push(result);
+                }
+            }
+        }
+        let changes = inner.changes;
+        let results = results.try_into().unwrap_or_default();
+        if success {
+            layer.absorb(changes);
+            self.code = Some(Code::TxSuccess(results));
+        } else {
+            self.operations.clear();
+            self.code = Some(Code::TxFailed(results));
+        }
+    }
+
+    /// Runs the host function.
+    pub fn apply_soroban(
+        &mut self,
+        layer: &mut Layer<'_>,
+        ledger: &ApplyLedger<'_>,
+        seed: [u8; 32],
+        modules: &ModuleCache,
+    ) {
+        let tx = Arc::clone(&self.tx);
+        let (Some(part), [operation]) = (&tx.soroban, tx.tx.operations.as_slice()) else {
+            self.code = Some(Code::TxInternalError);
+            return;
+        };
+        let OperationBody::InvokeHostFunction(invocation) = &operation.body else {
+            self.code = Some(Code::TxInternalError);
+            return;
+        };
+        let outcome = invoke(
+            &tx,
+            part,
+            invocation,
+            &ledger.ledger,
+            layer,
+            seed,
+            modules,
+            &mut self.diagnostics,
+        );
+        let verdict = match outcome {
+            Ok(success) => self.settle(&tx, part, success, layer, ledger),
+            Err(Failure::Operation(code)) => Err(code.result()),
+            Err(Failure::Internal) => {
+                self.code = Some(Code::TxInternalError);
+                return;
+            }
+        };
+        let (succeeded, code) = match verdict {
+            Ok(hash) => (true, InvokeHostFunctionResult::Success(Hash(hash))),
+            Err(code) => (false, code),
+        };
+        let results = vec![OperationResult::OpInner(
+            OperationResultTr::InvokeHostFunction(code),
+        )];
+        let results = results.try_into().unwrap_or_default();
+        self.code = Some(if succeeded {
+            Code::TxSuccess(results)
+        } else {
+            Code::TxFailed(results)
+        });
+    }
+
+    /// Charges rent and events to the refundable fee and writes the changes; returns the hash that the result carries.
+    fn settle(
+        &mut self,
+        tx: &Parsed,
+        part: &SorobanPart,
+        success: Success,
+        layer: &mut Layer<'_>,
+        ledger: &ApplyLedger<'_>,
+    ) -> Result<[u8; 32], InvokeHostFunctionResult> {
+        let (_, events_fee) =
+            resource_fee(tx, part, success.events_bytes, ledger.ledger.settings);
+        let rent = success.rent_fee_stroops;
+        let consumed = rent.saturating_add(events_fee);
+        if consumed > self.fees.refundable_limit {
+            self.diagnostics.error(
+                stellar_xdr::ScError::Budget(stellar_xdr::ScErrorCode::ExceededLimit),
+                "refundable resource fee was not sufficient to cover rent and events",
+                &[consumed as u64, self.fees.refundable_limit.max(0) as u64],
+            );
+            return Err(InvokeHostFunctionResult::InsufficientRefundableFee);
+        }
+        self.fees.refundable = consumed;
+        self.fees.rent = rent;
+        let mut list = ChangeList::default();
+        for change in success.changes {
+            let before_lifetime = change.before.as_ref().and_then(|entry| entry.lifetime);
+            let after_lifetime = change.after.as_ref().and_then(|entry| entry.lifetime);
+            let key_hash = lifetime_key_hash(&change.key);
+            let before_xdr = change.before.as_ref().map(|entry| &*entry.xdr);
+            let after_xdr = change.after.as_ref().map(|entry| &*entry.xdr);
+            match (&change.after, after_lifetime) {
+                (Some(entry), Some(lifetime)) if change.restored => {
+                    list.restored(&key_hash, entry, lifetime);
+                }
+                _ => {
+                    let same = matches!((before_xdr, after_xdr), (Some(a), Some(b)) if a == b);
+                    if !same {
+                        list.entry(&change.key, before_xdr, after_xdr);
+                    }
+                    let moved = before_lifetime.map(|lifetime| lifetime.live_until)
+                        != after_lifetime.map(|lifetime| lifetime.live_until);
+                    if moved {
+                        list.lifetime(&key_hash, before_lifetime, after_lifetime);
+                    }
+                }
+            }
+            match change.after {
+                Some(entry) => layer.put(change.key, entry),
+                None => layer.delete(change.key),
+            }
+        }
+        let hash = success_hash(&success.return_value_xdr, &success.events_xdr)
+            .ok_or(InvokeHostFunctionResult::Trapped)?;
+        self.operations.push((list.finish(), success.events_xdr));
+        self.return_value_xdr = Some(success.return_value_xdr);
+        Ok(hash)
+    }
+
+    fn succeeded(&self) -> bool {
+        matches!(self.code, Some(Code::TxSuccess(_)))
+    }
+
+    /// Gives back what was not used of the refundable fee; returns how much that was.
+    pub fn refund(&mut self, layer: &mut Layer<'_>, ledger: &ApplyLedger<'_>) -> i64 {
+        if !self.tx.is_soroban() {
+            return 0;
+        }
+        if !self.succeeded() {
+            self.fees.refundable = 0;
+            self.fees.rent = 0;
+        }
+        let refund = (self.fees.refundable_limit - self.fees.refundable).min(self.fee_charged);
+        if refund <= 0 {
+            return 0;
+        }
+        let Some(mut source) = account::load(layer, &self.tx.source) else {
+            return 0;
+        };
+        if !credit(&mut source, refund) {
+            return 0;
+        }
+        let mut changes = ChangeList::default();
+        write_account(layer, &mut changes, source, ledger.ledger.sequence);
+        self.refund_changes_xdr = changes.finish();
+        self.fee_charged -= refund;
+        refund
+    }
+
+    /// The record of what happened. `charged` is the fee before the refund.
+    pub fn finish(self, ledger: &ApplyLedger<'_>, application_order: u32) -> TransactionRecord {
+        let successful = self.succeeded();
+        let refund_stroops = self.refund_stroops();
+        let charged = self.fee_charged + refund_stroops;
+        let mut transaction_events_xdr = Vec::new();
+        for (stage, amount) in [(0, charged), (2, -refund_stroops)] {
+            if amount != 0 {
+                let event = fee_event(&ledger.native, &self.tx.source, amount);
+                transaction_events_xdr.push(transaction_event(stage, &event));
+            }
+        }
+        let soroban = self.tx.is_soroban().then(|| SorobanMeta {
+            non_refundable_fee: self.fees.non_refundable,
+            refundable_fee: self.fees.refundable,
+            rent_fee: self.fees.rent,
+            return_value_xdr: self.return_value_xdr.as_deref(),
+        });
+        let operations: &[_] = if successful { &self.operations } else { &[] };
+        let meta_xdr = transaction_meta(&MetaParts {
+            before_xdr: &self.before_changes_xdr,
+            operations,
+            soroban,
+            events_xdr: &transaction_events_xdr,
+            diagnostics_xdr: &self.diagnostics.events_xdr,
+        });
+        let code = self.code.unwrap_or(Code::TxInternalError);
+        TransactionRecord {
+            hash: self.tx.hash,
+            ledger: ledger.ledger.sequence,
+            application_order,
+            close_time_s: ledger.ledger.close_time_s,
+            close_time_ms: ledger.close_time_ms,
+            successful,
+            fee_charged_stroops: self.fee_charged,
+            envelope_xdr: Arc::clone(&self.tx.envelope_xdr),
+            result_xdr: result::encode(code, self.fee_charged),
+            meta_xdr,
+            diagnostic_events_xdr: self.diagnostics.events_xdr,
+            transaction_events_xdr,
+            contract_events_xdr: self
+                .operations
+                .into_iter()
+                .map(|(_, events)| events)
+                .collect(),
+            fee_changes_xdr: self.fee_changes_xdr,
+            post_apply_changes_xdr: self.refund_changes_xdr,
+        }
+    }
+
+    fn refund_stroops(&self) -> i64 {
+        if self.refund_changes_xdr == NO_CHANGES {
+            return 0;
+        }
+        self.fees.refundable_limit - self.fees.refundable
+    }
+}
+
+fn success_hash(return_value_xdr: &[u8], events_xdr: &[Vec<u8>]) -> Option<[u8; 32]> {
+    // The preimage is the value and the list of events, all of which are encoded already.
+    let count = (events_xdr.len() as u32).to_be_bytes();
+    let mut parts: Vec<&[u8]> = vec![return_value_xdr, &count];
+    parts.extend(events_xdr.iter().map(Vec::as_slice));
+    debug_assert!(decodes_as_preimage(&parts.concat()));
+    Some(crate::crypto::sha256_parts(&parts))
+}
+
+fn decodes_as_preimage(bytes: &[u8]) -> bool {
+    InvokeHostFunctionSuccessPreImage::from_xdr(bytes, Limits::none()).is_ok_and(
+        |InvokeHostFunctionSuccessPreImage {
+             return_value,
+             events,
+         }: InvokeHostFunctionSuccessPreImage| {
+            let _: (&ScVal, &[ContractEvent]) = (&return_value, &events);
+            return_value.to_xdr(Limits::none()).is_ok()
+        },
+    )
+}
+
+type Applied = (Vec<u8>, Vec<Vec<u8>>);
+
+fn apply_classic_operation(
+    tx: &Parsed,
+    operation: &Operation,
+    layer: &mut Layer<'_>,
+    ledger: &ApplyLedger<'_>,
+) -> Result<Applied, OperationResult> {
+    let source_id = tx.operation_source(operation);
+    let source = account::load(layer, &source_id).ok_or(OperationResult::OpNoAccount)?;
+    match &operation.body {
+        OperationBody::CreateAccount(create) => {
+            create_account(tx, create, source_id, source, layer, ledger).map_err(|code| {
+                OperationResult::OpInner(OperationResultTr::CreateAccount(code))
+            })
+        }
+        OperationBody::Payment(payment) => pay(tx, payment, source_id, source, layer, ledger)
+            .map_err(|code| OperationResult::OpInner(OperationResultTr::Payment(code))),
+        _ => Err(OperationResult::OpNotSupported),
+    }
+}
+
+fn create_account(
+    tx: &Parsed,
+    create: &CreateAccountOp,
+    source_id: [u8; 32],
+    mut source: AccountEntry,
+    layer: &mut Layer<'_>,
+    ledger: &ApplyLedger<'_>,
+) -> Result<Applied, CreateAccountResult> {
+    let destination = account::account_id_bytes(&create.destination);
+    if account::load(layer, &destination).is_some() {
+        return Err(CreateAccountResult::AlreadyExist);
+    }
+    let sequence = ledger.ledger.sequence;
+    let account = new_account(
+        &destination,
+        create.starting_balance,
+        starting_sequence(sequence),
+    );
+    if create.starting_balance < minimum_balance(&account) {
+        return Err(CreateAccountResult::LowReserve);
+    }
+    if available_balance(&source) < create.starting_balance {
+        return Err(CreateAccountResult::Underfunded);
+    }
+    source.balance -= create.starting_balance;
+    let mut changes = ChangeList::default();
+    write_account(layer, &mut changes, source, sequence);
+    write_account(layer, &mut changes, account, sequence);
+    let to = stellar_xdr::MuxedAccount::Ed25519(stellar_xdr::Uint256(destination));
+    let event = transfer_event(
+        &ledger.native,
+        &source_id,
+        &to,
+        create.starting_balance,
+        &tx.tx.memo,
+    );
+    Ok((changes.finish(), vec![event]))
+}
+
+fn pay(
+    tx: &Parsed,
+    payment: &PaymentOp,
+    source_id: [u8; 32],
+    mut source: AccountEntry,
+    layer: &mut Layer<'_>,
+    ledger: &ApplyLedger<'_>,
+) -> Result<Applied, PaymentResult> {
+    let destination_id = account::muxed_bytes(&payment.destination);
+    let event = transfer_event(
+        &ledger.native,
+        &source_id,
+        &payment.destination,
+        payment.amount,
+        &tx.tx.memo,
+    );
+    if destination_id == source_id {
+        return Ok((NO_CHANGES.to_vec(), vec![event]));
+    }
+    let mut destination =
+        account::load(layer, &destination_id).ok_or(PaymentResult::NoDestination)?;
+    if !credit(&mut destination, payment.amount) {
+        return Err(PaymentResult::LineFull);
+    }
+    if available_balance(&source) < payment.amount {
+        return Err(PaymentResult::Underfunded);
+    }
+    source.balance -= payment.amount;
+    let mut changes = ChangeList::default();
+    write_account(layer, &mut changes, destination, ledger.ledger.sequence);
+    write_account(layer, &mut changes, source, ledger.ledger.sequence);
+    Ok((changes.finish(), vec![event]))
+}

@@ -1,0 +1,273 @@
+//! Closing a ledger: from the transactions that wait to everything a reader will see.
+
+use crate::crypto::{sha256, sha256_parts};
+use crate::host::invoke::InvocationLedger;
+use crate::host::modules::{is_code_key, Modules};
+use crate::ledger::apply::{charge_fee, ApplyLedger, Applying};
+use crate::ledger::events::{event_id, record, EventOrigin, AFTER_ALL_TRANSACTIONS};
+use crate::ledger::header::{
+    self, results_hash, state_hash, transaction_set_xdr, HeaderParts, NodeKey,
+};
+use crate::ledger::history::ClosedLedger;
+use crate::ledger::settings::Settings;
+use crate::ledger::state::{Changes, Entries, Layer};
+use crate::tx::diagnostics::Diagnostics;
+use crate::tx::envelope::Parsed;
+use crate::tx::select::{select, TransactionSet};
+use crate::tx::validate::{check, Moment};
+use crate::types::{EventRecord, LedgerSummary, TransactionRecord};
+use std::sync::Arc;
+use stellar_xdr::LedgerHeader;
+
+/// The end of the chain of headers.
+#[derive(Clone, Debug)]
+pub struct Tip {
+    pub header: LedgerHeader,
+    pub hash: [u8; 32],
+    pub close_time_ms: u64,
+}
+
+/// A ledger that is applied and waits to be seen.
+#[derive(Debug)]
+pub struct Applied {
+    pub tip: Tip,
+    pub changes: Changes,
+    pub closed: ClosedLedger,
+    /// What leaves the queue: applied transactions, and candidates that were not valid any more.
+    pub gone: Vec<Arc<Parsed>>,
+}
+
+/// What closing needs besides the entries.
+#[derive(Debug)]
+pub struct Closer<'a> {
+    pub settings: &'a Settings,
+    pub node_key: &'a NodeKey,
+    /// Contract id of the native asset.
+    pub native: [u8; 32],
+}
+
+impl Closer<'_> {
+    /// Applies the next ledger on top of the visible entries, without touching them.
+    pub fn close(
+        &self,
+        tip: &Tip,
+        close_time_ms: u64,
+        candidates: Vec<Arc<Parsed>>,
+        entries: &dyn Entries,
+        modules: &mut Modules,
+    ) -> Applied {
+        let sequence = tip.header.ledger_seq + 1;
+        let close_time_s = close_time_ms / 1000;
+        let (valid, mut gone) =
+            self.still_valid(candidates, entries, tip.header.ledger_seq, close_time_s);
+        let set = select(valid, self.settings);
+        let set_xdr = transaction_set_xdr(&tip.hash, &set);
+        let set_hash = sha256(&set_xdr);
+        let ledger = ApplyLedger {
+            ledger: InvocationLedger {
+                sequence,
+                close_time_s,
+                network_id: self.node_key.network_id,
+                settings: self.settings,
+            },
+            close_time_ms,
+            native: self.native,
+        };
+        self.compile(&set, entries, modules);
+        let mut layer = Layer::new(entries);
+        let (applied, fee_pool) = apply_set(
+            &set,
+            set_hash,
+            &ledger,
+            &mut layer,
+            modules,
+            tip.header.fee_pool,
+        );
+        let (mut soroban_fees, mut classic_fees) = (Vec::new(), Vec::new());
+        let mut records = Vec::with_capacity(applied.len());
+        for (index, applying) in applied.into_iter().enumerate() {
+            let fees = if applying.tx.is_soroban() {
+                &mut soroban_fees
+            } else {
+                &mut classic_fees
+            };
+            fees.push(applying.inclusion_rate);
+            gone.push(Arc::clone(&applying.tx));
+            records.push(Arc::new(applying.finish(&ledger, index as u32 + 1)));
+        }
+        let changes = layer.changes;
+        let results: Vec<(&[u8; 32], &[u8])> = records
+            .iter()
+            .map(|record| (&record.hash, record.result_xdr.as_slice()))
+            .collect();
+        let header = header::next(
+            self.node_key,
+            &tip.header,
+            tip.hash,
+            &HeaderParts {
+                close_time_ms,
+                transaction_set_hash: set_hash,
+                results_hash: results_hash(results.into_iter()),
+                state_hash: state_hash(&tip.header.bucket_list_hash.0, &changes),
+                fee_pool,
+                total_coins: tip.header.total_coins,
+            },
+        );
+        let (header_xdr, hash) = header::encode(&header);
+        let events = event_stream(&records);
+        Applied {
+            closed: ClosedLedger {
+                summary: LedgerSummary {
+                    sequence,
+                    close_time_s,
+                    close_time_ms,
+                    hash,
+                    header_xdr: header_xdr.into(),
+                    transactions: records.len() as u32,
+                },
+                transaction_set_xdr: set_xdr,
+                records,
+                events,
+                soroban_fees,
+                classic_fees,
+            },
+            tip: Tip {
+                header,
+                hash,
+                close_time_ms,
+            },
+            changes,
+            gone,
+        }
+    }
+
+    /// Splits the candidates by whether they may be in a set of that close time.
+    fn still_valid(
+        &self,
+        candidates: Vec<Arc<Parsed>>,
+        entries: &dyn Entries,
+        closed: u32,
+        close_time_s: u64,
+    ) -> (Vec<Arc<Parsed>>, Vec<Arc<Parsed>>) {
+        let moment = Moment {
+            settings: self.settings,
+            header_sequence: closed,
+            target_sequence: closed + 1,
+            lower_close_s: close_time_s,
+            upper_close_s: close_time_s,
+            applying: false,
+        };
+        candidates
+            .into_iter()
+            .partition(|tx| check(tx, entries, &moment, &mut Diagnostics::default()).is_ok())
+    }
+
+    /// Compiles code that the set reads and that an earlier ledger uploaded, as validators have it ready.
+    fn compile(&self, set: &TransactionSet, entries: &dyn Entries, modules: &mut Modules) {
+        for tx in set.clusters.iter().flatten() {
+            let Some(part) = &tx.soroban else { continue };
+            for key in part.keys.iter().filter(|key| is_code_key(key)) {
+                if !modules.contains(key) {
+                    if let Some(entry) = entries.get(key) {
+                        modules.add(&entry.xdr, self.settings);
+                    }
+                }
+            }
+        }
+    }
+}
+
+/// Applies a set in the network's order: fees of all, classic ones, Soroban's sequences, then their calls, then refunds.
+fn apply_set(
+    set: &TransactionSet,
+    set_hash: [u8; 32],
+    ledger: &ApplyLedger<'_>,
+    layer: &mut Layer<'_>,
+    modules: &Modules,
+    mut fee_pool: i64,
+) -> (Vec<Applying>, i64) {
+    let classic = shuffled(&set.classic, &set_hash);
+    let soroban: Vec<&Arc<Parsed>> = set
+        .clusters
+        .iter()
+        .flat_map(|cluster| shuffled(cluster, &set_hash))
+        .collect();
+    let mut applying: Vec<Applying> = Vec::with_capacity(classic.len() + soroban.len());
+    for tx in &classic {
+        applying.push(charge_fee(tx, set.classic_base_fee, layer, ledger));
+    }
+    for tx in &soroban {
+        applying.push(charge_fee(tx, set.soroban_base_fee, layer, ledger));
+    }
+    fee_pool += applying.iter().map(|tx| tx.fee_charged).sum::<i64>();
+    let (classic, soroban) = applying.split_at_mut(classic.len());
+    for tx in classic.iter_mut() {
+        if tx.prepare(layer, ledger) {
+            tx.apply_classic(layer, ledger);
+        }
+    }
+    let ready: Vec<bool> = soroban
+        .iter_mut()
+        .map(|tx| tx.prepare(layer, ledger))
+        .collect();
+    let first = classic.len() as u64;
+    for (index, (tx, ready)) in soroban.iter_mut().zip(ready).enumerate() {
+        if ready {
+            let place = (first + index as u64).to_be_bytes();
+            let seed = sha256_parts(&[&set_hash, &place]);
+            tx.apply_soroban(layer, ledger, seed, &modules.handle());
+        }
+    }
+    for tx in soroban.iter_mut() {
+        fee_pool -= tx.refund(layer, ledger);
+    }
+    (applying, fee_pool)
+}
+
+/// An order that nobody chooses: by hash, mixed with that of the set.
+fn shuffled<'a>(txs: &'a [Arc<Parsed>], set_hash: &[u8; 32]) -> Vec<&'a Arc<Parsed>> {
+    let mut order: Vec<&Arc<Parsed>> = txs.iter().collect();
+    order.sort_by_cached_key(|tx| {
+        let mut mixed = tx.hash;
+        for (byte, with) in mixed.iter_mut().zip(set_hash) {
+            *byte ^= with;
+        }
+        mixed
+    });
+    order
+}
+
+/// All events of a ledger in the order of their ids: fees, operations, refunds.
+fn event_stream(records: &[Arc<TransactionRecord>]) -> Vec<Arc<EventRecord>> {
+    let mut before = Vec::new();
+    let mut during = Vec::new();
+    let mut after = Vec::new();
+    for tx in records {
+        let origin = |operation_index| EventOrigin {
+            ledger: tx.ledger,
+            close_time_s: tx.close_time_s,
+            transaction_hash: tx.hash,
+            transaction_index: tx.application_order,
+            operation_index,
+        };
+        for event in &tx.transaction_events_xdr {
+            let (list, place) = if event[3] == 0 {
+                (&mut before, 0)
+            } else {
+                (&mut after, AFTER_ALL_TRANSACTIONS)
+            };
+            let id = event_id(tx.ledger, place, 0, list.len() as u32);
+            list.extend(record(&event[4..], id, origin(0)).map(Arc::new));
+        }
+        for (operation, events) in tx.contract_events_xdr.iter().enumerate() {
+            for (index, event) in events.iter().enumerate() {
+                let place = u64::from(tx.application_order);
+                let id = event_id(tx.ledger, place, operation as u32, index as u32);
+                during.extend(record(event, id, origin(operation as u32)).map(Arc::new));
+            }
+        }
+    }
+    before.extend(during);
+    before.extend(after);
+    before
+}

@@ -1,0 +1,215 @@
+//! Ledger headers: the chain of hashes, signed close times and the transaction set they commit to.
+
+use crate::config::PROTOCOL_VERSION;
+use crate::crypto::{sha256, sha256_parts, sign_ed25519};
+use crate::ledger::account::account_id;
+use crate::ledger::settings::{BASE_RESERVE_STROOPS, LEDGER_MAX_CLASSIC_OPERATIONS};
+use crate::ledger::state::{Changes, Key, Stored};
+use crate::tx::envelope::Parsed;
+use crate::tx::select::TransactionSet;
+use std::sync::Arc;
+use stellar_xdr::{
+    EnvelopeType, Hash, LedgerCloseValueSignature, LedgerHeader, LedgerHeaderExt, Limits, NodeId,
+    Signature, StellarValue, StellarValueExt, StellarValueSignedMsValue, TimePoint, TimePointMs,
+    VecM, WriteXdr,
+};
+
+/// All lumens there are, in stroops.
+pub const TOTAL_COINS: i64 = 1_000_000_000_000_000_000;
+
+/// The validator that this node is.
+#[derive(Debug)]
+pub struct NodeKey {
+    seed: [u8; 32],
+    pub public: [u8; 32],
+    pub network_id: [u8; 32],
+}
+
+impl NodeKey {
+    pub fn new(seed: [u8; 32], network_id: [u8; 32]) -> Option<Self> {
+        let public = crate::crypto::public_key(&seed)?;
+        Some(Self {
+            seed,
+            public,
+            network_id,
+        })
+    }
+
+    /// The value that consensus would have agreed on.
+    fn value(&self, transaction_set_hash: [u8; 32], close_time_ms: u64) -> StellarValue {
+        let mut signed = Vec::with_capacity(76);
+        signed.extend_from_slice(&self.network_id);
+        signed.extend_from_slice(&(EnvelopeType::Scpvalue as i32).to_be_bytes());
+        signed.extend_from_slice(&transaction_set_hash);
+        signed.extend_from_slice(&close_time_ms.to_be_bytes());
+        let signature = sign_ed25519(&self.seed, &signed).unwrap_or([0; 64]);
+        StellarValue {
+            tx_set_hash: Hash(transaction_set_hash),
+            close_time: TimePoint(close_time_ms / 1000),
+            upgrades: VecM::default(),
+            ext: StellarValueExt::SignedMs(StellarValueSignedMsValue {
+                close_time_ms: TimePointMs(close_time_ms),
+                lc_value_signature: LedgerCloseValueSignature {
+                    node_id: NodeId(account_id(&self.public).0),
+                    signature: Signature(signature.to_vec().try_into().unwrap_or_default()),
+                },
+            }),
+        }
+    }
+}
+
+/// What a ledger adds to its predecessor's header.
+#[derive(Debug)]
+pub struct HeaderParts {
+    pub close_time_ms: u64,
+    pub transaction_set_hash: [u8; 32],
+    pub results_hash: [u8; 32],
+    pub state_hash: [u8; 32],
+    pub fee_pool: i64,
+    pub total_coins: i64,
+}
+
+/// The first header.
+pub fn genesis(key: &NodeKey, close_time_ms: u64, state_hash: [u8; 32]) -> LedgerHeader {
+    let empty_set = transaction_set_xdr(&[0; 32], &TransactionSet::default());
+    LedgerHeader {
+        ledger_version: PROTOCOL_VERSION,
+        previous_ledger_hash: Hash([0; 32]),
+        scp_value: key.value(sha256(&empty_set), close_time_ms),
+        tx_set_result_hash: Hash(results_hash(std::iter::empty())),
+        bucket_list_hash: Hash(state_hash),
+        ledger_seq: 1,
+        total_coins: TOTAL_COINS,
+        fee_pool: 0,
+        inflation_seq: 0,
+        id_pool: 0,
+        base_fee: crate::ledger::settings::BASE_FEE_STROOPS as u32,
+        base_reserve: BASE_RESERVE_STROOPS,
+        max_tx_set_size: LEDGER_MAX_CLASSIC_OPERATIONS,
+        skip_list: [Hash([0; 32]), Hash([0; 32]), Hash([0; 32]), Hash([0; 32])],
+        ext: LedgerHeaderExt::V0,
+    }
+}
+
+/// The header after `previous`.
+pub fn next(
+    key: &NodeKey,
+    previous: &LedgerHeader,
+    previous_hash: [u8; 32],
+    parts: &HeaderParts,
+) -> LedgerHeader {
+    let mut header = LedgerHeader {
+        previous_ledger_hash: Hash(previous_hash),
+        scp_value: key.value(parts.transaction_set_hash, parts.close_time_ms),
+        tx_set_result_hash: Hash(parts.results_hash),
+        bucket_list_hash: Hash(parts.state_hash),
+        ledger_seq: previous.ledger_seq + 1,
+        fee_pool: parts.fee_pool,
+        total_coins: parts.total_coins,
+        ..previous.clone()
+    };
+    update_skip_list(&mut header);
+    header
+}
+
+/// Ever sparser memories of the state's hash, as the network keeps them.
+fn update_skip_list(header: &mut LedgerHeader) {
+    const STEPS: [u32; 4] = [50, 5_000, 50_000, 500_000];
+    if !header.ledger_seq.is_multiple_of(STEPS[0]) {
+        return;
+    }
+    let mut reached = 0;
+    let mut back = STEPS[0];
+    for step in &STEPS[1..] {
+        match header.ledger_seq.checked_sub(back) {
+            Some(at) if at > 0 && at.is_multiple_of(*step) => {
+                reached += 1;
+                back += step;
+            }
+            _ => break,
+        }
+    }
+    for index in (0..reached).rev() {
+        header.skip_list[index + 1] = header.skip_list[index].clone();
+    }
+    header.skip_list[0] = header.bucket_list_hash.clone();
+}
+
+/// XDR and hash of a header.
+pub fn encode(header: &LedgerHeader) -> (Vec<u8>, [u8; 32]) {
+    let xdr = header.to_xdr(Limits::none()).unwrap_or_default();
+    let hash = sha256(&xdr);
+    (xdr, hash)
+}
+
+/// XDR of the `GeneralizedTransactionSet`.
+pub fn transaction_set_xdr(previous_hash: &[u8; 32], set: &TransactionSet) -> Vec<u8> {
+    let mut out = Vec::new();
+    word(&mut out, 1);
+    out.extend_from_slice(previous_hash);
+    word(&mut out, 2);
+    // Classic: a sequential phase of at most one component.
+    word(&mut out, 0);
+    word(&mut out, u32::from(!set.classic.is_empty()));
+    if !set.classic.is_empty() {
+        word(&mut out, 0);
+        word(&mut out, 1);
+        out.extend_from_slice(&set.classic_base_fee.to_be_bytes());
+        envelopes(&mut out, &set.classic);
+    }
+    // Soroban: a parallel phase of at most one stage.
+    word(&mut out, 1);
+    if set.clusters.is_empty() {
+        word(&mut out, 0);
+        word(&mut out, 0);
+    } else {
+        word(&mut out, 1);
+        out.extend_from_slice(&set.soroban_base_fee.to_be_bytes());
+        word(&mut out, 1);
+        word(&mut out, set.clusters.len() as u32);
+        for cluster in &set.clusters {
+            envelopes(&mut out, cluster);
+        }
+    }
+    out
+}
+
+fn envelopes(out: &mut Vec<u8>, txs: &[Arc<Parsed>]) {
+    word(out, txs.len() as u32);
+    for tx in txs {
+        out.extend_from_slice(&tx.envelope_xdr);
+    }
+}
+
+fn word(out: &mut Vec<u8>, value: u32) {
+    out.extend_from_slice(&value.to_be_bytes());
+}
+
+/// Hash of the `TransactionResultSet` of (transaction hash, result XDR) in apply order.
+pub fn results_hash<'a>(results: impl ExactSizeIterator<Item = (&'a [u8; 32], &'a [u8])>) -> [u8; 32] {
+    let mut out = Vec::new();
+    word(&mut out, results.len() as u32);
+    for (hash, result) in results {
+        out.extend_from_slice(hash);
+        out.extend_from_slice(result);
+    }
+    sha256(&out)
+}
+
+/// Commits to the state by its history: the last commitment and, by key, what the ledger changed. It stands where the
+/// network has the hash of its bucket list, which is a structure on disk that a sandbox does without.
+pub fn state_hash(previous: &[u8; 32], changes: &Changes) -> [u8; 32] {
+    let mut sorted: Vec<(&Key, &Option<Stored>)> = changes.iter().collect();
+    sorted.sort_unstable_by_key(|(key, _)| *key);
+    let mut hash = *previous;
+    for (key, change) in sorted {
+        hash = match change {
+            None => sha256_parts(&[&hash, key, &[0]]),
+            Some(entry) => {
+                let live_until = entry.lifetime.map_or(0, |lifetime| lifetime.live_until);
+                sha256_parts(&[&hash, key, &[1], &live_until.to_be_bytes(), &entry.xdr])
+            }
+        };
+    }
+    hash
+}

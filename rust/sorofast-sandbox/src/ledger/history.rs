@@ -1,0 +1,236 @@
+//! Closed ledgers, as far back as they are kept.
+
+use crate::types::{
+    EventRecord, FeeDistribution, LedgerRange, LedgerSummary, TransactionRecord,
+};
+use std::collections::{HashMap, VecDeque};
+use std::sync::Arc;
+
+/// Ledgers kept at most: a week of five second ones.
+pub const RETENTION_LEDGERS: usize = 120_960;
+/// Transactions and events kept at most, in bytes; beyond it the oldest ledgers go first.
+pub const RETENTION_BYTES: usize = 1024 * 1024 * 1024;
+/// The ledgers that are kept whatever their size.
+const RETENTION_FLOOR: usize = 64;
+
+/// Windows of the fee statistics.
+const SOROBAN_FEE_LEDGERS: usize = 50;
+const CLASSIC_FEE_LEDGERS: usize = 10;
+
+/// A ledger with what it applied.
+#[derive(Debug)]
+pub struct ClosedLedger {
+    pub summary: LedgerSummary,
+    pub transaction_set_xdr: Vec<u8>,
+    pub records: Vec<Arc<TransactionRecord>>,
+    /// In the order of their ids.
+    pub events: Vec<Arc<EventRecord>>,
+    /// Inclusion fees paid, per operation.
+    pub soroban_fees: Vec<u64>,
+    pub classic_fees: Vec<u64>,
+}
+
+impl ClosedLedger {
+    fn bytes(&self) -> usize {
+        let records: usize = self.records.iter().map(|record| record_bytes(record)).sum();
+        let events: usize = self.events.iter().map(|event| event_bytes(event)).sum();
+        // The set repeats the envelopes.
+        400 + self.summary.header_xdr.len() + self.transaction_set_xdr.len() + records + events
+    }
+}
+
+fn record_bytes(record: &TransactionRecord) -> usize {
+    let nested = |lists: &[Vec<u8>]| -> usize { lists.iter().map(|item| item.len() + 24).sum() };
+    400 + record.envelope_xdr.len()
+        + record.result_xdr.len()
+        + record.meta_xdr.len()
+        + record.fee_changes_xdr.len()
+        + record.post_apply_changes_xdr.len()
+        + nested(&record.diagnostic_events_xdr)
+        + nested(&record.transaction_events_xdr)
+        + record
+            .contract_events_xdr
+            .iter()
+            .map(|events| nested(events))
+            .sum::<usize>()
+}
+
+fn event_bytes(event: &EventRecord) -> usize {
+    200 + event.value_xdr.len()
+        + event
+            .topics_xdr
+            .iter()
+            .map(|topic| topic.len() + 24)
+            .sum::<usize>()
+}
+
+/// The chain of kept ledgers; never empty.
+#[derive(Debug)]
+pub struct History {
+    ledgers: VecDeque<Arc<ClosedLedger>>,
+    by_hash: HashMap<[u8; 32], Arc<TransactionRecord>>,
+    bytes: usize,
+    max_bytes: usize,
+}
+
+impl History {
+    pub fn new(genesis: ClosedLedger) -> Self {
+        let mut history = Self {
+            ledgers: VecDeque::new(),
+            by_hash: HashMap::new(),
+            bytes: 0,
+            max_bytes: RETENTION_BYTES,
+        };
+        history.push(Arc::new(genesis));
+        history
+    }
+
+    /// Adds the next ledger and drops what is beyond the bounds.
+    pub fn push(&mut self, ledger: Arc<ClosedLedger>) {
+        self.bytes += ledger.bytes();
+        for record in &ledger.records {
+            self.by_hash.insert(record.hash, Arc::clone(record));
+        }
+        self.ledgers.push_back(ledger);
+        while self.ledgers.len() > RETENTION_LEDGERS
+            || (self.bytes > self.max_bytes && self.ledgers.len() > RETENTION_FLOOR)
+        {
+            let Some(oldest) = self.ledgers.pop_front() else {
+                break;
+            };
+            self.bytes -= oldest.bytes();
+            for record in &oldest.records {
+                self.by_hash.remove(&record.hash);
+            }
+        }
+    }
+
+    pub fn latest(&self) -> &LedgerSummary {
+        &self.ledgers[self.ledgers.len() - 1].summary
+    }
+
+    pub fn range(&self) -> LedgerRange {
+        LedgerRange {
+            oldest: self.ledgers[0].summary.clone(),
+            latest: self.latest().clone(),
+        }
+    }
+
+    /// Ledgers from `from` on, as handles that outlive the lock on the history.
+    pub fn from(&self, from: u32) -> impl Iterator<Item = &Arc<ClosedLedger>> {
+        let oldest = self.ledgers[0].summary.sequence;
+        let skip = from.saturating_sub(oldest) as usize;
+        self.ledgers.iter().skip(skip)
+    }
+
+    pub fn ledger(&self, sequence: u32) -> Option<&Arc<ClosedLedger>> {
+        self.from(sequence)
+            .next()
+            .filter(|ledger| ledger.summary.sequence == sequence)
+    }
+
+    pub fn transaction(&self, hash: &[u8; 32]) -> Option<&Arc<TransactionRecord>> {
+        self.by_hash.get(hash)
+    }
+
+    /// Inclusion fees of the last ledgers: Soroban's, then classic ones.
+    pub fn fees(&self) -> (FeeDistribution, FeeDistribution) {
+        (
+            self.distribution(SOROBAN_FEE_LEDGERS, |ledger| &ledger.soroban_fees),
+            self.distribution(CLASSIC_FEE_LEDGERS, |ledger| &ledger.classic_fees),
+        )
+    }
+
+    fn distribution(
+        &self,
+        window: usize,
+        fees: fn(&ClosedLedger) -> &Vec<u64>,
+    ) -> FeeDistribution {
+        let window = window.min(self.ledgers.len());
+        let mut all: Vec<u64> = self
+            .ledgers
+            .iter()
+            .rev()
+            .take(window)
+            .flat_map(|ledger| fees(ledger).iter().copied())
+            .collect();
+        all.sort_unstable();
+        distribution(&all, window as u32)
+    }
+}
+
+const PERCENTILES: [usize; 11] = [10, 20, 30, 40, 50, 60, 70, 80, 90, 95, 99];
+
+/// Statistics of sorted fees, by nearest rank.
+fn distribution(sorted: &[u64], ledger_count: u32) -> FeeDistribution {
+    let (Some(min), Some(max)) = (sorted.first(), sorted.last()) else {
+        return FeeDistribution {
+            ledger_count,
+            ..FeeDistribution::default()
+        };
+    };
+    let mut mode = (0, *min);
+    for run in sorted.chunk_by(|a, b| a == b) {
+        if run.len() > mode.0 {
+            mode = (run.len(), run[0]);
+        }
+    }
+    FeeDistribution {
+        max: *max,
+        min: *min,
+        mode: mode.1,
+        percentiles: PERCENTILES
+            .map(|percent| sorted[(percent * sorted.len()).div_ceil(100).max(1) - 1]),
+        transaction_count: sorted.len() as u32,
+        ledger_count,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn ledger(sequence: u32, size: usize) -> ClosedLedger {
+        ClosedLedger {
+            summary: LedgerSummary {
+                sequence,
+                close_time_s: 0,
+                close_time_ms: 0,
+                hash: [0; 32],
+                header_xdr: Arc::from(&[][..]),
+                transactions: 0,
+            },
+            transaction_set_xdr: vec![0; size],
+            records: Vec::new(),
+            events: Vec::new(),
+            soroban_fees: vec![u64::from(sequence)],
+            classic_fees: Vec::new(),
+        }
+    }
+
+    #[test]
+    fn the_oldest_ledgers_make_room() {
+        let mut history = History::new(ledger(1, 1_000));
+        history.max_bytes = 100_000;
+        for sequence in 2..=1_000 {
+            history.push(Arc::new(ledger(sequence, 1_000)));
+        }
+        assert!(history.bytes <= 100_000);
+        let range = history.range();
+        assert_eq!(range.latest.sequence, 1_000);
+        assert!(range.oldest.sequence > 900);
+        assert!(history.ledger(range.oldest.sequence - 1).is_none());
+        assert_eq!(history.ledger(950).expect("kept").summary.sequence, 950);
+    }
+
+    #[test]
+    fn fees_are_told_by_nearest_rank() {
+        let fees: Vec<u64> = (1..=100).chain([7]).collect::<Vec<_>>();
+        let mut sorted = fees;
+        sorted.sort_unstable();
+        let told = distribution(&sorted, 3);
+        assert_eq!((told.min, told.max, told.mode), (1, 100, 7));
+        assert_eq!(told.percentiles[4], 50);
+        assert_eq!(distribution(&[], 3).transaction_count, 0);
+    }
+}

@@ -1,0 +1,280 @@
+//! A decoded transaction with everything that admission and apply ask of it more than once.
+
+use crate::crypto::sha256_parts;
+use crate::ledger::account::{account_id, muxed_bytes};
+use crate::ledger::state::Key;
+use crate::tx::signatures::Verified;
+use std::sync::Arc;
+use stellar_xdr::{
+    DecoratedSignature, EnvelopeType, Hash, LedgerBounds, LedgerKey, Limits, MuxedAccount,
+    Operation, OperationBody, Preconditions, PreconditionsV2, ReadXdr, SorobanTransactionData,
+    SorobanTransactionDataExt, TimeBounds, Transaction, TransactionEnvelope, TransactionExt,
+    TransactionSignaturePayload, TransactionSignaturePayloadTaggedTransaction, TransactionV0,
+    TransactionV0Ext, TransactionV1Envelope, Uint256, WriteXdr,
+};
+
+/// Largest envelope that is decoded at all.
+pub const MAX_ENVELOPE_BYTES: usize = 1024 * 1024;
+/// Deepest nesting that is decoded.
+pub const MAX_DEPTH: u32 = 500;
+
+pub fn decode_limits(len: usize) -> Limits {
+    Limits {
+        depth: MAX_DEPTH,
+        len,
+    }
+}
+
+/// An envelope of any kind, with the hash that names its transaction.
+#[derive(Debug)]
+pub enum Decoded {
+    Transaction(Box<Parsed>),
+    /// A kind that the sandbox refuses, by name.
+    Refused {
+        hash: [u8; 32],
+        kind: &'static str,
+        operations: usize,
+    },
+}
+
+/// A version 1 transaction.
+#[derive(Debug)]
+pub struct Parsed {
+    pub envelope_xdr: Arc<[u8]>,
+    pub hash: [u8; 32],
+    pub tx: Transaction,
+    pub signatures: Vec<DecoratedSignature>,
+    pub source: [u8; 32],
+    pub soroban: Option<SorobanPart>,
+    /// Signatures that were already checked against a key.
+    pub verified: Verified,
+}
+
+/// What only a Soroban transaction has.
+#[derive(Debug)]
+pub struct SorobanPart {
+    pub data: SorobanTransactionData,
+    pub resources_xdr: Vec<u8>,
+    /// Keys of the footprint, read-only ones first.
+    pub keys: Vec<Key>,
+    pub read_only: usize,
+    /// Entries that count as read from disk: classic ones and those to restore.
+    pub disk_read_entries: u32,
+}
+
+/// Decodes an envelope; the error says what is wrong with it.
+pub fn decode(bytes: &[u8], network_id: &[u8; 32]) -> Result<Decoded, String> {
+    if bytes.len() > MAX_ENVELOPE_BYTES {
+        return Err(format!(
+            "the envelope has {} bytes, more than {MAX_ENVELOPE_BYTES}",
+            bytes.len()
+        ));
+    }
+    let envelope = TransactionEnvelope::from_xdr(bytes, decode_limits(bytes.len()))
+        .map_err(|error| format!("the envelope is not a TransactionEnvelope: {error}"))?;
+    match envelope {
+        TransactionEnvelope::Tx(envelope) => Ok(Decoded::Transaction(Box::new(Parsed::new(
+            bytes, envelope, network_id,
+        )?))),
+        TransactionEnvelope::TxV0(envelope) => {
+            let operations = envelope.tx.operations.len();
+            Ok(Decoded::Refused {
+                hash: payload_hash(
+                    network_id,
+                    TransactionSignaturePayloadTaggedTransaction::Tx(upgrade(envelope.tx)),
+                )?,
+                kind: "a version 0 transaction",
+                operations,
+            })
+        }
+        TransactionEnvelope::TxFeeBump(envelope) => Ok(Decoded::Refused {
+            hash: payload_hash(
+                network_id,
+                TransactionSignaturePayloadTaggedTransaction::TxFeeBump(envelope.tx),
+            )?,
+            kind: "a fee bump transaction",
+            operations: 0,
+        }),
+    }
+}
+
+fn payload_hash(
+    network_id: &[u8; 32],
+    tagged_transaction: TransactionSignaturePayloadTaggedTransaction,
+) -> Result<[u8; 32], String> {
+    let payload = TransactionSignaturePayload {
+        network_id: Hash(*network_id),
+        tagged_transaction,
+    };
+    let bytes = payload
+        .to_xdr(Limits::none())
+        .map_err(|error| error.to_string())?;
+    Ok(sha256_parts(&[&bytes]))
+}
+
+fn upgrade(tx: TransactionV0) -> Transaction {
+    let TransactionV0Ext::V0 = tx.ext;
+    Transaction {
+        source_account: MuxedAccount::Ed25519(Uint256(tx.source_account_ed25519.0)),
+        fee: tx.fee,
+        seq_num: tx.seq_num,
+        cond: match tx.time_bounds {
+            None => Preconditions::None,
+            Some(bounds) => Preconditions::Time(bounds),
+        },
+        memo: tx.memo,
+        operations: tx.operations,
+        ext: TransactionExt::V0,
+    }
+}
+
+impl Parsed {
+    fn new(
+        bytes: &[u8],
+        envelope: TransactionV1Envelope,
+        network_id: &[u8; 32],
+    ) -> Result<Self, String> {
+        // The signed payload is the network id, the envelope's type and the transaction; the last two are a slice of
+        // the envelope, which the decoder has proved to be canonical.
+        let signatures_len: usize = 4 + envelope
+            .signatures
+            .iter()
+            .map(|signature| 8 + signature.signature.0.len().div_ceil(4) * 4)
+            .sum::<usize>();
+        let signed = &bytes[..bytes.len() - signatures_len];
+        debug_assert_eq!(signed[..4], (EnvelopeType::Tx as i32).to_be_bytes());
+        let hash = sha256_parts(&[network_id, signed]);
+        let soroban = match &envelope.tx.ext {
+            TransactionExt::V0 => None,
+            TransactionExt::V1(data) => Some(SorobanPart::new(data)?),
+        };
+        Ok(Self {
+            envelope_xdr: bytes.into(),
+            hash,
+            source: muxed_bytes(&envelope.tx.source_account),
+            signatures: envelope.signatures.to_vec(),
+            soroban,
+            verified: Verified::default(),
+            tx: envelope.tx,
+        })
+    }
+
+    pub fn size_bytes(&self) -> u32 {
+        self.envelope_xdr.len() as u32
+    }
+
+    pub fn sequence(&self) -> i64 {
+        self.tx.seq_num.0
+    }
+
+    pub fn operation_count(&self) -> i64 {
+        self.tx.operations.len() as i64
+    }
+
+    pub fn operation_source(&self, operation: &Operation) -> [u8; 32] {
+        operation
+            .source_account
+            .as_ref()
+            .map_or(self.source, muxed_bytes)
+    }
+
+    /// True when the (first) operation is one of Soroban's.
+    pub fn is_soroban(&self) -> bool {
+        self.tx.operations.first().is_some_and(is_soroban_operation)
+    }
+
+    pub fn full_fee(&self) -> i64 {
+        i64::from(self.tx.fee)
+    }
+
+    /// The declared resource fee; zero for classic transactions.
+    pub fn resource_fee(&self) -> i64 {
+        match &self.soroban {
+            Some(part) if self.is_soroban() => part.data.resource_fee,
+            _ => 0,
+        }
+    }
+
+    /// What is bid for inclusion, for all operations together.
+    pub fn inclusion_fee(&self) -> i64 {
+        self.full_fee() - self.resource_fee()
+    }
+
+    /// The bid per operation, rounded down.
+    pub fn inclusion_rate(&self) -> i64 {
+        self.inclusion_fee() / self.operation_count().max(1)
+    }
+
+    pub fn time_bounds(&self) -> Option<&TimeBounds> {
+        match &self.tx.cond {
+            Preconditions::None => None,
+            Preconditions::Time(bounds) => Some(bounds),
+            Preconditions::V2(v2) => v2.time_bounds.as_ref(),
+        }
+    }
+
+    pub fn preconditions_v2(&self) -> Option<&PreconditionsV2> {
+        match &self.tx.cond {
+            Preconditions::V2(v2) => Some(v2),
+            _ => None,
+        }
+    }
+
+    pub fn ledger_bounds(&self) -> Option<&LedgerBounds> {
+        self.preconditions_v2()?.ledger_bounds.as_ref()
+    }
+
+    /// XDR of the `AccountId` of an operation's source.
+    pub fn operation_source_xdr(&self, operation: &Operation) -> Vec<u8> {
+        account_id(&self.operation_source(operation))
+            .to_xdr(Limits::none())
+            .unwrap_or_default()
+    }
+}
+
+pub fn is_soroban_operation(operation: &Operation) -> bool {
+    matches!(
+        operation.body,
+        OperationBody::InvokeHostFunction(_)
+            | OperationBody::ExtendFootprintTtl(_)
+            | OperationBody::RestoreFootprint(_)
+    )
+}
+
+impl SorobanPart {
+    fn new(data: &SorobanTransactionData) -> Result<Self, String> {
+        let footprint = &data.resources.footprint;
+        let mut keys = Vec::with_capacity(footprint.read_only.len() + footprint.read_write.len());
+        let mut disk_read_entries = 0;
+        for key in footprint.read_only.iter().chain(footprint.read_write.iter()) {
+            if !matches!(key, LedgerKey::ContractData(_) | LedgerKey::ContractCode(_)) {
+                disk_read_entries += 1;
+            }
+            let xdr = key
+                .to_xdr(Limits::none())
+                .map_err(|error| error.to_string())?;
+            keys.push(Key::from(xdr));
+        }
+        if let SorobanTransactionDataExt::V1(ext) = &data.ext {
+            disk_read_entries += ext.archived_soroban_entries.len() as u32;
+        }
+        Ok(Self {
+            resources_xdr: data
+                .resources
+                .to_xdr(Limits::none())
+                .map_err(|error| error.to_string())?,
+            keys,
+            read_only: footprint.read_only.len(),
+            disk_read_entries,
+            data: data.clone(),
+        })
+    }
+
+    /// Indices into the read-write keys of the entries to bring back from the archive.
+    pub fn archived(&self) -> &[u32] {
+        match &self.data.ext {
+            SorobanTransactionDataExt::V0 => &[],
+            SorobanTransactionDataExt::V1(ext) => &ext.archived_soroban_entries,
+        }
+    }
+}

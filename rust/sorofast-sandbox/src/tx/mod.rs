@@ -1,0 +1,10 @@
+//! Transactions before they reach a ledger: decoding, checks, the queue and the choice of a set.
+
+pub mod diagnostics;
+pub mod envelope;
+pub mod outline;
+pub mod queue;
+pub mod result;
+pub mod select;
+pub mod signatures;
+pub mod validate;

@@ -1,0 +1,77 @@
+//! An applied transaction told in words.
+
+use crate::ledger::account::muxed_bytes;
+use crate::tx::envelope::decode_limits;
+use crate::tx::result::{code_name, operation_code_name};
+use crate::types::{TransactionOutline, TransactionRecord};
+use stellar_xdr::{
+    HostFunction, Limits, OperationBody, Preconditions, ReadXdr, ScAddress, TransactionEnvelope,
+    TransactionResult, TransactionResultResult, WriteXdr,
+};
+
+/// Reads envelope and result; the error says which of them does not decode.
+pub fn outline(record: &TransactionRecord) -> Result<TransactionOutline, String> {
+    let limits = decode_limits(record.envelope_xdr.len());
+    let envelope = TransactionEnvelope::from_xdr(&record.envelope_xdr, limits)
+        .map_err(|error| format!("a stored envelope does not decode: {error}"))?;
+    let TransactionEnvelope::Tx(envelope) = envelope else {
+        return Err("a stored envelope is not of version 1".into());
+    };
+    let tx = envelope.tx;
+    let result = TransactionResult::from_xdr(&record.result_xdr, Limits::none())
+        .map_err(|error| format!("a stored result does not decode: {error}"))?;
+    let source = muxed_bytes(&tx.source_account);
+    let mut outline = TransactionOutline {
+        source,
+        operation_source: source,
+        operation: "none",
+        contract: None,
+        function: None,
+        args_xdr: Vec::new(),
+        result_code: code_name(&result.result).to_string(),
+        operation_result: match &result.result {
+            TransactionResultResult::TxSuccess(results)
+            | TransactionResultResult::TxFailed(results) => {
+                results.first().map(operation_code_name)
+            }
+            _ => None,
+        },
+        max_ledger: match &tx.cond {
+            Preconditions::V2(v2) => v2.ledger_bounds.as_ref().map(|bounds| bounds.max_ledger),
+            _ => None,
+        },
+    };
+    let Some(operation) = tx.operations.first() else {
+        return Ok(outline);
+    };
+    outline.operation_source = operation
+        .source_account
+        .as_ref()
+        .map_or(source, muxed_bytes);
+    outline.operation = match &operation.body {
+        OperationBody::CreateAccount(_) => "create_account",
+        OperationBody::Payment(_) => "payment",
+        OperationBody::InvokeHostFunction(invoke) => match &invoke.host_function {
+            HostFunction::InvokeContract(call) => {
+                if let ScAddress::Contract(id) = &call.contract_address {
+                    outline.contract = Some(id.0 .0);
+                }
+                outline.function =
+                    Some(String::from_utf8_lossy(call.function_name.0.as_slice()).into_owned());
+                outline.args_xdr = call
+                    .args
+                    .iter()
+                    .map(|arg| arg.to_xdr(Limits::none()))
+                    .collect::<Result<_, _>>()
+                    .map_err(|error| format!("an argument does not encode: {error}"))?;
+                "invoke_contract"
+            }
+            HostFunction::UploadContractWasm(_) => "upload_wasm",
+            HostFunction::CreateContract(_) | HostFunction::CreateContractV2(_) => {
+                "create_contract"
+            }
+        },
+        other => other.name(),
+    };
+    Ok(outline)
+}

@@ -1,0 +1,93 @@
+"""`status` reads a fleet's Redis without taking part in it."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from pathlib import Path
+from secrets import token_hex
+
+import pytest
+import pytest_asyncio
+
+from helpers.operator import sorofast
+from sorofast import _core
+from sorofast.cli.records import fleet_records
+from sorofast.coordination.client import open_redis
+from sorofast.coordination.embedded import EmbeddedServer
+from sorofast.coordination.fleet import FLEET_SCHEMA, Fleet, FleetMeta
+from sorofast.coordination.shard import ShardStore
+from sorofast.coordination.wal import WalRecord
+from sorofast.settings import RedisConfig, load_settings
+
+pytestmark = pytest.mark.asyncio(loop_scope="session")
+
+
+@pytest_asyncio.fixture(loop_scope="session")
+async def redis(tmp_path: Path) -> AsyncIterator[RedisConfig]:
+    async with EmbeddedServer(RedisConfig(dir=tmp_path)) as url:
+        yield RedisConfig(url=url, prefix=f"test-{token_hex(4)}")
+
+
+async def test_a_fleet_that_has_not_begun(redis: RedisConfig, tmp_path: Path) -> None:
+    config = write_config(tmp_path, redis)
+    done = await sorofast("status", "-c", config, "-o", "json")
+    assert done.code == 0, done.err
+    assert (done.json["members"], done.json["ledger"], done.json["in_flight"]) == ({}, None, 0)
+    table = await sorofast("status", "-c", config)
+    assert "none has been created" in table.out
+
+
+async def test_members_shards_and_what_is_in_flight(redis: RedisConfig, tmp_path: Path) -> None:
+    client = await open_redis(redis)
+    try:
+        fleet, store = Fleet(client, redis.prefix), ShardStore(client, redis.prefix, 16)
+        await fleet.check_meta(FleetMeta(FLEET_SCHEMA, 16, "network", "contract", 64, "fingerprint"))
+        await fleet.heartbeat("host-1", {"pid": 1, "reasons": {"out_of_gas": 3}})
+        term = await store.acquire(7, "host-1")
+        assert term is not None
+        state = await store.load(term)
+        version = await store.set_confirmed(term, state.version, {3: 41})
+        task_id = next(task_id for task_id in range(1, 10_000) if _core.shard_of(task_id, 16) == 7)
+        record = WalRecord(
+            task_id=task_id,
+            window=1_700_000_000,
+            attempt=1,
+            channel=3,
+            sequence=42,
+            max_ledger=105,
+            max_time_s=1_700_000_060,
+            hash=bytes(32),
+            envelope="AAAA",
+            claimed_ledger=100,
+            epoch=term.epoch,
+            shape=1,
+            due_s=1_700_000_020,
+            first_run=False,
+        )
+        reply = await store.commit(term, version, [], [record])
+        assert reply.accepted == {record.execution}
+        config = write_config(tmp_path, redis)
+        done = await sorofast("status", "-c", config, "-o", "json")
+        assert done.code == 0, done.err
+        table = await sorofast("status", "-c", config)
+        records = await fleet_records(load_settings(Path(config)), task_id)
+        nobody = await fleet_records(load_settings(Path(config)), task_id + 1)
+    finally:
+        await client.aclose()
+    assert (records["shard"], records["retry"], records["dead"]) == (7, [], [])
+    assert [(one["channel"], one["sequence"]) for one in records["in_flight"]] == [(3, "42")]
+    assert nobody["in_flight"] == []
+    shown = done.json
+    assert list(shown["members"]) == ["host-1"]
+    assert shown["skipped"] == {"out_of_gas": 3}
+    assert (shown["in_flight"], shown["retry"], shown["dead"]) == (1, 0, 0)
+    assert (shown["shards"][7]["owner"], shown["shards"][7]["in_flight"]) == ("host-1", 1)
+    assert shown["shards"][6]["owner"] is None
+    assert "host-1" in table.out
+
+
+def write_config(folder: Path, redis: RedisConfig) -> str:
+    """Settings that name the fleet's Redis and nothing else: more is not needed to look."""
+    path = folder / "sorofast.toml"
+    path.write_text(f'[redis]\nurl = "{redis.url}"\nprefix = "{redis.prefix}"\n', encoding="utf-8")
+    return str(path)

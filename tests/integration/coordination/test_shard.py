@@ -1,0 +1,490 @@
+"""Shards against a real server: terms, fences, claims, settles, and what a lost reply may do."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Awaitable, Callable
+
+import msgspec
+import pytest
+from redis.asyncio import Redis
+
+from helpers.coordination import BIG, envelope, until
+from sorofast.coordination.keys import ShardKeys
+from sorofast.coordination.leases import LEASE_TTL_S, TRUST_MARGIN_S, Term
+from sorofast.coordination.scripts import Scripts
+from sorofast.coordination.shard import MAX_COMMIT, MAX_SNAPSHOT_BYTES, Refusal, ShardStore
+from sorofast.coordination.wal import RetryRecord, Settle
+from sorofast.errors import LeaseLost, ShardRegressed
+from sorofast.testing.clock import StubClock
+
+Expire = Callable[[Term], Awaitable[None]]
+
+
+async def owned(store: ShardStore, owner: str = "a", shard: int = 1) -> tuple[Term, int]:
+    """A term whose channels 0–9 are confirmed at BIG."""
+    term = await store.acquire(shard, owner)
+    assert term is not None
+    state = await store.load(term)
+    return term, await store.set_confirmed(term, state.version, dict.fromkeys(range(10), BIG))
+
+
+# --- terms
+
+
+async def test_one_term_at_a_time_and_epochs_only_grow(store: ShardStore, expire: Expire) -> None:
+    first = await store.acquire(1, "a")
+    assert first is not None
+    assert first.epoch == 1
+    assert await store.acquire(1, "b") is None
+    assert await store.acquire(2, "b") is not None
+    await expire(first)
+    second = await store.acquire(1, "b")
+    assert second is not None
+    assert second.epoch == 2
+    assert await store.acquire(1, "a") is None
+    await store.release(second, None, None)
+    third = await store.acquire(1, "a")
+    assert third is not None
+    assert third.epoch == 3
+    assert {shard: owner for shard, (owner, _) in (await store.owners()).items()} == {1: "a", 2: "b"}
+
+
+async def test_a_holder_that_lost_the_reply_is_granted_a_new_term(store: ShardStore) -> None:
+    first = await store.acquire(1, "a")
+    second = await store.acquire(1, "a")
+    assert first is not None
+    assert second is not None
+    assert second.epoch == first.epoch + 1
+    assert await store.renew([first]) == []
+
+
+async def test_only_the_exact_term_is_renewed_or_released(store: ShardStore, expire: Expire) -> None:
+    mine = await store.acquire(0, "a")
+    old = await store.acquire(1, "a")
+    assert mine is not None
+    assert old is not None
+    await expire(old)
+    new = await store.acquire(1, "b")
+    assert new is not None
+    assert [term.name for term in await store.renew([mine, old, new])] == ["s00", "s01"]
+    await store.release(old, b"stale", "5-0")
+    await store.release(old, None, None)
+    assert (await store.owners())[1] == ("b", new.epoch)
+    assert (await store.load(new)).snapshot is None
+
+
+async def test_an_expired_term_that_nobody_took_can_be_renewed(store: ShardStore, expire: Expire) -> None:
+    term = await store.acquire(1, "a")
+    assert term is not None
+    await expire(term)
+    assert await store.owners() == {}
+    assert len(await store.renew([term])) == 1
+    assert await store.acquire(1, "b") is None
+
+
+async def test_trust_ends_a_second_before_expiry_counted_from_before_the_request(
+    redis: Redis, prefix: str
+) -> None:
+    clock = StubClock(monotonic_s=1_000.0)
+    store = ShardStore(redis, prefix, 2, clock)
+    term = await store.acquire(1, "a")
+    assert term is not None
+    assert term.trusted_until == 1_000.0 + LEASE_TTL_S - TRUST_MARGIN_S
+    assert term.trusted(1_003.9)
+    assert not term.trusted(1_004.0)
+    clock.advance(2.0)
+    (renewed,) = await store.renew([term])
+    assert renewed.trusted_until == 1_002.0 + LEASE_TTL_S - TRUST_MARGIN_S
+    clock.advance(1.0)
+    reply = await store.commit(renewed, 0, [], [])
+    assert reply.term.trusted_until == 1_003.0 + LEASE_TTL_S - TRUST_MARGIN_S
+
+
+async def test_nobody_is_granted_a_lease_while_its_owner_trusts_it(store: ShardStore) -> None:
+    """On the real clocks of both sides, without help."""
+    term = await store.acquire(1, "a")
+    assert term is not None
+
+    async def taken() -> bool:
+        return await store.acquire(1, "b") is not None
+
+    await until(taken, 4 * LEASE_TTL_S)
+    assert not term.trusted(time.monotonic())
+
+
+# --- fences
+
+
+async def test_every_write_of_an_older_epoch_is_refused_and_changes_nothing(
+    store: ShardStore, expire: Expire, redis: Redis, prefix: str
+) -> None:
+    old, version = await owned(store)
+    await store.commit(old, version, [], [envelope(1)])
+    await expire(old)
+    new = await store.acquire(1, "b")
+    assert new is not None
+    before = await store.load(new)
+    writes = [
+        store.commit(old, version, [], [envelope(2, channel=4)]),
+        store.commit(old, 10**9, [Settle(record=envelope(1), outcome="executed", confirmed=BIG + 1)], []),
+        store.set_confirmed(old, version, {5: BIG + 7}),
+        store.store_snapshot(old, b"old", "9-0"),
+    ]
+    for write in writes:
+        with pytest.raises(LeaseLost, match="b holds it at epoch 2"):
+            await write
+    with pytest.raises(LeaseLost):
+        await store.load(old)
+    assert await store.load(new) == before
+
+
+async def test_another_owner_with_the_same_epoch_is_fenced_too(store: ShardStore) -> None:
+    term, version = await owned(store)
+    impostor = Term(term.name, "z", term.epoch, term.trusted_until)
+    with pytest.raises(LeaseLost):
+        await store.commit(impostor, version, [], [envelope()])
+
+
+async def test_a_released_shard_takes_no_more_writes(store: ShardStore) -> None:
+    term, version = await owned(store)
+    await store.release(term, b"table", "100-0")
+    with pytest.raises(LeaseLost, match="released"):
+        await store.commit(term, version, [], [envelope()])
+    assert await store.owners() == {}
+
+
+# --- claims
+
+
+async def test_a_claim_is_stored_before_it_is_accepted_and_read_back_exactly(store: ShardStore) -> None:
+    term, version = await owned(store)
+    claims = [envelope(task, channel=task) for task in range(5)]
+    reply = await store.commit(term, version, [], claims)
+    assert reply.accepted == {claim.execution for claim in claims}
+    assert reply.refused == {}
+    assert reply.version == version + 1
+    state = await store.load(term)
+    assert state.wal == claims
+    assert state.version == reply.version
+
+
+async def test_why_claims_are_refused(store: ShardStore) -> None:
+    term, version = await owned(store)
+    first = await store.commit(term, version, [], [envelope(1, channel=1)])
+    reply = await store.commit(
+        term,
+        first.version,
+        [],
+        [
+            envelope(2, channel=1),
+            envelope(1, channel=2),
+            envelope(3, channel=3, sequence=BIG + 2),
+            envelope(4, channel=77),
+            envelope(5, channel=5),
+            envelope(6, channel=5),
+        ],
+    )
+    assert reply.refused == {
+        envelope(2).execution: Refusal.CHANNEL_BUSY,
+        envelope(1).execution: Refusal.IN_FLIGHT,
+        envelope(3).execution: Refusal.SEQUENCE,
+        envelope(4).execution: Refusal.UNCONFIRMED,
+        envelope(6).execution: Refusal.CHANNEL_BUSY,
+    }
+    assert reply.accepted == {envelope(5).execution}
+    with pytest.raises(ValueError, match="twice"):
+        await store.commit(term, reply.version, [], [envelope(7, channel=7), envelope(7, channel=8)])
+    assert [record.channel for record in (await store.load(term)).wal] == [1, 5]
+
+
+@pytest.mark.parametrize("confirmed", [2**53, 2**53 + 1, 2**62 + 1, 2**63 - 2])
+async def test_sequences_are_exact_where_doubles_are_not(store: ShardStore, confirmed: int) -> None:
+    assert float(confirmed) in {float(confirmed - 1), float(confirmed + 1)}
+    term = await store.acquire(1, "a")
+    assert term is not None
+    version = await store.set_confirmed(term, 0, {1: confirmed, 2: confirmed})
+    reply = await store.commit(
+        term,
+        version,
+        [],
+        [
+            envelope(1, channel=1, sequence=confirmed),
+            envelope(2, channel=2, sequence=confirmed + 1),
+        ],
+    )
+    assert reply.refused == {envelope(1).execution: Refusal.SEQUENCE}
+    record = envelope(2, channel=2, sequence=confirmed + 1)
+    await store.commit(
+        term, reply.version, [Settle(record=record, outcome="executed", confirmed=confirmed + 1)], []
+    )
+    assert (await store.load(term)).confirmed == {1: confirmed, 2: confirmed + 1}
+
+
+async def test_asking_again_gives_the_same_acceptance(store: ShardStore) -> None:
+    """The reply was lost: the caller repeats the call with the version it knew before."""
+    term, version = await owned(store)
+    old = envelope(9, channel=9)
+    first = await store.commit(term, version, [], [old])
+    call = (
+        [Settle(record=old, outcome="executed", confirmed=BIG + 1)],
+        [envelope(1, channel=1), envelope(2, channel=1), envelope(3, channel=9, sequence=BIG + 2)],
+    )
+    once = await store.commit(term, first.version, *call)
+    again = await store.commit(term, first.version, *call)
+    assert (again.accepted, again.refused) == (once.accepted, once.refused)
+    assert again.accepted == {envelope(1).execution, envelope(3).execution}
+    assert again.version > once.version
+    assert len(await store.history(1)) == 1
+    assert len((await store.load(term)).wal) == 2
+
+
+async def test_an_attempt_with_other_bytes_is_not_taken_for_the_one_in_the_log(store: ShardStore) -> None:
+    term, version = await owned(store)
+    reply = await store.commit(term, version, [], [envelope()])
+    rebuilt = envelope(hash=b"\xff" * 32)
+    reply = await store.commit(term, reply.version, [], [rebuilt])
+    assert reply.refused == {rebuilt.execution: Refusal.IN_FLIGHT}
+    assert [record.hash for record in (await store.load(term)).wal] == [envelope().hash]
+
+
+async def test_an_old_request_delivered_late_brings_nothing_back(
+    store: ShardStore, redis: Redis, prefix: str
+) -> None:
+    """What a broken connection held: the same script call, after its envelope was claimed again and settled."""
+    term, version = await owned(store)
+    sent: list[tuple[str, list[str], list[str | bytes | int]]] = []
+    run = store._scripts.run
+
+    async def overheard(name: str, keys: list[str], args: list[str | bytes | int]) -> object:
+        sent.append((name, keys, args))
+        return await run(name, keys, args)
+
+    store._scripts.run = overheard  # type: ignore[assignment, method-assign]
+    reply = await store.commit(term, version, [], [envelope()])
+    late = sent[-1]
+    expired = Settle(record=envelope(), outcome="expired", confirmed=BIG)
+    reply = await store.commit(term, reply.version, [expired], [])
+    assert (await Scripts(redis).run(*late))[0] == b"stale"
+    state = await store.load(term)
+    assert state.wal == []
+    assert state.version == reply.version
+
+
+async def test_concurrent_writers_of_one_owner_all_get_through(store: ShardStore) -> None:
+    term, version = await owned(store)
+    replies = await asyncio.gather(
+        store.commit(term, version, [], [envelope(1, channel=1)]),
+        store.store_snapshot(term, b"table", "5-0"),
+        store.commit(term, version, [], [envelope(2, channel=2)]),
+    )
+    assert all(not reply.refused for reply in replies if not isinstance(reply, int))
+    state = await store.load(term)
+    assert len(state.wal) == 2
+    assert state.snapshot == b"table"
+
+
+async def test_the_largest_commit_fits_and_a_larger_one_is_refused(store: ShardStore) -> None:
+    term = await store.acquire(1, "a")
+    assert term is not None
+    version = await store.set_confirmed(term, 0, dict.fromkeys(range(MAX_COMMIT), BIG))
+    claims = [envelope(task, channel=task) for task in range(MAX_COMMIT)]
+    reply = await store.commit(term, version, [], claims)
+    assert len(reply.accepted) == MAX_COMMIT
+    dead = [
+        Settle(record=claim, outcome="failed", confirmed=BIG + 1, dead=claim.channel % 2 == 0)
+        for claim in claims
+    ]
+    again = [msgspec.structs.replace(claim, attempt=2, sequence=BIG + 2) for claim in claims]
+    reply = await store.commit(term, reply.version, dead, again)
+    assert len(reply.accepted) == MAX_COMMIT
+    with pytest.raises(ValueError, match="at most"):
+        await store.commit(term, reply.version, [], [*claims, envelope(MAX_COMMIT)])
+
+
+# --- settles
+
+
+async def test_settling_moves_the_channel_and_writes_history(store: ShardStore) -> None:
+    term, version = await owned(store)
+    record = envelope()
+    reply = await store.commit(term, version, [], [record])
+    settle = Settle(
+        record=record, outcome="executed", confirmed=BIG + 1, history={"ledger": 101, "reason": None}
+    )
+    reply = await store.commit(term, reply.version, [settle], [])
+    state = await store.load(term)
+    assert state.wal == []
+    assert state.confirmed[3] == BIG + 1
+    (entry,) = await store.history(1)
+    assert (entry.execution, entry.attempt, entry.outcome) == (record.execution, 1, "executed")
+    assert entry.detail == {"ledger": 101, "reason": None}
+    assert entry.hash == record.hash.hex()
+    assert entry.at_ms > 1_700_000_000_000
+
+    # Once more, and with another sequence: what is settled stays settled.
+    wrong = msgspec.structs.replace(settle, confirmed=BIG + 9)
+    await store.commit(term, reply.version, [wrong], [])
+    assert (await store.load(term)).confirmed[3] == BIG + 1
+    assert len(await store.history(1)) == 1
+
+
+async def test_an_expired_envelope_is_rebuilt_in_the_same_call(store: ShardStore) -> None:
+    term, version = await owned(store)
+    record = envelope()
+    reply = await store.commit(term, version, [], [record])
+    second = msgspec.structs.replace(record, attempt=2, hash=b"\x02" * 32)
+    reply = await store.commit(
+        term, reply.version, [Settle(record=record, outcome="expired", confirmed=BIG)], [second]
+    )
+    assert reply.accepted == {record.execution}
+    assert (await store.load(term)).wal == [second]
+
+
+async def test_retry_and_dead_letters_move_with_the_settle(store: ShardStore) -> None:
+    term, version = await owned(store)
+    record = envelope()
+    retry = RetryRecord(
+        task_id=1, window=record.window, attempts=1, not_before_s=1_700_000_100, reason="trapped"
+    )
+    reply = await store.commit(term, version, [], [record])
+    reply = await store.commit(
+        term, reply.version, [Settle(record=record, outcome="failed", confirmed=BIG + 1, retry=retry)], []
+    )
+    assert (await store.load(term)).retry == [retry]
+
+    second = msgspec.structs.replace(record, attempt=2, sequence=BIG + 2)
+    reply = await store.commit(term, reply.version, [], [second])
+    assert (await store.load(term)).retry == []
+
+    reply = await store.commit(
+        term, reply.version, [Settle(record=second, outcome="failed", confirmed=BIG + 2, dead=True)], []
+    )
+    state = await store.load(term)
+    assert state.retry == []
+    assert state.dead == [
+        RetryRecord(task_id=1, window=record.window, attempts=2, not_before_s=0, reason="failed")
+    ]
+    counts = (await store.counts())[1]
+    assert (counts.in_flight, counts.retry, counts.dead, counts.history, counts.channels) == (0, 0, 1, 2, 10)
+
+
+async def test_a_retry_whose_window_is_gone_can_be_dropped(store: ShardStore) -> None:
+    term, version = await owned(store)
+    record = envelope()
+    retry = RetryRecord(task_id=1, window=record.window, attempts=1, not_before_s=0, reason="no_effect")
+    reply = await store.commit(term, version, [], [record])
+    settle = Settle(record=record, outcome="no_effect", confirmed=BIG + 1, retry=retry)
+    reply = await store.commit(term, reply.version, [settle], [])
+    await store.commit(term, reply.version, [], [], drop=[record.execution, "99:1"])
+    assert (await store.load(term)).retry == []
+
+
+async def test_history_is_bounded(store: ShardStore, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("sorofast.coordination.shard.HISTORY_ENTRIES", 100)
+    term = await store.acquire(1, "a")
+    assert term is not None
+    version = await store.set_confirmed(term, 0, dict.fromkeys(range(500), BIG))
+    claims = [envelope(task, channel=task) for task in range(500)]
+    reply = await store.commit(term, version, [], claims)
+    settles = [Settle(record=claim, outcome="executed", confirmed=BIG + 1) for claim in claims]
+    await store.commit(term, reply.version, settles, [])
+    assert 100 <= (await store.counts())[1].history <= 200  # trimming is by whole nodes of the stream
+
+
+async def test_a_channel_in_flight_keeps_its_sequence(store: ShardStore) -> None:
+    term, version = await owned(store)
+    reply = await store.commit(term, version, [], [envelope(channel=3)])
+    await store.set_confirmed(term, reply.version, {3: BIG + 50, 4: BIG + 50})
+    confirmed = (await store.load(term)).confirmed
+    assert confirmed[3] == BIG
+    assert confirmed[4] == BIG + 50
+
+
+# --- Redis going back in time
+
+
+async def test_a_rolled_back_shard_is_noticed_by_its_owner(
+    store: ShardStore, redis: Redis, prefix: str
+) -> None:
+    term, version = await owned(store)
+    keys = ShardKeys.of(prefix, 1)
+    backup = await redis.dump(keys.lease)
+    reply = await store.commit(term, version, [], [envelope()])
+    await redis.restore(keys.lease, 0, backup, replace=True)
+    with pytest.raises(ShardRegressed, match=f"version {version} and had told a {reply.version}"):
+        await store.commit(term, reply.version, [], [])
+    with pytest.raises(ShardRegressed):
+        await store.load(term)
+    # Also when the caller itself forgot what it was told: the store did not.
+    with pytest.raises(ShardRegressed):
+        await store.store_snapshot(term, b"", "1-0")
+
+
+async def test_a_flushed_shard_is_a_regression_and_not_a_lost_lease(
+    store: ShardStore, redis: Redis, prefix: str
+) -> None:
+    term, version = await owned(store)
+    await redis.delete(ShardKeys.of(prefix, 1).lease)
+    with pytest.raises(ShardRegressed):
+        await store.commit(term, version, [], [])
+    with pytest.raises(ShardRegressed):
+        await store.load(term)
+
+
+async def test_a_restarted_store_is_a_witness_by_the_version_it_is_given(
+    store: ShardStore, redis: Redis, prefix: str
+) -> None:
+    term, version = await owned(store)
+    other = ShardStore(redis, prefix, 4)
+    with pytest.raises(ShardRegressed):
+        await other.commit(term, version + 1, [], [])
+    assert (await other.commit(term, version, [], [])).version == version + 1
+
+
+# --- snapshots
+
+
+async def test_the_next_owner_gets_the_snapshot_and_the_log(store: ShardStore) -> None:
+    term, version = await owned(store)
+    await store.commit(term, version, [], [envelope()])
+    table = bytes(range(256)) * 16_384  # 4 MiB
+    await store.release(term, table, "105-0")
+    following = await store.acquire(1, "b")
+    assert following is not None
+    state = await store.load(following)
+    assert state.snapshot == table
+    assert state.snapshot_stream_id == "105-0"
+    assert state.wal == [envelope()]
+    assert state.confirmed == dict.fromkeys(range(10), BIG)
+
+
+async def test_snapshots_bound_the_trimming_of_the_stream(store: ShardStore) -> None:
+    for shard in range(4):
+        assert await store.oldest_snapshot() is None
+        term = await store.acquire(shard, "a")
+        assert term is not None
+        await store.store_snapshot(term, b"", f"{9 + shard * 91}-0")
+    assert await store.oldest_snapshot() == "9-0"
+
+
+async def test_a_snapshot_has_a_bound_and_a_stream_id(store: ShardStore) -> None:
+    term = await store.acquire(1, "a")
+    assert term is not None
+    with pytest.raises(ValueError, match="above"):
+        await store.store_snapshot(term, bytes(MAX_SNAPSHOT_BYTES + 1), "1-0")
+    with pytest.raises(ValueError, match="stream id"):
+        await store.store_snapshot(term, b"", "yesterday")
+
+
+# --- scripts
+
+
+async def test_scripts_survive_being_forgotten(store: ShardStore, redis: Redis) -> None:
+    term, version = await owned(store)
+    await redis.script_flush()
+    reply = await store.commit(term, version, [], [envelope()])
+    assert reply.accepted
+    await redis.script_flush()
+    assert len(await store.renew([term])) == 1

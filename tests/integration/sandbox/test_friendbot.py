@@ -1,0 +1,97 @@
+"""Friendbot creates accounts by real transactions, many at once."""
+
+from __future__ import annotations
+
+import asyncio
+
+import pytest
+from stellar_sdk import Keypair
+from stellar_sdk import xdr as stellar_xdr
+
+from helpers.network import Network, eventually
+
+STARTING_BALANCE_STROOPS = 100_000_000_000
+
+
+@pytest.mark.parametrize("verb", ["GET", "POST"])
+async def test_a_new_account_has_ten_thousand_xlm(ticking: Network, verb: str) -> None:
+    account = Keypair.random()
+    status, answer = await ticking.friendbot(account.public_key, verb)
+    assert status == 200, answer
+    assert answer["successful"] is True
+    found = await ticking.result("getTransaction", hash=answer["hash"])
+    assert found["status"] == "SUCCESS"
+    assert found["ledger"] == answer["ledger"]
+    assert found["envelopeXdr"] == answer["envelope_xdr"]
+    assert found["resultMetaXdr"] == answer["result_meta_xdr"]
+    assert (await ticking.rpc.load_account(account.public_key)).sequence == answer["ledger"] << 32
+
+
+async def test_a_form_is_taken_too(ticking: Network) -> None:
+    form = {"addr": Keypair.random().public_key}
+    async with ticking.http.post(ticking.ready["friendbot_url"], data=form) as response:
+        assert response.status == 200, await response.text()
+
+
+async def test_a_funded_account_is_refused(ticking: Network) -> None:
+    account = Keypair.random()
+    assert (await ticking.friendbot(account.public_key))[0] == 200
+    status, answer = await ticking.friendbot(account.public_key)
+    assert status == 400
+    assert answer["status"] == 400
+    assert "createAccountAlreadyExist" in answer["detail"]
+    assert f"{account.public_key} is already funded" in answer["detail"]
+
+
+@pytest.mark.parametrize("address", ["", "GABC", "C" + "A" * 55])
+async def test_what_is_no_account_is_refused(network: Network, address: str) -> None:
+    status, answer = await network.friendbot(address)
+    assert status == 400
+    assert "G…" in answer["detail"]
+
+
+async def test_without_an_address(network: Network) -> None:
+    async with network.http.get(network.ready["friendbot_url"]) as response:
+        assert response.status == 400
+        assert "addr" in (await response.json())["detail"]
+
+
+async def test_many_at_once_share_transactions(network: Network) -> None:
+    accounts = [Keypair.random() for _ in range(120)]
+    asked = asyncio.gather(*(network.friendbot(account.public_key) for account in accounts))
+
+    async def answered() -> bool:
+        if await network.pending():
+            await network.advance()
+        return asked.done()
+
+    await eventually(answered, "120 accounts")
+    answers = await asked
+    assert {status for status, _ in answers} == {200}
+    assert len({answer["hash"] for _, answer in answers}) <= 4
+    keys = [
+        stellar_xdr.LedgerKey(
+            stellar_xdr.LedgerEntryType.ACCOUNT,
+            account=stellar_xdr.LedgerKeyAccount(account.xdr_account_id()),
+        )
+        for account in accounts
+    ]
+    entries = (await network.rpc.get_ledger_entries(keys)).entries
+    assert entries is not None
+    found = [stellar_xdr.LedgerEntryData.from_xdr(entry.xdr).account for entry in entries]
+    assert len(found) == 120
+    assert {entry.balance.int64 for entry in found if entry} == {STARTING_BALANCE_STROOPS}
+
+
+async def test_the_same_account_twice_at_once(network: Network) -> None:
+    account = Keypair.random()
+    asked = asyncio.gather(*(network.friendbot(account.public_key) for _ in range(2)))
+
+    async def answered() -> bool:
+        if await network.pending():
+            await network.advance()
+        return asked.done()
+
+    await eventually(answered, "both answers")
+    assert 200 in {status for status, _ in await asked}
+    assert (await network.admin("transactions"))["transactions"][-1]["status"] == "SUCCESS"

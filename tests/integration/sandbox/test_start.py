@@ -1,0 +1,145 @@
+"""Starting, stopping, and flags that make no sense."""
+
+from __future__ import annotations
+
+import asyncio
+import hashlib
+import signal
+import socket
+from pathlib import Path
+
+import pytest
+
+from helpers.network import DEADLINE_S, REPOSITORY, find_binary, running
+
+WASM = REPOSITORY / "rust" / "sorofast-sandbox" / "wasm"
+
+
+async def run(*arguments: str) -> tuple[int, bytes, str]:
+    """Runs the binary to its end: exit code, stdout, stderr."""
+    process = await asyncio.create_subprocess_exec(
+        find_binary(), *arguments, stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.PIPE
+    )
+    async with asyncio.timeout(DEADLINE_S):
+        out, err = await process.communicate()
+    assert process.returncode is not None
+    return process.returncode, out, err.decode()
+
+
+async def test_ready_line_names_every_address() -> None:
+    async with running() as network:
+        assert set(network.ready) == {"rpc_url", "admin_url", "friendbot_url", "network_passphrase", "pid"}
+        assert network.ready["rpc_url"].startswith("http://127.0.0.1:")
+        assert network.ready["rpc_url"].endswith("/rpc")
+        assert network.ready["admin_url"].endswith("/admin")
+        assert network.ready["friendbot_url"].endswith("/friendbot")
+        assert network.ready["network_passphrase"] == "Standalone Network ; February 2017"
+        assert network.ready["pid"] == network.process.pid
+        assert (await network.result("getNetwork"))["friendbotUrl"] == network.ready["friendbot_url"]
+
+
+async def test_people_get_lines() -> None:
+    process = await asyncio.create_subprocess_exec(
+        find_binary(), "start", "--port", "0", stdout=asyncio.subprocess.PIPE
+    )
+    assert process.stdout is not None
+    async with asyncio.timeout(DEADLINE_S):
+        lines = [(await process.stdout.readline()).decode() for _ in range(3)]
+        process.send_signal(signal.SIGINT)
+        assert await process.wait() == 0
+    assert str(process.pid) in lines[0]
+    assert "/rpc" in lines[1]
+    assert "/friendbot" in lines[2]
+
+
+async def test_another_passphrase() -> None:
+    async with running("--network-passphrase", "A network of my own") as network:
+        assert (await network.rpc.get_network()).passphrase == "A network of my own"
+
+
+async def test_sigterm_ends_it_with_0() -> None:
+    async with running() as network:
+        assert await network.stop() == 0
+
+
+async def test_the_end_of_stdin_ends_it() -> None:
+    async with running() as network:
+        assert network.process.stdin is not None
+        network.process.stdin.close()
+        async with asyncio.timeout(DEADLINE_S):
+            assert await network.process.wait() == 0
+
+
+async def test_sigterm_lets_a_call_under_way_finish() -> None:
+    async with running() as network:
+        rules = [{"method": "getHealth", "kind": "latency", "latency_ms": 700}]
+        await network.admin("faults", {"rules": rules})
+        call = asyncio.ensure_future(network.result("getHealth"))
+
+        async def received() -> bool:
+            return "getHealth" in (await network.admin("stats"))["rpc_calls"]
+
+        while not await received():
+            await asyncio.sleep(0.01)
+        assert await network.stop() == 0
+        assert (await call)["status"] == "healthy"
+
+
+async def test_a_port_in_use_is_one_clear_line() -> None:
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        port = str(taken.getsockname()[1])
+        code, out, err = await run("start", "--port", port, "-o", "json")
+    assert (code, out) == (1, b"")
+    assert len(err.splitlines()) == 1
+    assert f"127.0.0.1:{port} is in use" in err
+    assert "--port" in err
+
+
+@pytest.mark.parametrize(
+    ("flags", "code", "words"),
+    [
+        (["--host", "0.0.0.0"], 1, "--allow-remote"),
+        (["--host", "example.org"], 2, "IP address"),
+        (["--ledger-close", "5"], 2, "500ms, 5s or 2m"),
+        (["--ledger-close", "1s", "--ledger-jitter", "1s"], 1, "--ledger-jitter"),
+        (["--ledger-close", "1s", "--consensus-delay", "2s"], 1, "--consensus-delay"),
+        (["--ledger-close", "0", "--consensus-delay", "1s"], 1, "--ledger-close above 0"),
+        (["--protocol", "29"], 2, "protocol 30"),
+        (["--network-passphrase", ""], 1, "--network-passphrase"),
+    ],
+)
+async def test_flags_that_make_no_sense(flags: list[str], code: int, words: str) -> None:
+    ended, out, err = await run("start", "--port", "0", *flags)
+    assert (ended, out) == (code, b"")
+    assert words in err
+
+
+async def test_contracts_are_written_to_stdout() -> None:
+    for line in (WASM / "SHA256SUMS").read_text().splitlines():
+        digest, name = line.split()
+        code, out, err = await run("contract", name.removesuffix(".wasm"))
+        assert (code, err) == (0, "")
+        assert hashlib.sha256(out).hexdigest() == digest
+
+
+async def test_an_unknown_contract_is_refused_with_the_names() -> None:
+    code, out, err = await run("contract", "nothing")
+    assert (code, out) == (2, b"")
+    assert "task_registry" in err
+
+
+async def test_no_other_host_is_contacted() -> None:
+    """Every socket of a sandbox that has served calls is bound to loopback."""
+    async with running("--ledger-close", "0") as network:
+        await network.rpc.get_health()
+        links = [str(entry.readlink()) for entry in Path(f"/proc/{network.process.pid}/fd").iterdir()]
+        inodes = {link.removeprefix("socket:[").removesuffix("]") for link in links if link.startswith("socket:")}
+        rows = [
+            line.split()
+            for table in ("tcp", "tcp6", "udp", "udp6")
+            for line in Path("/proc/net", table).read_text().splitlines()[1:]
+        ]
+        hosts = {end.split(":")[0] for row in rows if row[9] in inodes for end in (row[1], row[2])}
+        # A listening socket has no other end, which is written as 0.
+        assert hosts <= {"0100007F", "00000000"}
+        assert "0100007F" in hosts

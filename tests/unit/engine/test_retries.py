@@ -1,0 +1,121 @@
+"""When a run that did not work is tried again."""
+
+from __future__ import annotations
+
+from types import SimpleNamespace
+from typing import cast
+
+from sorofast.chain.ledger import LedgerClock
+from sorofast.coordination.shard import ShardState
+from sorofast.coordination.wal import RetryRecord, WalRecord
+from sorofast.engine.context import WorkerContext
+from sorofast.engine.flights import Ended, Flight
+from sorofast.engine.reasons import code_of
+from sorofast.engine.retries import BACKOFF_LEDGERS_MAX, Retries
+from sorofast.registry.row import Flag, Row
+from sorofast.settings import RetryConfig
+from sorofast.transactions.settle import ChannelView, Outcome
+
+CLOSE_S, TARGET_S, DUE_S, WINDOW = 10_000, 5, 9_990, 9_930
+
+
+def context() -> WorkerContext:
+    ledgers = LedgerClock(float(TARGET_S))
+    ledgers.observe(100, CLOSE_S)
+    # Retries reads nothing else of the context.
+    config = SimpleNamespace(retry=RetryConfig(max_attempts=3, base_ledgers=2))
+    return cast("WorkerContext", SimpleNamespace(config=config, ledgers=ledgers))
+
+
+def state(*retry: RetryRecord) -> ShardState:
+    return ShardState(1, [], {}, list(retry), [], None, None)
+
+
+def record(attempt: int = 1) -> WalRecord:
+    return WalRecord(
+        task_id=7,
+        window=WINDOW,
+        attempt=attempt,
+        channel=3,
+        sequence=11,
+        max_ledger=110,
+        max_time_s=20_000,
+        hash=bytes(32),
+        envelope="AAAA",
+        claimed_ledger=99,
+        epoch=1,
+        shape=9,
+        due_s=DUE_S,
+        first_run=False,
+    )
+
+
+def ended(outcome: Outcome, *, at_s: int = CLOSE_S, attempt: int = 1) -> Ended:
+    return Ended(Flight(record(attempt), sends=1), outcome, ChannelView(11, 100, at_s, 100), "")
+
+
+def settle(retries: Retries, case: Ended) -> tuple[RetryRecord | None, bool]:
+    retry, dead = retries.record_of(case)
+    retries.ended(case, retry)
+    return retry, dead
+
+
+def test_a_paid_failure_backs_off_further_each_time_and_ends_as_a_dead_letter() -> None:
+    retries = Retries(context(), state())
+    seen = [settle(retries, ended(Outcome.FAILED, attempt=n)) for n in (1, 2, 3)]
+    assert [(retry.attempts, retry.not_before_s, dead) for retry, dead in seen if retry] == [
+        (1, CLOSE_S + 2 * TARGET_S, False),
+        (2, CLOSE_S + 4 * TARGET_S, False),
+        (3, 0, True),
+    ]
+    assert retries.attempt_of(record().execution) == 4
+
+
+def test_the_attempts_of_the_last_owner_count() -> None:
+    left = RetryRecord(task_id=7, window=WINDOW, attempts=2, not_before_s=CLOSE_S + 20, reason="failed")
+    retries = Retries(context(), state(left))
+    assert settle(retries, ended(Outcome.FAILED))[1] is True
+
+
+def test_no_effect_is_gated_and_backs_off_but_never_dies() -> None:
+    retries = Retries(context(), state())
+    for _ in range(20):
+        retry, dead = settle(retries, ended(Outcome.NO_EFFECT))
+        assert retry is not None
+        assert not dead
+    assert retry.not_before_s == CLOSE_S + BACKOFF_LEDGERS_MAX * TARGET_S
+    assert retries.gated == {7}
+
+
+def test_one_that_landed_too_early_is_tried_again_without_penalty() -> None:
+    retries = Retries(context(), state())
+    assert settle(retries, ended(Outcome.NO_EFFECT, at_s=DUE_S - 1)) == (None, False)
+    assert not retries.gated
+    assert not retries.backoffs
+
+
+def test_an_expired_envelope_costs_nothing_and_is_built_again_as_another_attempt() -> None:
+    retries = Retries(context(), state())
+    assert settle(retries, ended(Outcome.EXPIRED)) == (None, False)
+    assert retries.attempt_of(record().execution) == 2
+
+
+def test_a_run_clears_what_was_held_against_the_task() -> None:
+    retries = Retries(context(), state())
+    settle(retries, ended(Outcome.NO_EFFECT))
+    settle(retries, ended(Outcome.EXECUTED))
+    assert not retries.backoffs
+    assert not retries.gated
+    assert retries.attempt_of(record().execution) == 1
+
+
+def test_a_window_that_somebody_else_ran_takes_its_back_off_along() -> None:
+    retries = Retries(context(), state())
+    settle(retries, ended(Outcome.FAILED))
+    flags = Flag.ACTIVE | Flag.KEEPER_ALLOWED
+    same = Row(7, 60, WINDOW, 100, 9, 999, 1, 100, flags, code_of("not_due"))
+    retries.forget_outrun([same])
+    assert set(retries.backoffs) == {7}
+    retries.forget_outrun([same._replace(last_run_s=DUE_S)])
+    assert not retries.backoffs
+    assert retries.outrun == {f"7:{WINDOW}"}

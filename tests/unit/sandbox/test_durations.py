@@ -1,0 +1,31 @@
+from __future__ import annotations
+
+import pytest
+
+from sorofast.errors import UsageError
+from sorofast.sandbox.durations import parse_duration_s, parse_range_s
+
+
+@pytest.mark.parametrize(
+    ("text", "seconds"), [("500ms", 0.5), ("5s", 5.0), ("2m", 120.0), ("0", 0.0), ("0s", 0.0)]
+)
+def test_durations(text: str, seconds: float) -> None:
+    assert parse_duration_s(text, "--x") == seconds
+
+
+@pytest.mark.parametrize("text", ["", "5", "s", "-5s", "5 s", "5d", "1h", "1.5s", "1e3s", "٥s"])
+def test_what_is_no_duration_is_refused_by_the_options_name(text: str) -> None:
+    with pytest.raises(UsageError, match="--ledger-close"):
+        parse_duration_s(text, "--ledger-close")
+
+
+def test_ranges() -> None:
+    assert parse_range_s("20s-120s", "--x") == (20, 120)
+    assert parse_range_s("1m-2m", "--x") == (60, 120)
+    assert parse_range_s("30s", "--x") == (30, 30)
+
+
+@pytest.mark.parametrize("text", ["120s-20s", "500ms-2s", "0s-5s", "20s-", "-20s", "20-30"])
+def test_what_is_no_range_is_refused(text: str) -> None:
+    with pytest.raises(UsageError, match="--intervals"):
+        parse_range_s(text, "--intervals")

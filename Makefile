@@ -95,7 +95,7 @@ fmt: $(PINS_STAMP) ## Format everything and apply safe lint fixes
 
 .PHONY: wasm
 wasm: ## Rebuild the contracts' wasm and say whether the bytes are those committed
-	@rust/contracts/build.sh
+	@rust/contracts/rebuild.sh
 
 .PHONY: test-contracts
 test-contracts: ## The contracts' own tests, in soroban-sdk's environment

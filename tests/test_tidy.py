@@ -250,6 +250,13 @@ def test_no_file_holds(what: str) -> None:
     assert found == []
 
 
+@pytest.mark.parametrize(
+    "root", ["sorofast-core/src/lib.rs", "sorofast-sandbox/src/lib.rs", "sorofast-sandbox/src/main.rs"]
+)
+def test_rust_outside_the_extension_is_safe(root: str) -> None:
+    assert "#![forbid(unsafe_code)]" in (ROOT / "rust" / root).read_text(encoding="utf-8")
+
+
 def test_wasm_matches_its_checksums() -> None:
     folder = ROOT / "rust" / "sorofast-sandbox" / "wasm"
     listed = dict(

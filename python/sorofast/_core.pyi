@@ -34,6 +34,7 @@ __all__ = [
     "network_id",
     "reason_codes",
     "registry_request",
+    "shard_ids",
     "shard_of",
 ]
 

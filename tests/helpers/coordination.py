@@ -14,7 +14,7 @@ BIG = 2**62 + 2**53 + 1
 async def until(condition: Callable[[], Awaitable[object]], deadline_s: float = 20.0) -> None:
     """Returns as soon as the condition holds; TimeoutError when it does not within the deadline."""
     async with asyncio.timeout(deadline_s):
-        while not await condition():  # noqa: ASYNC110 - what is waited for is outside this process
+        while not await condition():
             await asyncio.sleep(0.02)
 
 

@@ -15,7 +15,15 @@ from pathlib import Path
 from typing import Any, Self
 
 import aiohttp
-from stellar_sdk import Account, Address, Keypair, SorobanServerAsync, TransactionBuilder, TransactionEnvelope, scval
+from stellar_sdk import (
+    Account,
+    Address,
+    Keypair,
+    SorobanServerAsync,
+    TransactionBuilder,
+    TransactionEnvelope,
+    scval,
+)
 from stellar_sdk import xdr as stellar_xdr
 from stellar_sdk.operation import InvokeHostFunction
 from stellar_sdk.soroban_rpc import GetTransactionResponse, GetTransactionStatus, SendTransactionStatus
@@ -143,7 +151,7 @@ class Network:
 
     async def builder(self, source: Keypair, base_fee: int = 100) -> TransactionBuilder:
         """A transaction of that account with its next sequence and without time bounds."""
-        return TransactionBuilder(await self.account(source), self.passphrase, base_fee).set_timeout(0)
+        return TransactionBuilder(await self.account(source), self.passphrase, base_fee).add_time_bounds(0, 0)
 
     async def invocation(
         self,
@@ -183,12 +191,16 @@ class Network:
         builder = (await self.builder(source)).append_upload_contract_wasm_op(wasm)
         wasm_hash = return_value(await self._prepare_and_apply(builder, source)).bytes
         assert wasm_hash is not None
-        builder = (await self.builder(source)).append_create_contract_op(wasm_hash.sc_bytes, source.public_key)
+        builder = (await self.builder(source)).append_create_contract_op(
+            wasm_hash.sc_bytes, source.public_key
+        )
         created = return_value(await self._prepare_and_apply(builder, source)).address
         assert created is not None
         return Address.from_xdr_sc_address(created).address
 
-    async def _prepare_and_apply(self, builder: TransactionBuilder, source: Keypair) -> GetTransactionResponse:
+    async def _prepare_and_apply(
+        self, builder: TransactionBuilder, source: Keypair
+    ) -> GetTransactionResponse:
         envelope = await self.rpc.prepare_transaction(builder.build())
         envelope.sign(source)
         found = await self.apply(envelope)
@@ -224,7 +236,10 @@ async def running(*flags: str) -> AsyncIterator[Network]:
         line = await process.stdout.readline()
     assert line, f"{NAME} {' '.join(flags)} ended with {await process.wait()}"
     ready = json.loads(line)
-    http = aiohttp.ClientSession(timeout=aiohttp.ClientTimeout(total=DEADLINE_S))
+    # Without a limit on connections: some tests hold a hundred calls open at once.
+    http = aiohttp.ClientSession(
+        timeout=aiohttp.ClientTimeout(total=DEADLINE_S), connector=aiohttp.TCPConnector(limit=0)
+    )
     async with Network(ready, process, http, SorobanServerAsync(ready["rpc_url"])) as network:
         yield network
 

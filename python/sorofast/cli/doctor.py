@@ -223,7 +223,7 @@ async def _contract(rpc: RpcClient, settings: Settings) -> str:
     functions = None if wasm is None else function_names(wasm)
     if functions is not None and not {"execute", "register"} <= functions:
         raise WrongContract(
-            f"{contract_id} is a contract, but no task registry: it has no `register` and `execute`; correct contract.id"
+            f"{contract_id} is no task registry: it has no `register` or `execute`; correct contract.id"
         )
     return f"{contract_id} has given out {head.counter} task ids"
 

@@ -29,9 +29,9 @@ _READY_TIMEOUT_S = 60.0
 _KILL_AFTER_S = 20.0
 _EVENTS_MAX = 4_096
 _LINE_BYTES_MAX = 1 << 20
-# Friendbot's ten thousand XLM, less what stays with the keeper; a channel with a hundred lasts for days.
-_CHANNEL_MONEY_STROOPS = 90_000_000_000
-_CHANNEL_BALANCE_STROOPS_MAX = 1_000_000_000
+# Friendbot gives the keeper ten thousand XLM, enough for two fleets; forty last a channel for thousands of runs.
+_CHANNEL_MONEY_STROOPS = 45_000_000_000
+_CHANNEL_BALANCE_STROOPS_MAX = 400_000_000
 
 Event = dict[str, Any]
 

@@ -85,7 +85,7 @@ def lead_s(options: DemoOptions) -> float:
     """Seconds between seeding and the first due task: interpreters start, shards load, and a ledger or two
     pass.
     """
-    return 5.0 + 1.5 * math.sqrt(options.workers) + options.seed.ledger_close_s + options.seed.tasks / 1_000
+    return 3.0 + math.sqrt(options.workers) + options.seed.ledger_close_s + options.seed.tasks / 1_000
 
 
 async def run_demo(options: DemoOptions, progress: Progress, stop: Stop) -> DemoResult:

@@ -7,6 +7,7 @@ from __future__ import annotations
 import asyncio
 import base64
 import contextlib
+import io
 from collections.abc import AsyncIterator, Iterable, Sequence
 from types import TracebackType
 from typing import Literal, Self, TypeVar
@@ -204,7 +205,8 @@ class AdminClient:
         if self._session is None:
             raise SorofastError("the admin client is used outside its `async with` block")
         url = f"{self._url}/{path}"
-        data = None if body is None else msgspec.json.encode(body)
+        # A stream, because aiohttp warns of large plain bytes: it would send them in one piece.
+        data = None if body is None else io.BytesIO(msgspec.json.encode(body))
         headers = {} if body is None else {"Content-Type": "application/json"}
         try:
             async with self._session.request(method, url, data=data, headers=headers) as answer:

@@ -68,12 +68,12 @@ pub(crate) fn shard_of(task_id: u64, shards: u32) -> PyResult<u32> {
 
 /// Packed ids of the tasks 1 to `last_id` that a shard owns.
 #[pyfunction]
-pub(crate) fn shard_ids<'py>(
-    py: Python<'py>,
+pub(crate) fn shard_ids(
+    py: Python<'_>,
     last_id: u64,
     shard: u32,
     shards: u32,
-) -> PyResult<Bound<'py, PyBytes>> {
+) -> PyResult<Bound<'_, PyBytes>> {
     if shards == 0 || last_id > TASKS_MOST {
         return Err(PyValueError::new_err(
             "a registry has at least one shard and at most 100 million tasks",

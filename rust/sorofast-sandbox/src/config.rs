@@ -1,5 +1,6 @@
 //! How a node is set up.
 
+use crate::types::NodeError;
 use std::time::Duration;
 
 /// Everything that is chosen when a node starts.
@@ -24,6 +25,29 @@ impl Default for NodeConfig {
         }
     }
 }
+
+impl NodeConfig {
+    /// Refuses times that contradict each other.
+    pub fn validate(&self) -> Result<(), NodeError> {
+        let refuse = |reason: &str| Err(NodeError::Invalid(reason.into()));
+        if self.ledger_close > MAX_LEDGER_CLOSE {
+            return refuse("ledger_close must be at most one day");
+        }
+        if self.ledger_close.is_zero() {
+            return Ok(());
+        }
+        if self.ledger_jitter >= self.ledger_close {
+            return refuse("ledger_jitter must be shorter than ledger_close");
+        }
+        if self.consensus_delay >= self.ledger_close {
+            return refuse("consensus_delay must be shorter than ledger_close");
+        }
+        Ok(())
+    }
+}
+
+/// Longest time from one freeze to the next.
+const MAX_LEDGER_CLOSE: Duration = Duration::from_hours(24);
 
 /// The protocol that the linked host speaks.
 pub const PROTOCOL_VERSION: u32 = 30;

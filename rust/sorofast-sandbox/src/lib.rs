@@ -1,6 +1,11 @@
 //! A local Soroban network in one process: the real host behind the real JSON-RPC surface.
 #![forbid(unsafe_code)]
 
+pub mod clock;
 pub mod config;
+pub mod crypto;
+pub mod host;
+pub mod ledger;
 pub mod node;
+pub mod tx;
 pub mod types;

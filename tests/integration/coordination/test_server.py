@@ -45,9 +45,6 @@ def config(tmp_path: Path) -> RedisConfig:
     return RedisConfig(dir=tmp_path / "state")
 
 
-# ruff: noqa: ASYNC240 - looking at a file of /proc or a socket's mode blocks nobody here
-
-
 def is_running(pid: int) -> bool:
     """A zombie has ended; it only waits to be reaped by whoever adopted it."""
     try:

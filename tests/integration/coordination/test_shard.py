@@ -11,6 +11,7 @@ import pytest
 from redis.asyncio import Redis
 
 from helpers.coordination import BIG, envelope, until
+from sorofast.coordination import shard as shard_module
 from sorofast.coordination.keys import ShardKeys
 from sorofast.coordination.leases import LEASE_TTL_S, TRUST_MARGIN_S, Term
 from sorofast.coordination.scripts import Scripts
@@ -58,6 +59,8 @@ async def test_a_holder_that_lost_the_reply_is_granted_a_new_term(store: ShardSt
     assert second is not None
     assert second.epoch == first.epoch + 1
     assert await store.renew([first]) == []
+    with pytest.raises(LeaseLost):
+        await store.set_confirmed(first, 0, {1: BIG})
 
 
 async def test_only_the_exact_term_is_renewed_or_released(store: ShardStore, expire: Expire) -> None:
@@ -145,6 +148,13 @@ async def test_another_owner_with_the_same_epoch_is_fenced_too(store: ShardStore
     impostor = Term(term.name, "z", term.epoch, term.trusted_until)
     with pytest.raises(LeaseLost):
         await store.commit(impostor, version, [], [envelope()])
+
+
+async def test_a_commit_prolongs_the_term(store: ShardStore, expire: Expire) -> None:
+    term, version = await owned(store)
+    await expire(term)
+    await store.commit(term, version, [], [])
+    assert await store.acquire(1, "b") is None
 
 
 async def test_a_released_shard_takes_no_more_writes(store: ShardStore) -> None:
@@ -247,6 +257,35 @@ async def test_an_attempt_with_other_bytes_is_not_taken_for_the_one_in_the_log(s
     reply = await store.commit(term, reply.version, [], [rebuilt])
     assert reply.refused == {rebuilt.execution: Refusal.IN_FLIGHT}
     assert [record.hash for record in (await store.load(term)).wal] == [envelope().hash]
+
+
+async def test_the_script_itself_lets_an_execution_into_the_log_once(
+    store: ShardStore, redis: Redis, prefix: str
+) -> None:
+    term, version = await owned(store)
+    records: list[bytes] = []
+    claims = [
+        shard_module._claim_fields(claim, records)
+        for claim in (envelope(5, channel=5), envelope(5, channel=6))
+    ]
+    keys = ShardKeys.of(prefix, 1)
+    reply = await Scripts(redis).run(
+        "commit_ledger-6",
+        [keys.lease, keys.wal, keys.channels, keys.retry, keys.dead, keys.history],
+        [
+            term.owner,
+            term.epoch,
+            version,
+            5_000,
+            100,
+            b"\x90",
+            msgspec.msgpack.encode(claims),
+            b"\x90",
+            *records,
+        ],
+    )
+    assert reply == [b"ok", version + 1, 1, Refusal.IN_FLIGHT.encode()]
+    assert (await store.load(term)).wal == [envelope(5, channel=5)]
 
 
 async def test_an_old_request_delivered_late_brings_nothing_back(

@@ -7,7 +7,7 @@ from typing import Any
 
 import aiohttp
 import pytest
-from stellar_sdk import Keypair
+from stellar_sdk import Asset, Keypair
 from stellar_sdk.soroban_rpc import GetTransactionStatus
 
 from helpers.network import Network
@@ -46,12 +46,16 @@ async def test_a_json_rpc_error(network: Network) -> None:
 
 @pytest.mark.parametrize("kind", ["http_status", "rpc_error"])
 async def test_refused_calls_are_not_carried_out(network: Network, alice: Keypair, kind: str) -> None:
-    envelope = (await network.builder(alice)).append_bump_sequence_op(0).build()
+    builder = (await network.builder(alice)).append_payment_op(alice.public_key, Asset.native(), "1")
+    envelope = builder.build()
     envelope.sign(alice)
     await inject(network, method="sendTransaction", kind=kind, count=1)
     body = {"transaction": envelope.to_xdr()}
-    await network.post({"jsonrpc": "2.0", "id": 1, "method": "sendTransaction", "params": body})
+    call = {"jsonrpc": "2.0", "id": 1, "method": "sendTransaction", "params": body}
+    await network.post(call)
     assert await network.pending() == 0
+    await network.post(call)
+    assert await network.pending() == 1
 
 
 async def test_a_dropped_reply_has_been_carried_out(network: Network, alice: Keypair, counter: str) -> None:
@@ -75,7 +79,7 @@ async def test_probability(network: Network) -> None:
 @pytest.mark.parametrize(
     ("rule", "words"),
     [
-        ({"kind": "slow"}, "kind"),
+        ({"kind": "slow"}, "slow"),
         ({"kind": "latency"}, "latency_ms"),
         ({"kind": "http_status", "status": 200}, "status"),
         ({"kind": "drop_reply", "method": "getNothing"}, "getNothing"),

@@ -103,7 +103,9 @@ async def test_a_body_over_512_kib_is_refused(network: Network) -> None:
 async def test_a_body_that_never_arrives_holds_nobody_up(network: Network) -> None:
     host, port = network.url.removeprefix("http://").split(":")
     _, writer = await asyncio.open_connection(host, int(port))
-    writer.write(b"POST /rpc HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\nContent-Length: 9\r\n\r\n{")
+    writer.write(
+        b"POST /rpc HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\nContent-Length: 9\r\n\r\n{"
+    )
     await writer.drain()
     assert (await network.post(HEALTH))[0] == 200
     writer.close()

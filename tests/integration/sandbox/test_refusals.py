@@ -32,9 +32,7 @@ async def payment(
     return builder.append_payment_op(source.public_key, Asset.native(), "0.0000001")
 
 
-async def send(
-    network: Sandbox, envelope: TransactionEnvelope, *signers: Keypair
-) -> SendTransactionResponse:
+async def send(network: Sandbox, envelope: TransactionEnvelope, *signers: Keypair) -> SendTransactionResponse:
     for signer in signers:
         envelope.sign(signer)
     return await network.rpc.send_transaction(envelope)
@@ -64,17 +62,17 @@ async def balance(network: Sandbox, keypair: Keypair) -> int:
 
 
 async def test_wrong_signer(network: Sandbox, alice: Keypair) -> None:
-    envelope = (await payment(network, alice)).set_timeout(0).build()
+    envelope = (await payment(network, alice)).add_time_bounds(0, 0).build()
     assert await refused(network, envelope, Keypair.random()) == ("txBAD_AUTH", None)
 
 
 async def test_no_signature(network: Sandbox, alice: Keypair) -> None:
-    envelope = (await payment(network, alice)).set_timeout(0).build()
+    envelope = (await payment(network, alice)).add_time_bounds(0, 0).build()
     assert await refused(network, envelope) == ("txBAD_AUTH", None)
 
 
 async def test_a_signature_too_many(network: Sandbox, alice: Keypair) -> None:
-    envelope = (await payment(network, alice)).set_timeout(0).build()
+    envelope = (await payment(network, alice)).add_time_bounds(0, 0).build()
     assert await refused(network, envelope, alice, Keypair.random()) == ("txBAD_AUTH_EXTRA", None)
 
 
@@ -91,7 +89,7 @@ async def test_the_operation_sources_signature_is_missing(
 
 
 async def test_signed_for_another_network(network: Sandbox, alice: Keypair) -> None:
-    envelope = (await payment(network, alice)).set_timeout(0).build()
+    envelope = (await payment(network, alice)).add_time_bounds(0, 0).build()
     envelope.network_passphrase = Network.TESTNET_NETWORK_PASSPHRASE
     envelope.sign(alice)
     envelope.network_passphrase = network.passphrase
@@ -100,7 +98,7 @@ async def test_signed_for_another_network(network: Sandbox, alice: Keypair) -> N
 
 @pytest.mark.parametrize("offset", [-1, 1, 1_000])
 async def test_sequence_too_low_and_too_high(network: Sandbox, alice: Keypair, offset: int) -> None:
-    envelope = (await payment(network, alice, sequence_offset=offset)).set_timeout(0).build()
+    envelope = (await payment(network, alice, sequence_offset=offset)).add_time_bounds(0, 0).build()
     assert await refused(network, envelope, alice) == ("txBAD_SEQ", None)
 
 
@@ -109,12 +107,12 @@ async def test_expired_and_too_early(network: Sandbox, alice: Keypair) -> None:
     now, ledger = closed["close_time"], closed["latest_ledger"]
     for late in (
         (await payment(network, alice)).add_time_bounds(0, now - 1),
-        (await payment(network, alice)).set_timeout(0).set_ledger_bounds(0, ledger + 1),
+        (await payment(network, alice)).add_time_bounds(0, 0).set_ledger_bounds(0, ledger + 1),
     ):
         assert await refused(network, late.build(), alice) == ("txTOO_LATE", None)
     for early in (
         (await payment(network, alice)).add_time_bounds(now + 1_000, 0),
-        (await payment(network, alice)).set_timeout(0).set_ledger_bounds(ledger + 5, 0),
+        (await payment(network, alice)).add_time_bounds(0, 0).set_ledger_bounds(ledger + 5, 0),
     ):
         assert await refused(network, early.build(), alice) == ("txTOO_EARLY", None)
 
@@ -126,16 +124,16 @@ async def test_expired_and_too_early(network: Sandbox, alice: Keypair) -> None:
 
 async def test_ledger_bounds_let_the_next_ledger_in(network: Sandbox, alice: Keypair) -> None:
     ledger = (await network.advance())["latest_ledger"]
-    envelope = (await payment(network, alice)).set_timeout(0).set_ledger_bounds(0, ledger + 2).build()
+    envelope = (await payment(network, alice)).add_time_bounds(0, 0).set_ledger_bounds(0, ledger + 2).build()
     envelope.sign(alice)
     assert (await network.apply(envelope)).ledger == ledger + 1
 
 
 async def test_one_pending_transaction_per_source(network: Sandbox, alice: Keypair) -> None:
-    first = (await payment(network, alice)).set_timeout(0).build()
+    first = (await payment(network, alice)).add_time_bounds(0, 0).build()
     assert (await send(network, first, alice)).status is SendTransactionStatus.PENDING
     assert (await send(network, first)).status is SendTransactionStatus.DUPLICATE
-    second = (await payment(network, alice, base_fee=200)).set_timeout(0).build()
+    second = (await payment(network, alice, base_fee=200)).add_time_bounds(0, 0).build()
     answer = await send(network, second, alice)
     assert answer.status is SendTransactionStatus.TRY_AGAIN_LATER
     assert answer.error_result_xdr is None
@@ -144,12 +142,12 @@ async def test_one_pending_transaction_per_source(network: Sandbox, alice: Keypa
     await network.advance()
     assert (await network.rpc.get_transaction(first.hash_hex())).status is GetTransactionStatus.SUCCESS
     assert (await network.rpc.get_transaction(second.hash_hex())).status is GetTransactionStatus.NOT_FOUND
-    third = (await payment(network, alice)).set_timeout(0).build()
+    third = (await payment(network, alice)).add_time_bounds(0, 0).build()
     assert (await send(network, third, alice)).status is SendTransactionStatus.PENDING
 
 
 async def test_inclusion_fee_too_low(network: Sandbox, alice: Keypair) -> None:
-    envelope = (await payment(network, alice, base_fee=99)).set_timeout(0).build()
+    envelope = (await payment(network, alice, base_fee=99)).add_time_bounds(0, 0).build()
     assert await refused(network, envelope, alice) == ("txINSUFFICIENT_FEE", None)
 
 
@@ -186,13 +184,13 @@ async def test_balance_too_low(network: Sandbox, alice: Keypair) -> None:
     create = (await network.builder(alice)).append_create_account_op(poor.public_key, "2").build()
     create.sign(alice)
     assert (await network.apply(create)).status is GetTransactionStatus.SUCCESS
-    spend = (await payment(network, poor, base_fee=20_000_000)).set_timeout(0).build()
+    spend = (await payment(network, poor, base_fee=20_000_000)).add_time_bounds(0, 0).build()
     assert await refused(network, spend, poor) == ("txINSUFFICIENT_BALANCE", None)
 
 
 async def test_an_account_that_does_not_exist(network: Sandbox, alice: Keypair) -> None:
     nobody = Keypair.random()
-    builder = TransactionBuilder(Account(nobody.public_key, 1), network.passphrase).set_timeout(0)
+    builder = TransactionBuilder(Account(nobody.public_key, 1), network.passphrase).add_time_bounds(0, 0)
     builder.append_payment_op(alice.public_key, Asset.native(), "1")
     assert await refused(network, builder.build(), nobody) == ("txNO_ACCOUNT", None)
 
@@ -217,9 +215,7 @@ async def test_a_footprint_that_is_too_small_fails_and_costs(
     data = SorobanDataBuilder.from_xdr(envelope.transaction.soroban_data)
     assert envelope.transaction.soroban_data is not None
     footprint = envelope.transaction.soroban_data.resources.footprint
-    envelope.transaction.soroban_data = (
-        data.set_read_only(footprint.read_only).set_read_write([]).build()
-    )
+    envelope.transaction.soroban_data = data.set_read_only(footprint.read_only).set_read_write([]).build()
     envelope.sign(alice)
     before = await balance(network, alice)
     found = await network.apply(envelope)
@@ -302,4 +298,3 @@ async def test_the_unused_refundable_fee_comes_back(network: Sandbox, alice: Key
     charged = stellar_xdr.TransactionResult.from_xdr(found.result_xdr).fee_charged.int64
     assert charged < generous - 4_000_000
     assert await balance(network, alice) == before - charged
-

@@ -4,13 +4,12 @@ from __future__ import annotations
 
 import hashlib
 
+import pytest
 from stellar_sdk import Asset, Keypair, Network, SorobanServerAsync, TransactionBuilder, scval
 from stellar_sdk import xdr as stellar_xdr
 from stellar_sdk.contract import ContractClientAsync
 from stellar_sdk.contract.exceptions import SimulationFailedError
 from stellar_sdk.soroban_rpc import EventFilter, EventFilterType, GetTransactionStatus
-
-import pytest
 
 from helpers.network import Network as Sandbox
 from helpers.network import eventually
@@ -40,7 +39,8 @@ async def test_deploy_call_and_read_events(ticking: Sandbox) -> None:
         assert await rpc.get_contract_wasm(contract) == wasm
 
         before = (await rpc.get_latest_ledger()).sequence
-        async with ContractClientAsync(contract, ticking.ready["rpc_url"], PASSPHRASE) as client:
+        client = ContractClientAsync(contract, ticking.ready["rpc_url"], PASSPHRASE)
+        async with client.server:
             init = await client.invoke(
                 "init",
                 [scval.to_address(alice.public_key), scval.to_void()],
@@ -51,7 +51,9 @@ async def test_deploy_call_and_read_events(ticking: Sandbox) -> None:
             assert init.send_transaction_response is not None
             found = await rpc.get_transaction(init.send_transaction_response.hash)
 
-            again = client.invoke("init", [scval.to_address(alice.public_key), scval.to_void()], alice.public_key)
+            again = client.invoke(
+                "init", [scval.to_address(alice.public_key), scval.to_void()], alice.public_key
+            )
             with pytest.raises(SimulationFailedError):
                 await again
 
@@ -84,7 +86,8 @@ async def test_a_counter_counts(ticking: Sandbox) -> None:
             await wasm_of(ticking, "counter"), alice.public_key, alice, rpc
         )
         contract = await ContractClientAsync.create_contract(wasm_hash, alice.public_key, alice, rpc)
-    async with ContractClientAsync(contract, ticking.ready["rpc_url"], PASSPHRASE) as client:
+    client = ContractClientAsync(contract, ticking.ready["rpc_url"], PASSPHRASE)
+    async with client.server:
         for expected in (1, 2):
             call = await client.invoke(
                 "increment", source=alice.public_key, signer=alice, parse_result_xdr_fn=scval.from_uint32

@@ -133,7 +133,9 @@ async def test_no_other_host_is_contacted() -> None:
     async with running("--ledger-close", "0") as network:
         await network.rpc.get_health()
         links = [str(entry.readlink()) for entry in Path(f"/proc/{network.process.pid}/fd").iterdir()]
-        inodes = {link.removeprefix("socket:[").removesuffix("]") for link in links if link.startswith("socket:")}
+        inodes = {
+            link.removeprefix("socket:[").removesuffix("]") for link in links if link.startswith("socket:")
+        }
         rows = [
             line.split()
             for table in ("tcp", "tcp6", "udp", "udp6")

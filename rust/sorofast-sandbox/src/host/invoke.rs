@@ -104,24 +104,38 @@ struct Input {
     restored: bool,
 }
 
+/// A host function that a transaction calls for.
+pub struct Invocation<'a> {
+    pub tx: &'a Parsed,
+    pub part: &'a SorobanPart,
+    pub operation: &'a InvokeHostFunctionOp,
+    pub seed: [u8; 32],
+    pub modules: &'a ModuleCache,
+}
+
+impl std::fmt::Debug for Invocation<'_> {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Invocation")
+            .field("tx", &self.tx)
+            .finish_non_exhaustive()
+    }
+}
+
 /// Runs the function. Diagnostics of the host itself are gathered in a second run, only when the first one fails.
 pub fn invoke(
-    tx: &Parsed,
-    part: &SorobanPart,
-    operation: &InvokeHostFunctionOp,
+    invocation: &Invocation<'_>,
     ledger: &InvocationLedger<'_>,
     entries: &dyn Entries,
-    seed: [u8; 32],
-    modules: &ModuleCache,
     diagnostics: &mut Diagnostics,
 ) -> Result<Success, Failure> {
+    let part = invocation.part;
     let inputs = load_footprint(part, ledger, entries, diagnostics)?;
-    let call = Call::new(tx, operation, &inputs, part, seed).ok_or(Failure::Internal)?;
-    let outcome = match call.run(part, ledger, modules, None) {
+    let call = Call::new(invocation, &inputs).ok_or(Failure::Internal)?;
+    let outcome = match call.run(invocation, ledger, None) {
         Ok(outcome) => outcome,
         Err(failure) => {
             let mut events = Vec::new();
-            let repeated = call.run(part, ledger, modules, Some(&mut events));
+            let repeated = call.run(invocation, ledger, Some(&mut events));
             diagnostics.events_xdr.extend(
                 events
                     .iter()
@@ -151,17 +165,16 @@ struct Call<'a> {
     auth_xdr: Vec<Vec<u8>>,
     inputs: &'a [Input],
     restored: Vec<u32>,
-    seed: [u8; 32],
 }
 
 impl<'a> Call<'a> {
-    fn new(
-        tx: &Parsed,
-        operation: &InvokeHostFunctionOp,
-        inputs: &'a [Input],
-        part: &SorobanPart,
-        seed: [u8; 32],
-    ) -> Option<Self> {
+    fn new(invocation: &Invocation<'_>, inputs: &'a [Input]) -> Option<Self> {
+        let Invocation {
+            tx,
+            part,
+            operation,
+            ..
+        } = invocation;
         let auth: Result<Vec<Vec<u8>>, _> = operation
             .auth
             .iter()
@@ -178,15 +191,13 @@ impl<'a> Call<'a> {
                 .map(|(index, _)| index as u32)
                 .collect(),
             inputs,
-            seed,
         })
     }
 
     fn run(
         &self,
-        part: &SorobanPart,
+        invocation: &Invocation<'_>,
         ledger: &InvocationLedger<'_>,
-        modules: &ModuleCache,
         diagnostics: Option<&mut Vec<soroban_env_host::xdr::DiagnosticEvent>>,
     ) -> Result<HostOutcome, HostFailure> {
         let settings = ledger.settings;
@@ -196,7 +207,7 @@ impl<'a> Call<'a> {
             memory_bytes: 0,
         };
         let budget = Budget::try_from_configs(
-            u64::from(part.data.resources.instructions),
+            u64::from(invocation.part.data.resources.instructions),
             u64::from(settings.compute.tx_memory_limit),
             settings.cpu_params.clone(),
             settings.memory_params.clone(),
@@ -222,16 +233,16 @@ impl<'a> Call<'a> {
                 &budget,
                 with_diagnostics,
                 self.function_xdr.as_slice(),
-                part.resources_xdr.as_slice(),
+                invocation.part.resources_xdr.as_slice(),
                 &self.restored,
                 self.source_xdr.as_slice(),
                 self.auth_xdr.iter().map(Vec::as_slice),
                 ledger.host_info(),
                 entries.into_iter(),
-                &self.seed,
+                &invocation.seed,
                 events,
                 None,
-                Some(modules.clone()),
+                Some(invocation.modules.clone()),
             )
         }));
         let error = match outcome {
@@ -424,8 +435,10 @@ fn record(
     for (index, input) in inputs.into_iter().enumerate() {
         let answer = answers.next_if(|answer| *answer.encoded_key == *input.key);
         let writable = index >= part.read_only;
-        let Some(after) = after(&input, answer, writable, ledger)? else {
-            continue;
+        let after = match fate(&input, answer, writable, ledger)? {
+            Fate::Unchanged => continue,
+            Fate::Deleted => None,
+            Fate::Written(entry) => Some(entry),
         };
         if let (true, Some(entry)) = (writable, &after) {
             let size = entry.xdr.len() as u32;
@@ -480,13 +493,29 @@ fn record(
     })
 }
 
-/// The entry after the call: `None` for no change, `Some(None)` for a deletion.
-fn after(
+/// What a call did to an entry.
+enum Fate {
+    Unchanged,
+    Deleted,
+    Written(Stored),
+}
+
+impl Fate {
+    fn deleted_if(existed: bool) -> Self {
+        if existed {
+            Self::Deleted
+        } else {
+            Self::Unchanged
+        }
+    }
+}
+
+fn fate(
     input: &Input,
     answer: Option<LedgerEntryChange>,
     writable: bool,
     ledger: &InvocationLedger<'_>,
-) -> Result<Option<Option<Stored>>, Failure> {
+) -> Result<Fate, Failure> {
     let lifetime_after = |answer: &LedgerEntryChange| {
         let ttl = answer.ttl_change.as_ref()?;
         let rent_size_bytes = if writable {
@@ -494,9 +523,9 @@ fn after(
         } else {
             input.lifetime?.rent_size_bytes
         };
-        let unchanged = input.lifetime.filter(|lifetime| {
-            !input.restored && ttl.new_live_until_ledger <= lifetime.live_until
-        });
+        let unchanged = input
+            .lifetime
+            .filter(|lifetime| !input.restored && ttl.new_live_until_ledger <= lifetime.live_until);
         Some(match unchanged {
             Some(lifetime) => Lifetime {
                 rent_size_bytes,
@@ -511,32 +540,32 @@ fn after(
     };
     let Some(answer) = answer else {
         // Writable keys that the host does not return are gone.
-        return Ok((writable && input.entry.is_some()).then_some(None));
+        return Ok(Fate::deleted_if(writable && input.entry.is_some()));
     };
     if !writable {
         let (Some(entry), Some(lifetime)) = (&input.entry, lifetime_after(&answer)) else {
-            return Ok(None);
+            return Ok(Fate::Unchanged);
         };
         if Some(lifetime) == input.lifetime {
-            return Ok(None);
+            return Ok(Fate::Unchanged);
         }
-        return Ok(Some(Some(Stored {
+        return Ok(Fate::Written(Stored {
             xdr: entry.xdr.clone(),
             lifetime: Some(lifetime),
-        })));
+        }));
     }
     let lifetime = lifetime_after(&answer);
     match answer.encoded_new_value {
-        None => Ok(input.entry.is_some().then_some(None)),
+        None => Ok(Fate::deleted_if(input.entry.is_some())),
         Some(mut xdr) => {
             if xdr.len() < 8 || (is_soroban_key(&input.key) && lifetime.is_none()) {
                 return Err(Failure::Internal);
             }
             xdr[..4].copy_from_slice(&ledger.sequence.to_be_bytes());
-            Ok(Some(Some(Stored {
+            Ok(Fate::Written(Stored {
                 xdr: xdr.into(),
                 lifetime,
-            })))
+            }))
         }
     }
 }

@@ -107,8 +107,7 @@ pub fn simulate<S: Snapshot + 'static>(
     network.fill_config_fields_in_ledger_info(&mut info);
     let mut adjustments = SimulationAdjustmentConfig::default_adjustment();
     let leeway = u32::try_from(options.instruction_leeway).unwrap_or(u32::MAX);
-    adjustments.instructions.additive_factor =
-        adjustments.instructions.additive_factor.max(leeway);
+    adjustments.instructions.additive_factor = adjustments.instructions.additive_factor.max(leeway);
     let result = simulate_invoke_host_function_op(
         snapshot,
         &network,
@@ -134,7 +133,9 @@ pub fn simulate<S: Snapshot + 'static>(
         .collect();
     let outcome = match (&result.invoke_result, &result.transaction_data) {
         (Ok(value), Some(data)) => success(value, data, &result.auth, &result.modified_entries),
-        (Err(error), _) => Err(format!("host invocation failed\n\nCaused by:\n    {error:?}")),
+        (Err(error), _) => Err(format!(
+            "host invocation failed\n\nCaused by:\n    {error:?}"
+        )),
         (Ok(_), None) => Err("the simulation gave no transaction data".into()),
     };
     Run::Done {

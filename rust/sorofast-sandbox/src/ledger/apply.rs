@@ -1,6 +1,8 @@
 //! One transaction's way through a ledger: fee, sequence, operations, refund, result.
 
-use crate::host::invoke::{invoke, lifetime_key_hash, Failure, InvocationLedger, Success};
+use crate::host::invoke::{
+    invoke, lifetime_key_hash, Failure, Invocation, InvocationLedger, Success,
+};
 use crate::ledger::account::{
     self, account_key, available_balance, consume_sequence, credit, minimum_balance, new_account,
     starting_sequence,
@@ -17,10 +19,9 @@ use crate::types::TransactionRecord;
 use soroban_env_host::ModuleCache;
 use std::sync::Arc;
 use stellar_xdr::{
-    AccountEntry, ContractEvent, CreateAccountOp, CreateAccountResult, Hash,
-    InvokeHostFunctionResult, InvokeHostFunctionSuccessPreImage, Limits, Operation, OperationBody,
-    OperationResult, OperationResultTr, PaymentOp, PaymentResult, ReadXdr, ScVal,
-    TransactionResultResult as Code, WriteXdr,
+    AccountEntry, CreateAccountOp, CreateAccountResult, Hash, InvokeHostFunctionResult,
+    InvokeHostFunctionSuccessPreImage, Limits, Operation, OperationBody, OperationResult,
+    OperationResultTr, PaymentOp, PaymentResult, ReadXdr, TransactionResultResult as Code,
 };
 
 /// The ledger that is being applied.
@@ -61,6 +62,7 @@ pub struct Applying {
     return_value_xdr: Option<Vec<u8>>,
     diagnostics: Diagnostics,
     fees: SorobanFees,
+    refunded: i64,
 }
 
 /// Resource fees in stroops.
@@ -97,7 +99,7 @@ pub fn charge_fee(
     Applying {
         tx: Arc::clone(tx),
         fee_charged: fee,
-        inclusion_rate: (inclusion / tx.operation_count().max(1)).max(0) as u64,
+        inclusion_rate: u64::try_from(inclusion / tx.operation_count().max(1)).unwrap_or(0),
         fee_changes_xdr: changes.finish(),
         before_changes_xdr: NO_CHANGES.to_vec(),
         refund_changes_xdr: NO_CHANGES.to_vec(),
@@ -106,6 +108,7 @@ pub fn charge_fee(
         return_value_xdr: None,
         diagnostics: Diagnostics::default(),
         fees: SorobanFees::default(),
+        refunded: 0,
     }
 }
 
@@ -168,15 +171,15 @@ impl Applying {
         let mut inner = Layer::new(layer);
         let mut results = Vec::with_capacity(tx.tx.operations.len());
         let mut success = true;
-        for operation in tx.tx.operations.iter() {
+        for operation in &tx.tx.operations {
             let checked = check_operation(
                 &tx,
                 operation,
                 ledger.ledger.settings,
                 &mut self.diagnostics,
             );
-            let applied = checked
-                .and_then(|()| apply_classic_operation(&tx, operation, &mut inner, ledger));
+            let applied =
+                checked.and_then(|()| apply_classic_operation(&tx, operation, &mut inner, ledger));
             match applied {
                 Ok((changes_xdr, events)) => {
                     self.operations.push((changes_xdr, events));
@@ -184,7 +187,7 @@ impl Applying {
                 }
                 Err(result) => {
                     success = false;
-                    results.push(result);
+                    results.push(*result);
                 }
             }
         }
@@ -216,16 +219,14 @@ impl Applying {
             self.code = Some(Code::TxInternalError);
             return;
         };
-        let outcome = invoke(
-            &tx,
+        let invocation = Invocation {
+            tx: &tx,
             part,
-            invocation,
-            &ledger.ledger,
-            layer,
+            operation: invocation,
             seed,
             modules,
-            &mut self.diagnostics,
-        );
+        };
+        let outcome = invoke(&invocation, &ledger.ledger, layer, &mut self.diagnostics);
         let verdict = match outcome {
             Ok(success) => self.settle(&tx, part, success, layer, ledger),
             Err(Failure::Operation(code)) => Err(code.result()),
@@ -258,15 +259,17 @@ impl Applying {
         layer: &mut Layer<'_>,
         ledger: &ApplyLedger<'_>,
     ) -> Result<[u8; 32], InvokeHostFunctionResult> {
-        let (_, events_fee) =
-            resource_fee(tx, part, success.events_bytes, ledger.ledger.settings);
+        let (_, events_fee) = resource_fee(tx, part, success.events_bytes, ledger.ledger.settings);
         let rent = success.rent_fee_stroops;
         let consumed = rent.saturating_add(events_fee);
         if consumed > self.fees.refundable_limit {
             self.diagnostics.error(
                 stellar_xdr::ScError::Budget(stellar_xdr::ScErrorCode::ExceededLimit),
                 "refundable resource fee was not sufficient to cover rent and events",
-                &[consumed as u64, self.fees.refundable_limit.max(0) as u64],
+                &[
+                    consumed.unsigned_abs(),
+                    self.fees.refundable_limit.max(0).unsigned_abs(),
+                ],
             );
             return Err(InvokeHostFunctionResult::InsufficientRefundableFee);
         }
@@ -300,8 +303,7 @@ impl Applying {
                 None => layer.delete(change.key),
             }
         }
-        let hash = success_hash(&success.return_value_xdr, &success.events_xdr)
-            .ok_or(InvokeHostFunctionResult::Trapped)?;
+        let hash = success_hash(&success.return_value_xdr, &success.events_xdr);
         self.operations.push((list.finish(), success.events_xdr));
         self.return_value_xdr = Some(success.return_value_xdr);
         Ok(hash)
@@ -334,22 +336,22 @@ impl Applying {
         write_account(layer, &mut changes, source, ledger.ledger.sequence);
         self.refund_changes_xdr = changes.finish();
         self.fee_charged -= refund;
+        self.refunded = refund;
         refund
     }
 
-    /// The record of what happened. `charged` is the fee before the refund.
+    /// The record of what happened.
     pub fn finish(self, ledger: &ApplyLedger<'_>, application_order: u32) -> TransactionRecord {
         let successful = self.succeeded();
-        let refund_stroops = self.refund_stroops();
-        let charged = self.fee_charged + refund_stroops;
+        let charged = self.fee_charged + self.refunded;
         let mut transaction_events_xdr = Vec::new();
-        for (stage, amount) in [(0, charged), (2, -refund_stroops)] {
+        for (stage, amount) in [(0, charged), (2, -self.refunded)] {
             if amount != 0 {
                 let event = fee_event(&ledger.native, &self.tx.source, amount);
                 transaction_events_xdr.push(transaction_event(stage, &event));
             }
         }
-        let soroban = self.tx.is_soroban().then(|| SorobanMeta {
+        let soroban = self.tx.is_soroban().then_some(SorobanMeta {
             non_refundable_fee: self.fees.non_refundable,
             refundable_fee: self.fees.refundable,
             rent_fee: self.fees.rent,
@@ -386,34 +388,19 @@ impl Applying {
             post_apply_changes_xdr: self.refund_changes_xdr,
         }
     }
-
-    fn refund_stroops(&self) -> i64 {
-        if self.refund_changes_xdr == NO_CHANGES {
-            return 0;
-        }
-        self.fees.refundable_limit - self.fees.refundable
-    }
 }
 
-fn success_hash(return_value_xdr: &[u8], events_xdr: &[Vec<u8>]) -> Option<[u8; 32]> {
+fn success_hash(return_value_xdr: &[u8], events_xdr: &[Vec<u8>]) -> [u8; 32] {
     // The preimage is the value and the list of events, all of which are encoded already.
     let count = (events_xdr.len() as u32).to_be_bytes();
     let mut parts: Vec<&[u8]> = vec![return_value_xdr, &count];
     parts.extend(events_xdr.iter().map(Vec::as_slice));
     debug_assert!(decodes_as_preimage(&parts.concat()));
-    Some(crate::crypto::sha256_parts(&parts))
+    crate::crypto::sha256_parts(&parts)
 }
 
 fn decodes_as_preimage(bytes: &[u8]) -> bool {
-    InvokeHostFunctionSuccessPreImage::from_xdr(bytes, Limits::none()).is_ok_and(
-        |InvokeHostFunctionSuccessPreImage {
-             return_value,
-             events,
-         }: InvokeHostFunctionSuccessPreImage| {
-            let _: (&ScVal, &[ContractEvent]) = (&return_value, &events);
-            return_value.to_xdr(Limits::none()).is_ok()
-        },
-    )
+    InvokeHostFunctionSuccessPreImage::from_xdr(bytes, Limits::none()).is_ok()
 }
 
 type Applied = (Vec<u8>, Vec<Vec<u8>>);
@@ -423,18 +410,20 @@ fn apply_classic_operation(
     operation: &Operation,
     layer: &mut Layer<'_>,
     ledger: &ApplyLedger<'_>,
-) -> Result<Applied, OperationResult> {
+) -> Result<Applied, Box<OperationResult>> {
     let source_id = tx.operation_source(operation);
-    let source = account::load(layer, &source_id).ok_or(OperationResult::OpNoAccount)?;
+    let source = account::load(layer, &source_id).ok_or(Box::new(OperationResult::OpNoAccount))?;
     match &operation.body {
         OperationBody::CreateAccount(create) => {
             create_account(tx, create, source_id, source, layer, ledger).map_err(|code| {
-                OperationResult::OpInner(OperationResultTr::CreateAccount(code))
+                Box::new(OperationResult::OpInner(OperationResultTr::CreateAccount(
+                    code,
+                )))
             })
         }
         OperationBody::Payment(payment) => pay(tx, payment, source_id, source, layer, ledger)
-            .map_err(|code| OperationResult::OpInner(OperationResultTr::Payment(code))),
-        _ => Err(OperationResult::OpNotSupported),
+            .map_err(|code| Box::new(OperationResult::OpInner(OperationResultTr::Payment(code)))),
+        _ => Err(Box::new(OperationResult::OpNotSupported)),
     }
 }
 

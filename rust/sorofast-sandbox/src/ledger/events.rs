@@ -102,7 +102,7 @@ fn account_value(id: &[u8; 32]) -> ScVal {
 fn amount(stroops: i64) -> ScVal {
     ScVal::I128(Int128Parts {
         hi: if stroops < 0 { -1 } else { 0 },
-        lo: stroops as u64,
+        lo: stroops.cast_unsigned(),
     })
 }
 

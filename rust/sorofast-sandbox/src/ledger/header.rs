@@ -186,7 +186,9 @@ fn word(out: &mut Vec<u8>, value: u32) {
 }
 
 /// Hash of the `TransactionResultSet` of (transaction hash, result XDR) in apply order.
-pub fn results_hash<'a>(results: impl ExactSizeIterator<Item = (&'a [u8; 32], &'a [u8])>) -> [u8; 32] {
+pub fn results_hash<'a>(
+    results: impl ExactSizeIterator<Item = (&'a [u8; 32], &'a [u8])>,
+) -> [u8; 32] {
     let mut out = Vec::new();
     word(&mut out, results.len() as u32);
     for (hash, result) in results {

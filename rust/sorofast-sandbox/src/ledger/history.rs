@@ -1,10 +1,11 @@
 //! Closed ledgers, as far back as they are kept.
 
-use crate::types::{
-    EventRecord, FeeDistribution, LedgerRange, LedgerSummary, TransactionRecord,
-};
+use crate::ledger::header::transaction_set_xdr;
+use crate::tx::select::TransactionSet;
+use crate::types::{EventRecord, FeeDistribution, LedgerRange, LedgerSummary, TransactionRecord};
 use std::collections::{HashMap, VecDeque};
 use std::sync::Arc;
+use stellar_xdr::LedgerHeader;
 
 /// Ledgers kept at most: a week of five second ones.
 pub const RETENTION_LEDGERS: usize = 120_960;
@@ -31,6 +32,30 @@ pub struct ClosedLedger {
 }
 
 impl ClosedLedger {
+    /// The first ledger, which applied nothing.
+    pub fn genesis(
+        header: &LedgerHeader,
+        header_xdr: Vec<u8>,
+        hash: [u8; 32],
+        close_time_ms: u64,
+    ) -> Self {
+        Self {
+            summary: LedgerSummary {
+                sequence: header.ledger_seq,
+                close_time_s: close_time_ms / 1000,
+                close_time_ms,
+                hash,
+                header_xdr: header_xdr.into(),
+                transactions: 0,
+            },
+            transaction_set_xdr: transaction_set_xdr(&[0; 32], &TransactionSet::default()),
+            records: Vec::new(),
+            events: Vec::new(),
+            soroban_fees: Vec::new(),
+            classic_fees: Vec::new(),
+        }
+    }
+
     fn bytes(&self) -> usize {
         let records: usize = self.records.iter().map(|record| record_bytes(record)).sum();
         let events: usize = self.events.iter().map(|event| event_bytes(event)).sum();
@@ -141,11 +166,7 @@ impl History {
         )
     }
 
-    fn distribution(
-        &self,
-        window: usize,
-        fees: fn(&ClosedLedger) -> &Vec<u64>,
-    ) -> FeeDistribution {
+    fn distribution(&self, window: usize, fees: fn(&ClosedLedger) -> &Vec<u64>) -> FeeDistribution {
         let window = window.min(self.ledgers.len());
         let mut all: Vec<u64> = self
             .ledgers

@@ -12,9 +12,6 @@ pub type Key = Arc<[u8]>;
 /// How many ledgers back a reader may still look.
 pub const UNDO_LEDGERS: usize = 16;
 
-/// Offset of the entry's data behind the number of the ledger that last modified it.
-pub const MODIFIED_BYTES: usize = 4;
-
 /// Lifetime of a contract entry.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Lifetime {
@@ -39,6 +36,14 @@ impl Stored {
         Self {
             xdr: xdr.into(),
             lifetime: None,
+        }
+    }
+
+    /// What the entry holds in stroops: an account's balance follows its id.
+    pub fn balance(&self) -> i64 {
+        match (self.xdr.get(4..8), self.xdr.get(44..52)) {
+            (Some([0, 0, 0, 0]), Some(balance)) => balance.try_into().map_or(0, i64::from_be_bytes),
+            _ => 0,
         }
     }
 
@@ -163,6 +168,16 @@ impl State {
             self.undo.pop_front();
         }
         self.undo.push_back(Undo { ledger, before });
+    }
+
+    /// Balance of an account; zero for any other key.
+    pub fn balance(&self, key: &[u8]) -> i64 {
+        self.get(key).map_or(0, Stored::balance)
+    }
+
+    /// Sum of all balances. Walks the whole state.
+    pub fn account_balances(&self) -> i64 {
+        self.entries.values().map(Stored::balance).sum()
     }
 
     /// Puts an entry into the latest ledger itself; returns what it replaced.

@@ -168,7 +168,7 @@ impl Parsed {
     }
 
     pub fn operation_count(&self) -> i64 {
-        self.tx.operations.len() as i64
+        i64::try_from(self.tx.operations.len()).unwrap_or(i64::MAX)
     }
 
     pub fn operation_source(&self, operation: &Operation) -> [u8; 32] {
@@ -246,7 +246,11 @@ impl SorobanPart {
         let footprint = &data.resources.footprint;
         let mut keys = Vec::with_capacity(footprint.read_only.len() + footprint.read_write.len());
         let mut disk_read_entries = 0;
-        for key in footprint.read_only.iter().chain(footprint.read_write.iter()) {
+        for key in footprint
+            .read_only
+            .iter()
+            .chain(footprint.read_write.iter())
+        {
             if !matches!(key, LedgerKey::ContractData(_) | LedgerKey::ContractCode(_)) {
                 disk_read_entries += 1;
             }

@@ -44,7 +44,9 @@ impl Default for Queue {
     fn default() -> Self {
         Self {
             by_source: HashMap::new(),
-            bans: std::iter::repeat_with(HashSet::new).take(BAN_LEDGERS).collect(),
+            bans: std::iter::repeat_with(HashSet::new)
+                .take(BAN_LEDGERS)
+                .collect(),
             soroban: Resources::default(),
             classic: Resources::default(),
         }
@@ -116,13 +118,8 @@ impl Queue {
     pub fn insert(&mut self, tx: Arc<Parsed>) {
         let asked = Resources::of(&tx);
         *self.lane_mut(tx.is_soroban()) = self.used(tx.is_soroban()) + asked;
-        self.by_source.insert(
-            tx.source,
-            Waiting {
-                tx,
-                age_ledgers: 0,
-            },
-        );
+        self.by_source
+            .insert(tx.source, Waiting { tx, age_ledgers: 0 });
     }
 
     /// Everything that waits, for the next set.

@@ -21,9 +21,9 @@ pub fn encode(result: TransactionResultResult, fee_charged_stroops: i64) -> Vec<
 /// The result that an operation has before anything is known against it.
 pub fn untouched(operation: &Operation) -> OperationResult {
     match &operation.body {
-        OperationBody::CreateAccount(_) => {
-            OperationResult::OpInner(OperationResultTr::CreateAccount(CreateAccountResult::Success))
-        }
+        OperationBody::CreateAccount(_) => OperationResult::OpInner(
+            OperationResultTr::CreateAccount(CreateAccountResult::Success),
+        ),
         OperationBody::Payment(_) => {
             OperationResult::OpInner(OperationResultTr::Payment(PaymentResult::Success))
         }

@@ -33,7 +33,8 @@ impl Resources {
             resources.disk_read_bytes = i64::from(declared.disk_read_bytes);
             resources.write_bytes = i64::from(declared.write_bytes);
             resources.disk_read_entries = i64::from(part.disk_read_entries);
-            resources.write_entries = declared.footprint.read_write.len() as i64;
+            resources.write_entries =
+                i64::try_from(part.keys.len() - part.read_only).unwrap_or(i64::MAX);
         }
         resources
     }

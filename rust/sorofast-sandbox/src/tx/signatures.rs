@@ -50,7 +50,7 @@ pub struct Checker<'a> {
 /// Checks the tx's signatures against its own master keys ahead of time, outside of any lock.
 pub fn warm_up(tx: &Parsed) {
     let mut keys = vec![tx.source];
-    for operation in tx.tx.operations.iter() {
+    for operation in &tx.tx.operations {
         let key = tx.operation_source(operation);
         if !keys.contains(&key) {
             keys.push(key);
@@ -97,8 +97,7 @@ impl<'a> Checker<'a> {
         if signers.is_empty() {
             return true;
         }
-        let weighted: Vec<(SignerKey, u32)> =
-            signers.iter().map(|key| (key.clone(), 1)).collect();
+        let weighted: Vec<(SignerKey, u32)> = signers.iter().map(|key| (key.clone(), 1)).collect();
         self.reaches(&weighted, signers.len() as u32)
     }
 
@@ -118,7 +117,6 @@ impl<'a> Checker<'a> {
                 }
             }
         }
-        type Verify = fn(&Parsed, usize, &DecoratedSignature, &SignerKey) -> bool;
         let passes: [Verify; 3] = [hash_x, ed25519, signed_payload];
         for verify in passes {
             let mut left: Vec<&(SignerKey, u32)> = signers.iter().collect();
@@ -141,6 +139,9 @@ impl<'a> Checker<'a> {
         false
     }
 }
+
+/// Is this signature, the one at the index, by that key?
+type Verify = fn(&Parsed, usize, &DecoratedSignature, &SignerKey) -> bool;
 
 fn hash_x(_: &Parsed, _: usize, signature: &DecoratedSignature, key: &SignerKey) -> bool {
     let SignerKey::HashX(Uint256(hash)) = key else {

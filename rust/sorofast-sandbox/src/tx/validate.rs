@@ -113,7 +113,7 @@ pub fn check(
     if !moment.applying {
         for (index, operation) in tx.tx.operations.iter().enumerate() {
             if let Err(result) = check_operation(tx, operation, moment.settings, diagnostics) {
-                return Err(late(result::failed_at(tx, index, result)));
+                return Err(late(result::failed_at(tx, index, *result)));
             }
         }
     }
@@ -150,7 +150,10 @@ fn check_form(
     if operations.is_empty() {
         return Err(early(Code::TxMissingOperation));
     }
-    let soroban = operations.iter().filter(|op| is_soroban_operation(op)).count();
+    let soroban = operations
+        .iter()
+        .filter(|op| is_soroban_operation(op))
+        .count();
     if soroban > 0 && operations.len() != 1 {
         return Err(early(Code::TxMalformed));
     }
@@ -197,19 +200,18 @@ fn check_soroban_form(
     let muxed = |account: &MuxedAccount| matches!(account, MuxedAccount::MuxedEd25519(_));
     let source = tx.tx.operations[0].source_account.as_ref();
     if tx.tx.memo != Memo::None || muxed(&tx.tx.source_account) || source.is_some_and(muxed) {
-        diagnostics.refusal(
-            "Soroban transactions are not allowed to use memo or muxed source account",
-        );
+        diagnostics
+            .refusal("Soroban transactions are not allowed to use memo or muxed source account");
         return Err(invalid());
     }
-    check_soroban_resources(tx, part, settings, diagnostics).map_err(|()| invalid())?;
+    check_soroban_resources(tx, part, settings, diagnostics).map_err(|OverLimit| invalid())?;
     let limit = ScError::Value(ScErrorCode::ExceededLimit);
     let declared = part.data.resource_fee;
     if declared > tx.full_fee() {
         diagnostics.error(
             limit,
             "transaction `sorobanData.resourceFee` is higher than the full transaction fee",
-            &[declared as u64, tx.full_fee() as u64],
+            &[declared.unsigned_abs(), tx.full_fee().unsigned_abs()],
         );
         return Err(invalid());
     }
@@ -219,7 +221,7 @@ fn check_soroban_form(
         diagnostics.error(
             limit,
             "transaction `sorobanData.resourceFee` is lower than the actual Soroban resource fee",
-            &[declared as u64, needed as u64],
+            &[declared.unsigned_abs(), needed.unsigned_abs()],
         );
         return Err(invalid());
     }
@@ -237,13 +239,17 @@ fn check_soroban_form(
     Ok(())
 }
 
+/// The declared resources or footprint are not what the network takes; the diagnostics say where.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct OverLimit;
+
 /// Declared resources and footprint against the limits of one transaction.
 pub fn check_soroban_resources(
     tx: &Parsed,
     part: &SorobanPart,
     settings: &Settings,
     diagnostics: &mut Diagnostics,
-) -> Result<(), ()> {
+) -> Result<(), OverLimit> {
     let resources = &part.data.resources;
     let cost = &settings.ledger_cost;
     let budget = ScError::Budget(ScErrorCode::ExceededLimit);
@@ -296,11 +302,14 @@ pub fn check_soroban_resources(
     for (error, message, asked, limit) in limits {
         if asked > limit {
             diagnostics.error(error, message, &[asked, limit]);
-            return Err(());
+            return Err(OverLimit);
         }
     }
     let footprint = &resources.footprint;
-    let keys = footprint.read_only.iter().chain(footprint.read_write.iter());
+    let keys = footprint
+        .read_only
+        .iter()
+        .chain(footprint.read_write.iter());
     for (key, xdr) in keys.zip(&part.keys) {
         check_footprint_key(key, xdr.len(), settings, diagnostics)?;
     }
@@ -312,7 +321,7 @@ fn check_footprint_key(
     size_bytes: usize,
     settings: &Settings,
     diagnostics: &mut Diagnostics,
-) -> Result<(), ()> {
+) -> Result<(), OverLimit> {
     match key {
         LedgerKey::Account(_) | LedgerKey::ContractData(_) | LedgerKey::ContractCode(_) => {}
         LedgerKey::Trustline(line) => {
@@ -333,7 +342,7 @@ fn check_footprint_key(
                     "transaction footprint contains invalid trustline asset",
                     &[],
                 );
-                return Err(());
+                return Err(OverLimit);
             }
         }
         other => {
@@ -342,7 +351,7 @@ fn check_footprint_key(
                 "transaction footprint contains unsupported ledger key type",
                 &[other.discriminant() as u64],
             );
-            return Err(());
+            return Err(OverLimit);
         }
     }
     if size_bytes > settings.max_key_size_bytes as usize {
@@ -351,7 +360,7 @@ fn check_footprint_key(
             "transaction footprint key exceeds network config limit",
             &[size_bytes as u64, u64::from(settings.max_key_size_bytes)],
         );
-        return Err(());
+        return Err(OverLimit);
     }
     Ok(())
 }
@@ -364,7 +373,7 @@ fn is_code(code: &[u8], shortest: usize) -> bool {
         && code[length..].iter().all(|b| *b == 0)
 }
 
-fn check_archived(part: &SorobanPart, diagnostics: &mut Diagnostics) -> Result<(), ()> {
+fn check_archived(part: &SorobanPart, diagnostics: &mut Diagnostics) -> Result<(), OverLimit> {
     let read_write = &part.data.resources.footprint.read_write;
     let mut last = None;
     for &index in part.archived() {
@@ -385,7 +394,7 @@ fn check_archived(part: &SorobanPart, diagnostics: &mut Diagnostics) -> Result<(
                 reason,
                 &[u64::from(index)],
             );
-            return Err(());
+            return Err(OverLimit);
         }
         last = Some(index);
     }
@@ -401,8 +410,7 @@ fn check_bounds(tx: &Parsed, moment: &Moment<'_>) -> Result<(), Invalid> {
     {
         return Err(early(Code::TxTooEarly));
     }
-    if time
-        .is_some_and(|bounds| bounds.max_time.0 != 0 && bounds.max_time.0 < moment.upper_close_s)
+    if time.is_some_and(|bounds| bounds.max_time.0 != 0 && bounds.max_time.0 < moment.upper_close_s)
         || ledgers.is_some_and(|bounds| {
             bounds.max_ledger != 0 && bounds.max_ledger <= moment.target_sequence
         })
@@ -460,12 +468,11 @@ fn check_operation_signatures(
         };
         let failure = match account {
             Some(account) if checker.account(account, Threshold::Medium) => None,
-            Some(_) => Some(OperationResult::OpBadAuth),
             None if moment.applying || operation.source_account.is_none() => {
                 Some(OperationResult::OpNoAccount)
             }
             None if checker.missing_account(&id) => None,
-            None => Some(OperationResult::OpBadAuth),
+            _ => Some(OperationResult::OpBadAuth),
         };
         if let Some(failure) = failure {
             results[index] = failure;
@@ -488,28 +495,28 @@ pub fn check_operation(
     operation: &Operation,
     settings: &Settings,
     diagnostics: &mut Diagnostics,
-) -> Result<(), OperationResult> {
+) -> Result<(), Box<OperationResult>> {
     match &operation.body {
         OperationBody::CreateAccount(create) => {
             let to_itself =
                 account::account_id_bytes(&create.destination) == tx.operation_source(operation);
             if create.starting_balance < 0 || to_itself {
-                return Err(OperationResult::OpInner(OperationResultTr::CreateAccount(
-                    CreateAccountResult::Malformed,
+                return Err(Box::new(OperationResult::OpInner(
+                    OperationResultTr::CreateAccount(CreateAccountResult::Malformed),
                 )));
             }
         }
         OperationBody::Payment(payment) => {
             if payment.amount <= 0 {
-                return Err(OperationResult::OpInner(OperationResultTr::Payment(
-                    PaymentResult::Malformed,
+                return Err(Box::new(OperationResult::OpInner(
+                    OperationResultTr::Payment(PaymentResult::Malformed),
                 )));
             }
         }
         OperationBody::InvokeHostFunction(invoke) => {
             check_host_function(&invoke.host_function, settings, diagnostics)?;
         }
-        _ => return Err(OperationResult::OpNotSupported),
+        _ => return Err(Box::new(OperationResult::OpNotSupported)),
     }
     Ok(())
 }
@@ -518,11 +525,11 @@ fn check_host_function(
     function: &HostFunction,
     settings: &Settings,
     diagnostics: &mut Diagnostics,
-) -> Result<(), OperationResult> {
+) -> Result<(), Box<OperationResult>> {
     // The network leaves the operation's own result at its default here; the transaction fails as a whole.
     let refused = || {
-        OperationResult::OpInner(OperationResultTr::InvokeHostFunction(
-            stellar_xdr::InvokeHostFunctionResult::Malformed,
+        Box::new(OperationResult::OpInner(
+            OperationResultTr::InvokeHostFunction(stellar_xdr::InvokeHostFunctionResult::Malformed),
         ))
     };
     match function {

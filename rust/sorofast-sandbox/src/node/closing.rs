@@ -1,0 +1,133 @@
+//! The pace of the ledger: freeze, apply, wait for consensus, publish.
+
+use super::{locked, Closing, Node, VisibleEntries, MAX_ADVANCE_LEDGERS};
+use crate::crypto::random_u64;
+use crate::host::stack::with_deep_stack;
+use crate::types::{LedgerSummary, NodeError};
+use std::sync::{Arc, PoisonError};
+use std::time::{Duration, Instant};
+
+impl Node {
+    /// The closing loop; returns only when a close fails. With a zero close it waits forever.
+    pub async fn run(self: Arc<Self>) -> Result<(), NodeError> {
+        if self.config.ledger_close.is_zero() {
+            std::future::pending::<()>().await;
+        }
+        loop {
+            let anchor = locked(&self.closing).frozen_at;
+            let freeze_at = anchor + self.next_interval();
+            tokio::select! {
+                () = tokio::time::sleep_until(freeze_at.into()) => {}
+                // An advance closed ledgers meanwhile: the next freeze is counted from the last of them.
+                () = self.rescheduled.notified() => continue,
+            }
+            let node = Arc::clone(&self);
+            let frozen_at = blocking(move || {
+                let mut closing = locked(&node.closing);
+                if closing.frozen_at != anchor {
+                    return Ok(None);
+                }
+                node.freeze(&mut closing)?;
+                Ok(Some(closing.frozen_at))
+            })
+            .await?;
+            let Some(frozen_at) = frozen_at else {
+                continue;
+            };
+            let visible_at = frozen_at + self.config.consensus_delay;
+            tokio::time::sleep_until(visible_at.into()).await;
+            let node = Arc::clone(&self);
+            blocking(move || {
+                let mut closing = locked(&node.closing);
+                // An advance may have published it already, and may even have frozen ledgers of its own since.
+                if closing.frozen_at == frozen_at {
+                    node.publish(&mut closing);
+                }
+                Ok(())
+            })
+            .await?;
+        }
+    }
+
+    /// From one freeze to the next, jitter included.
+    fn next_interval(&self) -> Duration {
+        let jitter_us = u64::try_from(self.config.ledger_jitter.as_micros()).unwrap_or(u64::MAX);
+        if jitter_us == 0 {
+            return self.config.ledger_close;
+        }
+        let offset_us = random_u64() % (jitter_us.saturating_mul(2).saturating_add(1));
+        (self.config.ledger_close + Duration::from_micros(offset_us))
+            .saturating_sub(self.config.ledger_jitter)
+    }
+
+    /// Moves the sandbox clock on by `seconds`, then closes `ledgers` ledgers, visible on return. Blocking.
+    pub fn advance(&self, ledgers: u32, seconds: f64) -> Result<LedgerSummary, NodeError> {
+        if ledgers > MAX_ADVANCE_LEDGERS {
+            return Err(NodeError::Invalid(format!(
+                "ledgers must be at most {MAX_ADVANCE_LEDGERS} per call"
+            )));
+        }
+        let mut closing = locked(&self.closing);
+        self.clock.advance_s(seconds).ok_or_else(|| {
+            NodeError::Invalid("seconds must be a number from 0 to ten years".into())
+        })?;
+        self.publish(&mut closing);
+        for _ in 0..ledgers {
+            self.freeze(&mut closing)?;
+            self.publish(&mut closing);
+        }
+        drop(closing);
+        self.rescheduled.notify_one();
+        Ok(self.latest())
+    }
+
+    /// Fixes the next set by the clock and applies it, out of sight.
+    fn freeze(&self, closing: &mut Closing) -> Result<(), NodeError> {
+        debug_assert!(closing.ready.is_none(), "one ledger at a time");
+        closing.frozen_at = Instant::now();
+        let close_time_ms = self.clock.now_ms().max(closing.tip.close_time_ms + 1);
+        let candidates = locked(&self.queue).candidates();
+        let closer = self.closer();
+        let Closing { tip, modules, .. } = closing;
+        let applied = if candidates.is_empty() {
+            // Nothing will call a contract, so the stack at hand will do.
+            let entries = VisibleEntries(&self.visible);
+            closer.close(tip, close_time_ms, candidates, &entries, modules)
+        } else {
+            with_deep_stack("apply", || {
+                let entries = VisibleEntries(&self.visible);
+                closer.close(tip, close_time_ms, candidates, &entries, modules)
+            })
+            .ok_or_else(|| NodeError::Internal("applying a ledger panicked".into()))?
+        };
+        closing.ready = Some(applied);
+        Ok(())
+    }
+
+    /// Shows the applied ledger, if there is one, all at once.
+    pub(super) fn publish(&self, closing: &mut Closing) {
+        let Some(applied) = closing.ready.take() else {
+            return;
+        };
+        let sequence = applied.closed.summary.sequence;
+        {
+            let mut queue = locked(&self.queue);
+            let mut visible = self.visible.write().unwrap_or_else(PoisonError::into_inner);
+            visible.state.publish(sequence, applied.changes);
+            visible.history.push(Arc::new(applied.closed));
+            queue.ledger_closed(applied.gone.iter());
+        }
+        closing.tip = applied.tip;
+        self.latest.send_replace(sequence);
+    }
+}
+
+async fn blocking<T: Send + 'static>(
+    work: impl FnOnce() -> Result<T, NodeError> + Send + 'static,
+) -> Result<T, NodeError> {
+    tokio::task::spawn_blocking(work).await.unwrap_or_else(|_| {
+        Err(NodeError::Internal(
+            "a task of the closing loop panicked".into(),
+        ))
+    })
+}

@@ -1,0 +1,161 @@
+//! Raw entries put straight into the visible ledger.
+
+use super::{locked, Node};
+use crate::crypto::sha256;
+use crate::ledger::settings::Settings;
+use crate::ledger::state::{Key, Lifetime, Stored};
+use crate::tx::envelope::decode_limits;
+use crate::types::NodeError;
+use soroban_env_host::budget::Budget;
+use soroban_env_host::e2e_invoke::entry_size_for_rent;
+use std::sync::PoisonError;
+use stellar_xdr::{
+    ContractDataDurability, LedgerEntry, LedgerEntryData, LedgerEntryExt, Limits, ReadXdr, WriteXdr,
+};
+
+/// An entry that passed all checks.
+struct Checked {
+    key: Key,
+    stored: Stored,
+    balance: i64,
+}
+
+impl Node {
+    /// Puts raw entries (`LedgerEntry` XDR, live-until) into the visible state at once; returns how many. All or none.
+    ///
+    /// Accounts, contract data and contract code are taken; without a live-until, contract entries get the network's
+    /// shortest lifetime. Balances add to the lumens there are.
+    pub fn put_entries(&self, entries: Vec<(Vec<u8>, Option<u32>)>) -> Result<usize, NodeError> {
+        let mut closing = locked(&self.closing);
+        // A ledger under way was applied without these entries; let it be seen first, so that the order is plain.
+        self.publish(&mut closing);
+        let latest = closing.tip.header.ledger_seq;
+        let mut checked = Vec::with_capacity(entries.len());
+        for (index, (xdr, live_until)) in entries.into_iter().enumerate() {
+            let entry = check_entry(&xdr, live_until, latest, &self.settings)
+                .map_err(|reason| NodeError::Invalid(format!("entry {index}: {reason}")))?;
+            checked.push(entry);
+        }
+        let count = checked.len();
+        let mut visible = self.visible.write().unwrap_or_else(PoisonError::into_inner);
+        let mut total = visible.total_coins;
+        for entry in &checked {
+            let before = visible.state.balance(&entry.key);
+            total = total
+                .checked_sub(before)
+                .and_then(|total| total.checked_add(entry.balance))
+                .ok_or_else(|| {
+                    NodeError::Invalid("the balances are more than a ledger can count".into())
+                })?;
+        }
+        // The same account may come twice, so the sum is taken from what each one replaces.
+        let mut total = visible.total_coins;
+        for entry in checked {
+            total = total - visible.state.balance(&entry.key) + entry.balance;
+            visible.state.put(entry.key, entry.stored);
+        }
+        visible.total_coins = total;
+        closing.tip.header.total_coins = total;
+        Ok(count)
+    }
+}
+
+fn check_entry(
+    xdr: &[u8],
+    live_until: Option<u32>,
+    latest: u32,
+    settings: &Settings,
+) -> Result<Checked, String> {
+    let mut entry = LedgerEntry::from_xdr(xdr, decode_limits(xdr.len()))
+        .map_err(|error| format!("not a LedgerEntry: {error}"))?;
+    if entry.ext != LedgerEntryExt::V0 {
+        return Err("sponsored entries are not supported".into());
+    }
+    entry.last_modified_ledger_seq = entry.last_modified_ledger_seq.clamp(1, latest);
+    let (shortest, limit, balance) = match &entry.data {
+        LedgerEntryData::Account(account) => {
+            if account.balance < 0 {
+                return Err("the balance is negative".into());
+            }
+            (None, usize::MAX, account.balance)
+        }
+        LedgerEntryData::ContractData(data) => {
+            let shortest = match data.durability {
+                ContractDataDurability::Temporary => settings.archival.min_temporary_ttl,
+                ContractDataDurability::Persistent => settings.archival.min_persistent_ttl,
+            };
+            (
+                Some(shortest),
+                settings.max_data_entry_size_bytes as usize,
+                0,
+            )
+        }
+        LedgerEntryData::ContractCode(code) => {
+            if sha256(&code.code) != code.hash.0 {
+                return Err("the hash of the code is not the SHA-256 of the code".into());
+            }
+            let limit = settings.max_contract_size_bytes as usize;
+            (Some(settings.archival.min_persistent_ttl), limit, 0)
+        }
+        other => {
+            return Err(format!(
+                "entries of type {} are not supported; send Account, ContractData or ContractCode",
+                other.name()
+            ))
+        }
+    };
+    let encoded = entry
+        .to_xdr(Limits::none())
+        .map_err(|error| error.to_string())?;
+    if encoded.len() > limit {
+        return Err(format!(
+            "it has {} bytes, more than the limit of {limit}",
+            encoded.len()
+        ));
+    }
+    let key = entry
+        .to_key()
+        .to_xdr(Limits::none())
+        .map_err(|error| error.to_string())?;
+    let lifetime = match shortest {
+        None if live_until.is_some() => return Err("accounts have no live_until".into()),
+        None => None,
+        Some(shortest) => {
+            let live_until = live_until.unwrap_or(latest + shortest - 1);
+            let latest_end = latest + settings.archival.max_entry_ttl - 1;
+            if live_until > latest_end {
+                return Err(format!(
+                    "live_until {live_until} is beyond {latest_end}, the longest lifetime now"
+                ));
+            }
+            Some(Lifetime {
+                live_until,
+                rent_size_bytes: rent_size(&entry, encoded.len() as u32, settings)?,
+                modified: entry.last_modified_ledger_seq,
+            })
+        }
+    };
+    Ok(Checked {
+        key: Key::from(key),
+        stored: Stored {
+            xdr: encoded.into(),
+            lifetime,
+        },
+        balance,
+    })
+}
+
+fn rent_size(entry: &LedgerEntry, bytes: u32, settings: &Settings) -> Result<u32, String> {
+    if !matches!(entry.data, LedgerEntryData::ContractCode(_)) {
+        return Ok(bytes);
+    }
+    let unlimited = |error| format!("the size of the module cannot be told: {error:?}");
+    let budget = Budget::try_from_configs(
+        u64::MAX,
+        u64::MAX,
+        settings.cpu_params.clone(),
+        settings.memory_params.clone(),
+    )
+    .map_err(unlimited)?;
+    entry_size_for_rent(&budget, entry, bytes).map_err(unlimited)
+}

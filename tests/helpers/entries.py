@@ -8,7 +8,6 @@ from dataclasses import dataclass, field, replace
 from typing import Any
 
 from stellar_sdk import Address, scval, xdr
-from stellar_sdk.operation import Operation
 
 CONTRACT_RAW = bytes(range(32))
 KEEPER_RAW = bytes(range(100, 132))
@@ -185,9 +184,3 @@ def entries_answer(entries: Sequence[Mapping[str, Any]], latest_ledger: int = 10
 def entries_body(entries: Sequence[Mapping[str, Any]], latest_ledger: int = 100) -> bytes:
     """A getLedgerEntries answer, as compact as a node writes it."""
     return json.dumps(entries_answer(entries, latest_ledger), separators=(",", ":")).encode()
-
-
-def sdk_operation_source(operation: Operation) -> str:
-    """The `G…` address of an operation's own source."""
-    assert operation.source is not None
-    return operation.source.account_id

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import io
 import json
 import os
 import shutil
@@ -115,7 +116,10 @@ class Network:
 
     async def admin_status(self, call: str, body: Any = None, verb: str | None = None) -> tuple[int, Any]:
         verb = verb or ("GET" if body is None else "POST")
-        async with self.http.request(verb, f"{self.ready['admin_url']}/{call}", json=body) as response:
+        url = f"{self.ready['admin_url']}/{call}"
+        headers = {"Content-Type": "application/json"} if body is not None else {}
+        data = io.BytesIO(json.dumps(body).encode()) if body is not None else None
+        async with self.http.request(verb, url, data=data, headers=headers) as response:
             return response.status, await response.json()
 
     async def advance(self, ledgers: int = 1, seconds: float = 0.0) -> dict[str, int]:

@@ -65,6 +65,13 @@ def demo(
     ledger_close_s = parse_duration_s(ledger_close, "--ledger-close")
     if ledger_close_s <= 0:
         raise UsageError(f"--ledger-close {ledger_close}: a demo needs ledgers that close by themselves")
+    duration_s = None if duration is None else parse_duration_s(duration, "--duration")
+    if duration_s == 0:
+        raise UsageError(
+            f"--duration {duration}: give the engine some time, or leave it out and end with Ctrl-C"
+        )
+    if not 0 <= port <= 65_535:
+        raise UsageError(f"--port {port}: a port is 1 to 65535, or 0 for a free one")
     for name, text in (("--ledger-jitter", ledger_jitter), ("--consensus-delay", consensus_delay)):
         if text is not None:
             parse_duration_s(text, name)
@@ -83,7 +90,7 @@ def demo(
             consensus_delay=consensus_delay,
         ),
         workers=workers,
-        duration_s=None if duration is None else parse_duration_s(duration, "--duration"),
+        duration_s=duration_s,
     )
     try:
         result = asyncio.run(_run(options, Progress(quiet=quiet)))

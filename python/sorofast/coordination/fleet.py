@@ -58,8 +58,9 @@ class Fleet:
         self._shards: int | None = None
 
     async def check_meta(self, meta: FleetMeta) -> str:
-        """Creates the fleet or compares; returns its generation. FleetMismatch names each difference and the
-        fix.
+        """Creates the fleet or compares with it; returns its generation.
+
+        FleetMismatch names each difference and the fix.
         """
         if meta.shards < 1 or meta.shards > MAX_SHARDS:
             raise ValueError(f"a fleet has 1 to {MAX_SHARDS} shards, not {meta.shards}")
@@ -104,9 +105,7 @@ class Fleet:
         return self._shards
 
     async def heartbeat(self, member: str, info: Mapping[str, Any]) -> dict[str, dict[str, Any]]:
-        """Says that `member` lives (for MEMBER_TTL_S on Redis's clock) and returns everybody who does, with
-        their info.
-        """
+        """Says that `member` lives, for MEMBER_TTL_S on Redis's clock; returns everybody who does."""
         packed = msgspec.json.encode(info)
         if len(packed) > MAX_INFO_BYTES:
             raise ValueError(f"a member's info may take {MAX_INFO_BYTES} bytes, not {len(packed)}")
@@ -197,9 +196,9 @@ class Fleet:
             )
 
     async def read_ledgers(self, after_id: str, block_ms: int, count: int) -> list[tuple[str, LedgerEntry]]:
-        """Entries after `after_id` ("0-0" for all), oldest first; waits up to `block_ms` for one, at most
-        MAX_BLOCK_MS.
+        """Entries after `after_id` ("0-0" for all), oldest first.
 
+        Waits up to `block_ms` for one, at most MAX_BLOCK_MS.
         A first entry whose `previous` is not the ledger of `after_id` means that the reader missed something.
         """
         wait_ms = min(block_ms, MAX_BLOCK_MS)
@@ -221,9 +220,7 @@ class Fleet:
             return int(await self._redis.xtrim(self._keys.ledgers, minid=min_id, approximate=False))
 
     async def inflight(self) -> dict[int, tuple[int, int]]:
-        """Channel -> (task id, sequence) of every unsettled envelope of all shards: what the follower
-        watches.
-        """
+        """Channel -> (task id, sequence) of every unsettled envelope: what the follower watches."""
         shards = [ShardKeys.of(self._prefix, shard) for shard in range(await self.shards())]
         with redis_errors("reading what is in flight"):
             async with self._redis.pipeline(transaction=False) as pipe:
@@ -238,9 +235,7 @@ class Fleet:
         }
 
     async def release_member(self, owner: str) -> int:
-        """Frees every lease of a process known to be dead; returns how many. For the supervisor that reaped
-        it.
-        """
+        """Frees every lease of a process known to be dead, for who reaped it; returns how many."""
         leases = [ShardKeys.of(self._prefix, shard).lease for shard in range(await self.shards())]
         freed = await self._leases.release([self._keys.follower, *leases], owner, None)
         await self.leave(owner)

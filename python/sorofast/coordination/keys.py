@@ -35,9 +35,7 @@ def shard_number(name: str) -> int:
 
 
 def checked_prefix(prefix: str) -> str:
-    """A brace in the prefix would become the hash tag and scatter a script's keys over slots, hence the
-    narrow alphabet.
-    """
+    """A brace in it would become the hash tag and scatter keys over slots, hence the narrow alphabet."""
     if not _PREFIX.fullmatch(prefix):
         raise ConfigError(
             f"redis.prefix {prefix!r} is not usable: take 1 to 64 letters, digits, '_', '-', '.' or ':'"

@@ -17,8 +17,7 @@ pays for clocks that run at different speeds and for work in hand.
                       doubted ──renew, commit──▶ trusted      (nobody took it in between)
                         │ somebody acquires
                         ▼
-                      lost                                     (every script of the old term answers
-                      LeaseLost)
+                      lost                                  (every script answers LeaseLost)
 
 Failure policy. Trust is only about wasted work; safety is the fence. Every script that writes compares owner
 and epoch inside Redis, so a paused owner changes nothing however wrong its idea of time is. What it already

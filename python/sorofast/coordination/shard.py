@@ -78,8 +78,7 @@ class ShardState:
 class CommitReply:
     version: int
     accepted: frozenset[str]
-    """Executions ("task:window") whose envelope may be sent now, also when an earlier call had accepted them.
-    """
+    """Executions ("task:window") whose envelope may be sent now, also if an earlier call accepted them."""
     refused: dict[str, str]
     """Execution -> one of `Refusal`."""
     term: Term
@@ -214,10 +213,9 @@ class ShardStore:
         return await self._store_snapshot(term, snapshot, stream_id, version, ends_term=False)
 
     async def release(self, term: Term, snapshot: bytes | None, stream_id: str | None) -> None:
-        """Ends the term, storing a last snapshot in the same script. What is in flight stays in the log for
-        the next owner.
+        """Ends the term, storing a last snapshot in the same script.
 
-        Nothing happens when the term is over already.
+        What is in flight stays in the log for the next owner. Nothing happens when the term is over already.
         """
         if snapshot is None or stream_id is None:
             await self._leases.release([self._of(term).lease], term.owner, term.epoch)
@@ -272,8 +270,9 @@ class ShardStore:
         return counts
 
     async def oldest_snapshot(self) -> str | None:
-        """The least `snapshot_stream_id` of all shards, below which the ledger stream may be trimmed; None
-        while one has none.
+        """Below which entry the ledger stream may be trimmed: the least of all snapshots' stream ids.
+
+        None while a shard has no snapshot.
         """
         ids = [counts.snapshot_stream_id for counts in await self.counts()]
         known = [one for one in ids if one is not None]
@@ -301,9 +300,7 @@ class ShardStore:
         return self._keys[shard_number(term.name)]
 
     def _latest(self, term: Term, version: int) -> int:
-        """The caller's version or a later one that a reply to this very term named, so that no call needs to
-        be the witness alone.
-        """
+        """The caller's version, or a later one that a reply to this very term named."""
         epoch, seen = self._seen.get(term.name, (0, 0))
         return max(version, seen) if epoch == term.epoch else version
 
@@ -326,9 +323,7 @@ class ShardStore:
     async def _write(
         self, script: str, keys: Sequence[str], term: Term, version: int, args: Sequence[Arg]
     ) -> list[Any]:
-        """Calls a fenced script, asking again with the version Redis names when the caller's was not the
-        latest.
-        """
+        """Calls a fenced script, and again with the version Redis names if the caller's was not the latest."""
         seen = self._latest(term, version)
         for _ in range(_STALE_ROUNDS):
             reply: list[Any] = await self._scripts.run(script, keys, [term.owner, term.epoch, seen, *args])

@@ -37,9 +37,7 @@ def execution_name(task_id: int, window: int) -> str:
 
 
 def envelope_name(record: WalRecord) -> str:
-    """How a channel names the envelope it carries: enough to tell two attempts, or two envelopes of one
-    attempt, apart.
-    """
+    """How a channel names the envelope it carries; two envelopes never share a name."""
     return f"{record.execution} {record.attempt} {record.sequence} {record.hash.hex()}"
 
 

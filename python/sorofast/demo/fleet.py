@@ -18,10 +18,10 @@ from typing import Any, Self
 from sorofast.coordination import die_with_parent
 from sorofast.coordination.embedded import EmbeddedServer
 from sorofast.demo.network import DemoNetwork
-from sorofast.errors import SorofastError
-from sorofast.limits import CHANNELS_MAX, channels_needed
+from sorofast.errors import SorofastError, UsageError
+from sorofast.limits import channels_needed
 from sorofast.settings import RedisConfig
-from sorofast.transactions.accounts import STARTING_BALANCE_STROOPS_MIN, create_channels, write_new_seed_file
+from sorofast.transactions.accounts import create_channels, write_new_seed_file
 
 SHARDS = 16
 DRAIN_TIMEOUT_S = 30.0
@@ -29,9 +29,13 @@ _READY_TIMEOUT_S = 60.0
 _KILL_AFTER_S = 20.0
 _EVENTS_MAX = 4_096
 _LINE_BYTES_MAX = 1 << 20
-# Friendbot gives the keeper ten thousand XLM, enough for two fleets; forty last a channel for thousands of runs.
-_CHANNEL_MONEY_STROOPS = 45_000_000_000
-_CHANNEL_BALANCE_STROOPS_MAX = 400_000_000
+# Friendbot gives the keeper ten thousand XLM. Half of that makes a fleet, so that there can be two; a large fleet needs
+# most of it. A run costs less than a hundredth of an XLM, and forty last a channel for thousands.
+_MONEY_STROOPS = 45_000_000_000
+_MONEY_STROOPS_MAX = 90_000_000_000
+_BALANCE_STROOPS_MAX = 400_000_000
+_BALANCE_STROOPS_MIN = 30_000_000
+_CHANNELS_MAX = _MONEY_STROOPS_MAX // _BALANCE_STROOPS_MIN
 
 Event = dict[str, Any]
 
@@ -55,9 +59,12 @@ class Fleet:
         self.network = network
         self.directory = directory
         self.config_path = directory / "sorofast.toml"
-        self.channels = channels or min(
-            CHANNELS_MAX, channels_needed(math.ceil(network.runs_per_ledger), shards)
-        )
+        self.channels = channels or channels_needed(math.ceil(network.runs_per_ledger), shards)
+        if self.channels > _CHANNELS_MAX:
+            raise UsageError(
+                f"about {network.runs_per_ledger:.0f} tasks would fall due per ledger, for which a demo would need "
+                f"{self.channels} channels and can pay {_CHANNELS_MAX}; choose fewer tasks or longer intervals"
+            )
         self.redis_url = ""
         self._shards = shards
         self._progress = progress
@@ -67,9 +74,7 @@ class Fleet:
     async def __aenter__(self) -> Self:
         self.directory.mkdir(mode=0o700, parents=True, exist_ok=True)
         async with contextlib.AsyncExitStack() as stack:
-            self.redis_url = await stack.enter_async_context(
-                EmbeddedServer(RedisConfig(dir=self.directory / "redis"))
-            )
+            self.redis_url = await stack.enter_async_context(EmbeddedServer(RedisConfig(dir=self.directory)))
             await self._create_channels()
             self._write_config()
             self._stack = stack.pop_all()
@@ -90,7 +95,9 @@ class Fleet:
         secret_file = self.directory / "keeper.secret"
         _write_secret(secret_file, self.network.keeper.secret)
         phrase = write_new_seed_file(self.directory / "channels.seed")
-        balance_stroops = min(_CHANNEL_BALANCE_STROOPS_MAX, _CHANNEL_MONEY_STROOPS // self.channels)
+        money_stroops = _MONEY_STROOPS
+        if self.channels * _BALANCE_STROOPS_MIN > money_stroops:
+            money_stroops = _MONEY_STROOPS_MAX
         async with self.network.hurry():
             await create_channels(
                 self.network.urls.rpc_url,
@@ -98,7 +105,7 @@ class Fleet:
                 self.network.keeper.secret,
                 phrase,
                 self.channels,
-                starting_balance_stroops=max(STARTING_BALANCE_STROOPS_MIN, balance_stroops),
+                starting_balance_stroops=min(_BALANCE_STROOPS_MAX, money_stroops // self.channels),
                 progress=self._progress,
             )
 

@@ -96,10 +96,12 @@ async def run_demo(options: DemoOptions, progress: Progress, stop: Stop) -> Demo
     fleet_directory = directory / "fleet"
     keep_log = False
     try:
+        network = DemoNetwork(options.sandbox, options.seed)
+        fleet = Fleet(network, fleet_directory, progress=progress.channels)
         progress.step("starting a local network and uploading the contracts")
-        async with DemoNetwork(options.sandbox, options.seed) as network:
+        async with network:
             progress.step(f"network at {network.urls.rpc_url}; starting Redis, creating channels")
-            async with Fleet(network, fleet_directory, progress=progress.channels) as fleet:
+            async with fleet:
                 result = await _run_fleet(options, network, fleet, progress, stop)
         keep_log = not result.passed
         return result

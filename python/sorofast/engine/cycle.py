@@ -93,12 +93,12 @@ def plan_cycle(rows: Iterable[Row], view: CycleView) -> Plan:
         if not direct and row.due_s > view.close_s:
             plan.next_ledger.append((row, WAITING))
             continue
-        if room <= 0:
-            plan.next_ledger.append((row, MAX_INFLIGHT))
-            continue
         channel = next(channels, None)
         if channel is None:
             plan.next_ledger.append((row, NO_CHANNEL))
+            continue
+        if room <= 0:
+            plan.next_ledger.append((row, MAX_INFLIGHT))
             continue
         room -= 1
         if direct:

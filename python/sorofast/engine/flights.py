@@ -8,7 +8,7 @@ closed ledger has decided.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Container
+from collections.abc import Awaitable, Container, Iterable
 from dataclasses import dataclass
 
 from sorofast import _core
@@ -24,6 +24,8 @@ from sorofast.transactions.submit import Receipt, Sent, send
 __all__ = ["Ended", "Flight", "Flights"]
 
 RESEND_AFTER_LEDGERS = 2
+# After these the channel itself may be unusable.
+DOUBTFUL = frozenset({Outcome.UNKNOWN, Outcome.REFUSED})
 
 
 @dataclass(slots=True)
@@ -92,12 +94,18 @@ class Flights:
                 )
         self._events_through = max(self._events_through, entry.events_through)
 
-    def free(self) -> list[tuple[int, int]]:
-        """(channel, confirmed sequence) of every channel that may carry an envelope now."""
+    def free(self, ended: Iterable[Ended] = ()) -> list[tuple[int, int]]:
+        """(channel, confirmed sequence) of every channel that may carry an envelope now.
+
+        Those whose envelope has just `ended` are among them: the script that settles it claims anew.
+        """
+        freed = {case.record.channel: case.confirmed for case in ended if case.outcome not in DOUBTFUL}
         return [
-            (channel, self._confirmed[channel])
+            (channel, freed.get(channel, self._confirmed[channel]))
             for channel in self._context.channels_of(self._shard)
-            if channel in self._confirmed and channel not in self._flights and channel not in self._retired
+            if channel in self._confirmed
+            and channel not in self._retired
+            and (channel in freed or channel not in self._flights)
         ]
 
     def launch(self, record: WalRecord) -> Flight:

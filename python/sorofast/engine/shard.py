@@ -98,14 +98,14 @@ class ShardRunner:
     ) -> list[Awaitable[None]]:
         """Settles, plans and claims; returns the sends, to be run outside the lock.
 
-        `until_s` is the last second that counts as due. When `draining`, nothing new is claimed. What is in flight is only
-        sent again with `resend`, once per ledger, since a ledger is what decides.
+        `until_s` is the last second that counts as due. When `draining`, nothing new is claimed. What is in
+        flight is only sent again with `resend`, once per ledger, since a ledger is what decides.
         """
         async with self._lock:
             if self.lost is not None:
                 return []
             ended = await self._flights.judge(self.term)
-            runs = await self._plan(until_s) if not draining and self._trusted() else []
+            runs = await self._plan(until_s, ended) if not draining and self._trusted() else []
             claims = self._build(runs) if runs else []
             if claims and not self._trusted():
                 for record in claims:
@@ -156,10 +156,10 @@ class ShardRunner:
 
     # Planning and building
 
-    async def _plan(self, until_s: int) -> list[Run]:
-        free = self._flights.free()
-        room = min(len(free), self._context.config.engine.max_inflight - len(self._flights))
-        rows = list(rows_of(self.table.pop_due(until_s, max(0, room) + POP_EXTRA)))
+    async def _plan(self, until_s: int, ended: list[Ended]) -> list[Run]:
+        free = self._flights.free(ended)
+        room = self._context.config.engine.max_inflight - (len(self._flights) - len(ended))
+        rows = list(rows_of(self.table.pop_due(until_s, len(free) + POP_EXTRA)))
         if not rows:
             return []
         self._context.tally.due += len(rows)

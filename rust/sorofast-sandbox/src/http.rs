@@ -26,7 +26,9 @@ use crate::{admin, friendbot, rpc};
 const RPC_BODY_BYTES: usize = 512 * 1024;
 /// An HTTP request as a whole, reading its body included.
 const RPC_TIME: Duration = Duration::from_secs(25);
-const HEADER_TIME: Duration = Duration::from_secs(5);
+/// Between a connection's requests as well: shorter than clients keep theirs open, it would close
+/// connections under requests that are just being sent.
+const HEADER_TIME: Duration = Duration::from_secs(75);
 const MAX_CONNECTIONS: usize = 5_000;
 /// How long requests under way may take once the server stops.
 const DRAIN_TIME: Duration = Duration::from_secs(5);

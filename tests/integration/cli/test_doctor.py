@@ -75,6 +75,7 @@ async def test_an_unreachable_rpc(network: Network, closed_port: int) -> None:
 @pytest.mark.parametrize(
     ("text", "mode", "said"),
     [("SNOTASEED", 0o600, "secret seed"), (None, 0o600, "cannot be read"), ("", 0o644, "chmod 600")],
+    ids=["malformed", "missing", "open"],
 )
 async def test_a_bad_secret(network: Network, tmp_path: Path, text: str | None, mode: int, said: str) -> None:
     secret = tmp_path / "bad.secret"

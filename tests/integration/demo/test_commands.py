@@ -86,24 +86,3 @@ async def test_a_demo_that_is_ended_leaves_no_process_behind(tmp_path: Path, num
     await process.communicate()
     _, alive = await asyncio.to_thread(psutil.wait_procs, family, 60)
     assert alive == []
-
-
-@pytest.mark.parametrize(
-    ("arguments", "message"),
-    [
-        (["--duration", "60"], "--duration 60"),
-        (["--ledger-close", "0s"], "--ledger-close 0s"),
-        (["--intervals", "9"], "--intervals 9"),
-        (["--workers", "0"], "--workers 0"),
-        (["--tasks", "0"], "--tasks 0"),
-        (["--due-per-ledger", "150"], "--due-per-ledger 150"),
-    ],
-)
-async def test_options_that_make_no_sense_are_a_usage_error(
-    tmp_path: Path, arguments: list[str], message: str
-) -> None:
-    process = await sorofast("demo", *arguments, cwd=tmp_path)
-    output, errors = await process.communicate()
-    assert (process.returncode, output) == (2, b"")
-    assert message in errors.decode()
-    assert errors.count(b"\n") == 1

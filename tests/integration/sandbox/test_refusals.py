@@ -90,9 +90,9 @@ async def test_the_operation_sources_signature_is_missing(
 
 async def test_signed_for_another_network(network: Sandbox, alice: Keypair) -> None:
     envelope = (await payment(network, alice)).add_time_bounds(0, 0).build()
-    envelope.network_passphrase = Network.TESTNET_NETWORK_PASSPHRASE
-    envelope.sign(alice)
-    envelope.network_passphrase = network.passphrase
+    elsewhere = TransactionEnvelope(envelope.transaction, Network.TESTNET_NETWORK_PASSPHRASE)
+    elsewhere.sign(alice)
+    envelope.signatures = elsewhere.signatures
     assert await refused(network, envelope) == ("txBAD_AUTH", None)
 
 

@@ -57,7 +57,9 @@ async def test_deploy_call_and_read_events(ticking: Sandbox) -> None:
             with pytest.raises(SimulationFailedError):
                 await again
 
-            tasks = await client.invoke("get_counter", parse_result_xdr_fn=scval.from_uint64)
+            tasks = await client.invoke(
+                "get_counter", source=alice.public_key, parse_result_xdr_fn=scval.from_uint64
+            )
             assert tasks.result() == 0
 
         assert found.status is GetTransactionStatus.SUCCESS
@@ -93,7 +95,7 @@ async def test_a_counter_counts(ticking: Sandbox) -> None:
                 "increment", source=alice.public_key, signer=alice, parse_result_xdr_fn=scval.from_uint32
             )
             assert await call.sign_and_submit() == expected
-        count = await client.invoke("count", parse_result_xdr_fn=scval.from_uint32)
+        count = await client.invoke("count", source=alice.public_key, parse_result_xdr_fn=scval.from_uint32)
         assert count.is_read_call()
         assert count.result() == 2
 

@@ -1,0 +1,48 @@
+"""Building and signing a hundred executes, beside stellar-sdk on the same runs."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import pytest
+from helpers import entries as make
+from helpers import transactions as sdk
+from stellar_sdk import Keypair
+
+from sorofast import _core
+
+RUNS = 100
+CHANNELS = 20
+GROUP = "build and sign an execute"
+PAIRS = [Keypair.from_mnemonic_phrase(sdk.MNEMONIC, index=index) for index in range(CHANNELS)]
+SIGNER = _core.Signer(sdk.PASSPHRASE, sdk.KEEPER_SECRET, sdk.MNEMONIC, CHANNELS)
+SIGNER.learn(
+    1, 5, sdk.transaction_data(5).to_xdr(), [sdk.consent(5).to_xdr()], 55_555, make.CONTRACT_RAW
+)  # fmt: skip
+ITEMS = [(1, 1000 + one, one % CHANNELS, 77 + one, 120, 1_760_000_030) for one in range(RUNS)]
+
+
+def by_core() -> list[tuple[bytes, str, int]]:
+    return SIGNER.build_executes(make.CONTRACT_RAW, ITEMS, 1000)
+
+
+def by_stellar_sdk() -> list[tuple[bytes, str, int]]:
+    built = []
+    for _, task_id, channel, sequence, max_ledger, max_time_s in ITEMS:
+        envelope = sdk.build_execute(
+            channel=PAIRS[channel],
+            task_id=task_id,
+            sequence=sequence,
+            max_ledger=max_ledger,
+            max_time_s=max_time_s,
+            inclusion_fee_stroops=1000,
+            data=sdk.transaction_data(task_id),
+        )
+        built.append((envelope.hash(), envelope.to_xdr(), envelope.transaction.fee))
+    return built
+
+
+@pytest.mark.parametrize("who", ["stellar-sdk", "core"])
+def test_build_executes(who: str, compare: Callable[[str, str, int, Callable[[], object]], None]) -> None:
+    assert by_core() == by_stellar_sdk()
+    compare(GROUP, who, RUNS, by_core if who == "core" else by_stellar_sdk)

@@ -1,0 +1,53 @@
+"""Benchmarks of the core: each checks its results before it times them.
+
+`pytest benches/python --benchmark-only` runs them and ends with what the core gains over stellar-sdk, both having
+worked on the same bytes in the same run.
+"""
+
+from __future__ import annotations
+
+import platform
+import sys
+from collections.abc import Callable
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from sorofast import _core
+
+# The builders that the tests use.
+sys.path.insert(0, str(Path(__file__).resolve().parents[2] / "tests"))
+
+PER_ITEM: dict[str, dict[str, float]] = {}
+"""Group → who → seconds an item."""
+
+
+@pytest.fixture
+def compare(benchmark: Any) -> Callable[[str, str, int, Callable[[], object]], None]:
+    """Times `work` on `items` items and keeps the median for the table at the end."""
+
+    def run(group: str, who: str, items: int, work: Callable[[], object]) -> None:
+        benchmark.group = group
+        benchmark.name = f"{group}: {who}"
+        benchmark(work)
+        benchmark.extra_info["items"] = items
+        if not benchmark.disabled:
+            PER_ITEM.setdefault(group, {})[who] = benchmark.stats.stats.median / items
+
+    return run
+
+
+def pytest_terminal_summary(terminalreporter: Any) -> None:
+    if not PER_ITEM:
+        return
+    write = terminalreporter.write_line
+    host = f"{platform.machine()}, Python {platform.python_version()}"
+    terminalreporter.section("per item")
+    write(f"core {_core.CORE_VERSION}, stellar-sdk {version('stellar-sdk')}, {host}; medians of this run")
+    for group, seconds in PER_ITEM.items():
+        line = ", ".join(f"{who} {value * 1e6:.3f} µs" for who, value in seconds.items())
+        if {"core", "stellar-sdk"} <= seconds.keys():
+            line += f" — {seconds['stellar-sdk'] / seconds['core']:.0f} times as fast"
+        write(f"{group}: {line}")

@@ -1,0 +1,100 @@
+"""`run`: refuses at once what cannot work, with the code and the line that belong to it; else runs and drains."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import signal
+import socket
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from helpers.operator import Network, sorofast
+from stellar_sdk import Address
+
+pytestmark = pytest.mark.asyncio(loop_scope="session")
+
+RUN_DEADLINE_S = 60.0
+
+
+@pytest.fixture
+def closed_port() -> Iterator[int]:
+    """A port that nobody listens on for as long as the test runs: it is bound, and never listened on."""
+    with socket.socket() as held:
+        held.bind(("127.0.0.1", 0))
+        yield held.getsockname()[1]
+
+
+@pytest.fixture
+async def channels(network: Network) -> None:
+    """The network's own channels, made once."""
+    done = await sorofast("channels", "create", "64", "-c", network.config("make"), "-q")
+    assert done.code == 0, done.err
+
+
+@pytest.mark.parametrize(
+    ("changes", "code", "kind"),
+    [
+        ({"contract__id": Address.from_raw_contract(bytes(32)).address}, 3, "WrongContract"),
+        ({"network__passphrase": "Test SDF Network ; September 2015"}, 3, "WrongPassphrase"),
+        ({"network__rpc_url": "http://127.0.0.1:{closed}"}, 4, "RpcUnreachable"),
+        ({"redis__url": "redis://127.0.0.1:{closed}/0"}, 4, "RedisUnreachable"),
+        ({"keeper__secret_file": "{folder}/none"}, 3, "SecretError"),
+        ({"keeper__channel_seed_file": "{folder}/none"}, 3, "SecretError"),
+    ],
+    ids=["contract", "passphrase", "rpc", "redis", "secret", "seed"],
+)
+async def test_what_cannot_work_is_refused(
+    network: Network,
+    channels: None,
+    closed_port: int,
+    tmp_path: Path,
+    changes: dict[str, str],
+    code: int,
+    kind: str,
+) -> None:
+    changed = {key: text.format(closed=closed_port, folder=tmp_path) for key, text in changes.items()}
+    config = network.config("refused", **({"redis__dir": str(tmp_path)} | changed))
+    done = await sorofast("run", "--workers", "1", "-c", config, "-o", "json")
+    assert (done.code, done.error["kind"], done.error["exit_code"]) == (code, kind, code), done.err
+    assert done.out == ""
+
+
+async def test_a_registered_task_runs_and_sigterm_drains(
+    network: Network, channels: None, tmp_path: Path
+) -> None:
+    config = network.config("run", redis__dir=str(tmp_path))
+    registered = await sorofast(
+        "tasks", "register", "--target", network.target, "--function", "increment", "--interval", "1h",
+        "--gas", "100000", "-c", config, "-o", "json",
+    )  # fmt: skip
+    task_id = registered.json["id"]
+    log = (tmp_path / "run.log").open("wb")
+    environment = {
+        name: value for name, value in os.environ.items() if not name.startswith(("SOROFAST_", "STELLAR_"))
+    }
+    process = await asyncio.create_subprocess_exec(
+        sys.executable, "-m", "sorofast", "run", "--workers", "2", "-c", config, "-o", "json",
+        env=environment, stdin=asyncio.subprocess.DEVNULL, stdout=log, stderr=log,
+    )  # fmt: skip
+    log.close()
+    try:
+        shown: dict[str, Any] = {}
+        async with asyncio.timeout(RUN_DEADLINE_S):
+            while not shown.get("last_run_s"):
+                assert process.returncode is None, (tmp_path / "run.log").read_text(encoding="utf-8")
+                shown = (await sorofast("tasks", "show", str(task_id), "-c", config, "-o", "json")).json
+        assert shown["state"] == "waiting"
+        status = (await sorofast("status", "-c", config, "-o", "json")).json
+        assert len(status["members"]) == 2
+        assert all(shard["owner"] for shard in status["shards"])
+        assert status["ledger"]["sequence"] > 0
+        process.send_signal(signal.SIGTERM)
+        assert await asyncio.wait_for(process.wait(), RUN_DEADLINE_S) == 0
+    finally:
+        if process.returncode is None:
+            process.kill()
+            await process.wait()

@@ -8,9 +8,9 @@ from collections.abc import Callable
 from typing import Any
 
 import pytest
-from helpers import entries as make
 from stellar_sdk import scval, xdr
 
+from helpers import entries as make
 from sorofast import _core
 
 TASKS = 200

@@ -40,14 +40,14 @@ def test_pop_and_put_back(compare: Compare) -> None:
 
     def one_ledger() -> int:
         rows = index.pop_due(seconds[-1], DUE)
-        for (task_id, *_) in ROW.iter_unpack(rows):
+        for task_id, *_ in ROW.iter_unpack(rows):
             index.schedule(task_id, seconds[-1] + 1, NOT_DUE)
         return len(rows)
 
     def refill() -> int:
         done = one_ledger()
         if done < DUE * _core.ROW_SIZE:
-            for (task_id, _, last_run_s, *_) in ROW.iter_unpack(index.rows()):
+            for task_id, _, last_run_s, *_ in ROW.iter_unpack(index.rows()):
                 index.schedule(task_id, last_run_s + HOUR_S, NOT_DUE)
         return done
 
@@ -66,7 +66,9 @@ def test_apply_rows(compare: Compare) -> None:
     ]
     assert index.apply(changed[0], 0, 1) == 200
     turn = iter(lambda: 0, 1)
-    compare("apply a changed row", "core", 400, lambda: [index.apply(one, 0, 1) for one in changed] and next(turn))
+    compare(
+        "apply a changed row", "core", 400, lambda: [index.apply(one, 0, 1) for one in changed] and next(turn)
+    )
 
 
 def test_restore(compare: Compare) -> None:

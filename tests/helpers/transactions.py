@@ -11,7 +11,6 @@ from stellar_sdk import (
     LedgerBounds,
     Network,
     Preconditions,
-    SorobanDataBuilder,
     TimeBounds,
     TransactionBuilder,
     TransactionEnvelope,
@@ -73,18 +72,21 @@ def transaction_data(
     read_only = [make.data_key(instance), make.data_key(instance, make.TARGET), code_key(b"c" * 32)]
     if read_write is None:
         read_write = [make.data_key(make.task_symbol_key(task_id))]
-    data = (
-        SorobanDataBuilder()
-        .set_read_only(read_only)
-        .set_read_write(list(read_write))
-        .set_resources(instructions, 0, 700)
-        .set_resource_fee(fee_stroops)
-        .build()
-    )
-    if archived is not None:
+    if archived is None:
+        ext = xdr.SorobanTransactionDataExt(0)
+    else:
         indices = [xdr.Uint32(one) for one in archived]
-        data.ext = xdr.SorobanTransactionDataExt(1, resource_ext=xdr.SorobanResourcesExtV0(indices))
-    return data
+        ext = xdr.SorobanTransactionDataExt(1, resource_ext=xdr.SorobanResourcesExtV0(indices))
+    return xdr.SorobanTransactionData(
+        ext=ext,
+        resources=xdr.SorobanResources(
+            footprint=xdr.LedgerFootprint(read_only, list(read_write)),
+            instructions=xdr.Uint32(instructions),
+            disk_read_bytes=xdr.Uint32(0),
+            write_bytes=xdr.Uint32(700),
+        ),
+        resource_fee=xdr.Int64(fee_stroops),
+    )
 
 
 def build_execute(

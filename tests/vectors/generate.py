@@ -48,13 +48,13 @@ def shape(task: make.Task) -> int:
     value = task.to_value()
     assert value.map is not None
     fields = {entry.key.sym.sc_symbol: entry.val for entry in value.map.sc_map if entry.key.sym is not None}
-    digest = hashlib.sha256(struct.pack(">Q", len(value.to_xdr_bytes())))
+    parts = []
     for name in (b"target", b"function", b"args", b"resolver", b"blocked_by", b"yield_strategy"):
         part = fields.get(name)
         empty = part is None or part == scval.to_void() or (name == b"blocked_by" and not task.blocked_by)
-        raw = b"" if part is None or empty else part.to_xdr_bytes()
-        digest.update(struct.pack(">Q", len(raw)) + raw)
-    return int.from_bytes(digest.digest()[:8], "big")
+        parts.append(b"" if part is None or empty else part.to_xdr_bytes())
+    lengths = struct.pack(">7Q", len(value.to_xdr_bytes()), *map(len, parts))
+    return int.from_bytes(hashlib.sha256(lengths + b"".join(parts)).digest()[:8], "big")
 
 
 def expected(task: make.Task) -> dict[str, Any]:

@@ -21,6 +21,7 @@ tasks_app = App(name="tasks", help="List, show and register tasks of the registr
 
 LIMIT_MAX = 100_000
 _DURATION = re.compile(r"(\d{1,18})(s|m|h|d)?")
+_CONTRACT_ERROR = re.compile(r"(?:HostError: )?Error\(Contract, #(\d+)\)")
 _UNIT_S = {None: 1, "s": 1, "m": 60, "h": 3_600, "d": 86_400}
 _I128_MAX = 2**127 - 1
 _U64_MAX = 2**64 - 1
@@ -103,10 +104,17 @@ def _cells(task: StoredTask, now_s: int) -> list[object]:
         row.task_id,
         duration(row.interval_s),
         utc(row.last_run_s) if row.last_run_s else "never",
-        "never" if row.due_s is None else utc(row.due_s),
+        _due_text(row.due_s, row.last_run_s, now_s),
         row.gas_stroops,
         task.state(now_s),
     ]
+
+
+def _due_text(due_s: int | None, last_run_s: int, now_s: int) -> str:
+    """A task that has never run counts its first interval from 1970, which would be no help to show."""
+    if due_s is None:
+        return "never"
+    return "now" if last_run_s == 0 and due_s <= now_s else utc(due_s)
 
 
 @tasks_app.command
@@ -164,7 +172,7 @@ def show(task_id: int, /, *, options: Options = DEFAULTS) -> None:
     if options.json:
         print_json(shown)
     else:
-        print_pairs(_readable(shown))
+        print_pairs(_readable(shown, now_s))
 
 
 _WHY_RUNNING = {
@@ -173,17 +181,19 @@ _WHY_RUNNING = {
 }
 
 
-def _readable(shown: dict[str, Any]) -> list[tuple[str, object]]:
+def _readable(shown: dict[str, Any], now_s: int) -> list[tuple[str, object]]:
     import orjson
 
     pairs: list[tuple[str, object]] = []
     for name, value in shown.items():
         label = name.removesuffix("_s").replace("_", " ")
-        if value is None and name == "problem":
+        if value is None and (name == "problem" or shown["problem"] is not None):
             continue
         if name == "fleet":
             pairs += _readable_fleet(value)
-        elif name in {"last_run_s", "next_due_s"} and value is not None:
+        elif name == "next_due_s":
+            pairs.append((label, _due_text(value, shown["last_run_s"] or 0, now_s)))
+        elif name == "last_run_s" and value is not None:
             pairs.append((label, utc(value) if value else "never"))
         elif name == "interval_s" and value is not None:
             pairs.append((label, duration(value)))
@@ -244,11 +254,11 @@ def register(
     from stellar_sdk import scval
 
     from sorofast import _core
-    from sorofast.registry.codec import NewTask, encode_config, struct_fields
+    from sorofast.registry.codec import NewTask, encode_config, error_names, struct_fields
     from sorofast.registry.store import Registry
     from sorofast.registry.values import check_symbol, parse_arguments, render
     from sorofast.settings import read_secret_file
-    from sorofast.transactions.oneshot import Invocation, invoke, keypair
+    from sorofast.transactions.oneshot import Invocation, TransactionFailed, invoke, keypair
 
     interval_s = _seconds(interval)
     if not 0 <= gas <= _I128_MAX:
@@ -284,7 +294,11 @@ def register(
             await registry.head()
             wasm = await registry.wasm()
             config = encode_config(task, None if wasm is None else struct_fields(wasm))
-            return await invoke(rpc, network.passphrase, source, contract.id, "register", [config])
+            try:
+                return await invoke(rpc, network.passphrase, source, contract.id, "register", [config])
+            except TransactionFailed as error:
+                names = {} if wasm is None else error_names(wasm)
+                raise TransactionFailed(_name_error(str(error), names), error.code) from None
 
     done = asyncio.run(work())
     try:
@@ -298,6 +312,16 @@ def register(
     else:
         note(f"registered in ledger {done.ledger}, transaction {done.tx_hash}", quiet=options.quiet)
         console().print(task_id)
+
+
+def _name_error(message: str, names: dict[int, str]) -> str:
+    """The message with the contract's own name for the error it ended with."""
+
+    def named(match: re.Match[str]) -> str:
+        name = names.get(int(match[1]))
+        return f"the contract's error {match[1]}" + ("" if name is None else f", {name}")
+
+    return _CONTRACT_ERROR.sub(named, message)
 
 
 def _check_id(task_id: int) -> None:

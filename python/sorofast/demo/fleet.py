@@ -29,8 +29,9 @@ _READY_TIMEOUT_S = 60.0
 _KILL_AFTER_S = 20.0
 _EVENTS_MAX = 4_096
 _LINE_BYTES_MAX = 1 << 20
-# Friendbot gives the keeper ten thousand XLM. Half of that makes a fleet, so that there can be two; a large fleet needs
-# most of it. A run costs less than a hundredth of an XLM, and forty last a channel for thousands.
+# Friendbot gives the keeper ten thousand XLM. Half of that makes a fleet, so that there can be two; a large
+# fleet needs most of it. A run costs less than a hundredth of an XLM, and forty last a channel for
+# thousands.
 _MONEY_STROOPS = 45_000_000_000
 _MONEY_STROOPS_MAX = 90_000_000_000
 _BALANCE_STROOPS_MAX = 400_000_000

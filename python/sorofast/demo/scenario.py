@@ -82,10 +82,10 @@ class DemoResult:
 
 
 def lead_s(options: DemoOptions) -> float:
-    """Seconds between seeding and the first due task: interpreters start, shards load, and a ledger or two
-    pass.
+    """Seconds between seeding and the first due task: the auditor reads the tasks, interpreters start,
+    shards load, and a ledger or two pass.
     """
-    return 3.0 + math.sqrt(options.workers) + options.seed.ledger_close_s + options.seed.tasks / 1_000
+    return 3.0 + math.sqrt(options.workers) + options.seed.ledger_close_s + options.seed.tasks / 500
 
 
 async def run_demo(options: DemoOptions, progress: Progress, stop: Stop) -> DemoResult:
@@ -181,8 +181,8 @@ def calls_between(before: Mapping[str, int], after: Mapping[str, int]) -> dict[s
 
 @contextlib.contextmanager
 def stop_on_interrupt(stop: Stop) -> Iterator[None]:
-    """SIGINT and SIGTERM end a running demo with its audit; before that, or the second time, they cancel the task that
-    entered this. Needs a running loop.
+    """SIGINT and SIGTERM end a running demo with its audit; before that, or the second time, they cancel
+    the task that entered this. Needs a running loop.
     """
     loop = asyncio.get_running_loop()
     task = asyncio.current_task()

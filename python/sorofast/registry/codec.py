@@ -23,6 +23,7 @@ __all__ = [
     "code_key",
     "decode_config",
     "encode_config",
+    "error_names",
     "executable_hash",
     "function_names",
     "instance_key",
@@ -188,6 +189,13 @@ def function_names(wasm: bytes) -> set[str] | None:
     """The functions the contract's specification names; None when it cannot be read."""
     spec = _specification(wasm)
     return None if spec is None else {_text(item.name.sc_symbol) for item in spec.functions}
+
+
+def error_names(wasm: bytes) -> dict[int, str]:
+    """What the contract calls its errors. Their numbers shift between versions, so no table of ours would do."""
+    spec = _specification(wasm)
+    enums = () if spec is None else spec.error_enums
+    return {case.value.uint32: _text(case.name) for enum in enums for case in enum.cases}
 
 
 def struct_fields(wasm: bytes, struct: str = CONFIG_STRUCT) -> dict[str, stellar_xdr.SCSpecTypeDef] | None:

@@ -13,6 +13,7 @@ import struct
 from collections.abc import AsyncIterator, Iterable, Iterator, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
+from functools import cache
 
 import aiohttp
 from stellar_sdk import Account, Address, TransactionBuilder, scval
@@ -30,19 +31,30 @@ _EVENTS_PER_PAGE = 10_000
 _SIMULATIONS_MAX = 500
 # No contract of the family charges more for a run, so tasks with more gas than this all behave alike.
 _FEE_MAX = 10_000
+_FIELDS_OF_KIND = (
+    "target", "function", "args", "resolver", "whitelist", "is_active", "blocked_by", "yield_strategy",
+)  # fmt: skip
 
 
 @dataclass(frozen=True, slots=True)
 class TaskEntry:
-    """A task's entry as of `ledger`: its schedule, and `kind`, which is equal for tasks whose runs end
-    alike.
-    """
+    """A task's entry as of `ledger`: its schedule, and its fields by name."""
 
     task_id: int
     ledger: int
     interval_s: int
     last_run_s: int
-    kind: bytes
+    fields: Mapping[str, stellar_xdr.SCVal]
+
+    def kind(self) -> bytes:
+        """Equal for tasks that differ in nothing but their schedule, their creator and how much more than
+        enough gas they have: for those whose runs end alike.
+        """
+        values = [self.fields.get(name) for name in _FIELDS_OF_KIND]
+        parts = [b"" if value is None else value.to_xdr_bytes() for value in values]
+        gas = self.fields.get("gas_balance")
+        parts.append(str(0 if gas is None else min(scval.from_int128(gas), _FEE_MAX)).encode())
+        return b"".join(struct.pack(">I", len(part)) + part for part in parts)
 
 
 @dataclass(frozen=True, slots=True)
@@ -175,7 +187,7 @@ class Evidence:
             async with _answers():
                 answer = await self._rpc.get_ledger_entries(keys)
             for entry in answer.entries or []:
-                task = decode_task(entry.xdr, answer.latest_ledger, self._keeper)
+                task = decode_task(entry.xdr, answer.latest_ledger)
                 tasks[task.task_id] = task
             await asyncio.sleep(0)
         return tasks
@@ -214,9 +226,10 @@ class Evidence:
                 continue
             if entry.last_run_s + entry.interval_s != window.due_s:
                 continue  # it ran after the history's end, so it could
-            if entry.kind not in answers and len(answers) < _SIMULATIONS_MAX:
-                answers[entry.kind] = await self._would_run(window.task_id)
-            if not answers.get(entry.kind, True):
+            kind = entry.kind()
+            if kind not in answers and len(answers) < _SIMULATIONS_MAX:
+                answers[kind] = await self._would_run(window.task_id)
+            if not answers.get(kind, True):
                 idle.add(window.task_id)
         return idle
 
@@ -243,7 +256,7 @@ def task_key(registry: str, task_id: int) -> stellar_xdr.LedgerKey:
     return _data_key(registry, scval.to_vec([scval.to_symbol("Task"), scval.to_uint64(task_id)]))
 
 
-def decode_task(entry_xdr: str, ledger: int, keeper: str) -> TaskEntry:
+def decode_task(entry_xdr: str, ledger: int) -> TaskEntry:
     """A task's entry from its base64 LedgerEntryData; fields are found by name. DecodeError names what is
     wrong.
     """
@@ -255,31 +268,7 @@ def decode_task(entry_xdr: str, ledger: int, keeper: str) -> TaskEntry:
         raise DecodeError("a task entry's key holds no number")
     fields = _fields(data.val)
     interval_s, last_run_s = _schedule(fields)
-    return TaskEntry(task_id.uint64, ledger, interval_s, last_run_s, _kind(fields, keeper))
-
-
-def _kind(fields: Mapping[str, stellar_xdr.SCVal], keeper: str) -> bytes:
-    """Equal for tasks that differ in nothing but their schedule, their creator and how much more than enough
-    gas they have.
-    """
-    parts: list[bytes] = []
-    for name in (
-        "target",
-        "function",
-        "args",
-        "resolver",
-        "whitelist",
-        "is_active",
-        "blocked_by",
-        "yield_strategy",
-    ):
-        value = fields.get(name)
-        parts.append(b"" if value is None else value.to_xdr_bytes())
-    gas = fields.get("gas_balance")
-    balance = 0 if gas is None else scval.from_int128(gas)
-    parts.append(str(min(balance, _FEE_MAX)).encode())
-    parts.append(keeper.encode())
-    return b"".join(struct.pack(">I", len(part)) + part for part in parts)
+    return TaskEntry(task_id.uint64, ledger, interval_s, last_run_s, fields)
 
 
 def _fields(value: stellar_xdr.SCVal) -> dict[str, stellar_xdr.SCVal]:
@@ -308,11 +297,17 @@ def _data_key(contract: str, key: stellar_xdr.SCVal) -> stellar_xdr.LedgerKey:
     return stellar_xdr.LedgerKey(
         stellar_xdr.LedgerEntryType.CONTRACT_DATA,
         contract_data=stellar_xdr.LedgerKeyContractData(
-            contract=Address(contract).to_xdr_sc_address(),
+            contract=_contract_address(contract),
             key=key,
             durability=stellar_xdr.ContractDataDurability.PERSISTENT,
         ),
     )
+
+
+@cache
+def _contract_address(contract: str) -> stellar_xdr.SCAddress:
+    # One checksum for a registry, not one for each of its ten thousand keys.
+    return Address(contract).to_xdr_sc_address()
 
 
 def _task_event(raw: EventInfo) -> _Event | None:

@@ -270,8 +270,8 @@ def _draw_intervals(options: SeedOptions, rng: random.Random) -> list[int]:
     def draw(mean_s: float, count: int) -> list[int]:
         return [_in_range(share * mean_s, index, low, 2**31) for index, share in enumerate(shares[:count])]
 
-    # The rate falls as the mean interval grows, so halving finds the mean that gives the rate; some thousands of the
-    # tasks tell it as well as all.
+    # The rate falls as the mean interval grows, so halving finds the mean that gives the rate; some
+    # thousands of the tasks tell it as well as all.
     sample = min(options.tasks, _SAMPLE)
     low_mean, high_mean = close_s, 4 * close_s * options.tasks / wanted + 10
     for _ in range(40):

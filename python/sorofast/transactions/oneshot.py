@@ -238,5 +238,6 @@ def _return_value(meta_xdr: str) -> stellar_xdr.SCVal:
 
 
 def _first_lines(text: str) -> str:
-    """The host's message without the event log that follows it."""
-    return " ".join(text.split("Event log", 1)[0].split())[:400]
+    """The host's reason, without what wraps it and the event log that follows it."""
+    reason = text.split("Event log", 1)[0].split("DebugInfo", 1)[0].rpartition("Caused by:")[2]
+    return " ".join(reason.split())[:400]

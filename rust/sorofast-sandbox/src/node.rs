@@ -51,6 +51,8 @@ pub struct Node {
     queue: Mutex<Queue>,
     closing: Mutex<Closing>,
     latest: watch::Sender<u32>,
+    /// The newest ledger whose set is fixed.
+    frozen: watch::Sender<u32>,
     /// Wakes the closing loop after an advance.
     rescheduled: Notify,
     simulations: Slots,
@@ -190,6 +192,7 @@ impl Node {
                 frozen_at: Instant::now(),
             }),
             latest: watch::Sender::new(1),
+            frozen: watch::Sender::new(1),
             rescheduled: Notify::new(),
             simulations: Slots::new(),
             config,
@@ -234,6 +237,13 @@ impl Node {
         // The sender lives as long as the node, so waiting cannot fail.
         let _ = latest.wait_for(|latest| *latest >= sequence).await;
         self.latest()
+    }
+
+    /// Resolves once the set of ledger `sequence` is fixed, which is before that ledger can be seen.
+    pub async fn wait_for_freeze(&self, sequence: u32) {
+        let mut frozen = self.frozen.subscribe();
+        // The sender lives as long as the node, so waiting cannot fail.
+        let _ = frozen.wait_for(|frozen| *frozen >= sequence).await;
     }
 
     /// Kept ledgers from `from` (inclusive) in order, at most `limit`.

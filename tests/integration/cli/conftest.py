@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
+import socket
+from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
 
 import pytest
 import pytest_asyncio
 from stellar_sdk import Keypair, scval
 
-from helpers.operator import Network, deploy, fund
+from helpers.operator import Network, deploy, fund, sorofast
 from sorofast.chain.rpc import RpcClient
 from sorofast.sandbox.client import AdminClient
 from sorofast.sandbox.process import SandboxOptions, SandboxProcess
@@ -47,3 +48,18 @@ async def admin(network: Network) -> AsyncIterator[AdminClient]:
     async with AdminClient(network.urls.admin_url) as client:
         yield client
         await client.clear_faults()
+
+
+@pytest_asyncio.fixture(scope="session", loop_scope="session")
+async def channels(network: Network) -> None:
+    """The channels of `network.config()`'s own seed file, made once."""
+    done = await sorofast("channels", "create", "64", "-c", network.config("make"), "-q")
+    assert done.code == 0, done.err
+
+
+@pytest.fixture
+def closed_port() -> Iterator[int]:
+    """A port that nobody listens on for as long as the test runs: it is bound, and never listened on."""
+    with socket.socket() as held:
+        held.bind(("127.0.0.1", 0))
+        yield held.getsockname()[1]

@@ -5,34 +5,18 @@ from __future__ import annotations
 import asyncio
 import os
 import signal
-import socket
 import sys
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
-from helpers.operator import Network, sorofast
 from stellar_sdk import Address
+
+from helpers.operator import Network, sorofast
 
 pytestmark = pytest.mark.asyncio(loop_scope="session")
 
 RUN_DEADLINE_S = 60.0
-
-
-@pytest.fixture
-def closed_port() -> Iterator[int]:
-    """A port that nobody listens on for as long as the test runs: it is bound, and never listened on."""
-    with socket.socket() as held:
-        held.bind(("127.0.0.1", 0))
-        yield held.getsockname()[1]
-
-
-@pytest.fixture
-async def channels(network: Network) -> None:
-    """The network's own channels, made once."""
-    done = await sorofast("channels", "create", "64", "-c", network.config("make"), "-q")
-    assert done.code == 0, done.err
 
 
 @pytest.mark.parametrize(

@@ -59,6 +59,8 @@ async def test_a_holder_that_lost_the_reply_is_granted_a_new_term(store: ShardSt
     assert second is not None
     assert second.epoch == first.epoch + 1
     assert await store.renew([first]) == []
+    await store.release(first, None, None)
+    assert await store.owners() == {1: ("a", second.epoch)}
     with pytest.raises(LeaseLost):
         await store.set_confirmed(first, 0, {1: BIG})
 

@@ -8,11 +8,11 @@ import struct
 from typing import Any
 
 import pytest
-from helpers import entries as make
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from stellar_sdk import Address, scval, xdr
 
+from helpers import entries as make
 from sorofast import _core
 from sorofast.errors import BodyError, RpcError
 
@@ -175,7 +175,9 @@ def test_a_bad_entry_is_a_problem_of_its_own() -> None:
     foreign_key = make.task_symbol_key(5)
     foreign["xdr"] = make.data_entry(foreign_key, make.Task().to_value(), make.TARGET).to_xdr()
     keyless = dict(cut, key="AAAA")
-    batch = decode(make.entries_body([good, cut, text, wrong_kind, foreign, keyless, make.task_entry(6, make.Task())]))
+    batch = decode(
+        make.entries_body([good, cut, text, wrong_kind, foreign, keyless, make.task_entry(6, make.Task())])
+    )
     assert [(row[0], row[8] & UNDECODABLE) for row in rows_of(batch)] == [
         (1, 0), (2, 32), (3, 32), (4, 32), (5, 32), (6, 0),
     ]  # fmt: skip
@@ -211,10 +213,18 @@ ANSWER = make.entries_answer(
 )
 
 
+JSON_LEAVES = (
+    st.none()
+    | st.booleans()
+    | st.integers()
+    | st.floats(allow_nan=False, allow_infinity=False)
+    | st.just("a text with \u00fc and 1/2")
+)
+
+
 @given(st.data())
 def test_the_texture_of_the_json_does_not_matter(data: st.DataObject) -> None:
-    unknown = data.draw(st.recursive(st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False, allow_infinity=False)
-        | st.just("a text with \u00fc and 1/2"), lambda inner: st.lists(inner, max_size=2), max_leaves=3))  # fmt: skip
+    unknown = data.draw(st.recursive(JSON_LEAVES, lambda inner: st.lists(inner, max_size=2), max_leaves=3))
     answer = json.loads(json.dumps(ANSWER))
     answer["result"]["surprise"] = unknown
     answer["result"]["entries"][0]["ext"] = {"deep": [unknown]}
@@ -248,7 +258,9 @@ def test_a_bad_body_says_what_is_wrong_and_where(body: bytes, says: str) -> None
 
 def test_an_rpc_error_is_one() -> None:
     with pytest.raises(RpcError) as caught:
-        decode(b'{"jsonrpc":"2.0","id":1,"error":{"code":-32602,"message":"key count (201) exceeds maximum"}}')
+        decode(
+            b'{"jsonrpc":"2.0","id":1,"error":{"code":-32602,"message":"key count (201) exceeds maximum"}}'
+        )
     assert (caught.value.code, caught.value.method) == (-32602, "getLedgerEntries")
     assert caught.value.message == "key count (201) exceeds maximum"
 

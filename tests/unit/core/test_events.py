@@ -6,11 +6,11 @@ import json
 from typing import Any
 
 import pytest
-from helpers import entries as make
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from stellar_sdk import scval, xdr
 
+from helpers import entries as make
 from sorofast import _core
 from sorofast.errors import BodyError, RpcError
 
@@ -118,7 +118,10 @@ def test_a_damaged_event_is_a_problem_of_its_own() -> None:
         )
     )
     # That a keeper was paid is known from the topics; what its data says is not.
-    assert [(one[1], one[2], one[4]) for one in batch.events] == [("KeeperPaid", 1, None), ("TaskPaused", 4, None)]
+    assert [(one[1], one[2], one[4]) for one in batch.events] == [
+        ("KeeperPaid", 1, None),
+        ("TaskPaused", 4, None),
+    ]
     assert [problem[0] for problem in batch.problems] == [55, 55, 55]
     assert "cut short" in batch.problems[0][1]
     assert "expected the task's id" in batch.problems[1][1]
@@ -149,7 +152,9 @@ def test_a_bad_body_says_what_is_wrong(text: bytes, says: str) -> None:
 
 
 def test_an_rpc_error_is_one() -> None:
-    with pytest.raises(RpcError, match="getEvents was answered with error -32600: startLedger must be within"):
+    with pytest.raises(
+        RpcError, match="getEvents was answered with error -32600: startLedger must be within"
+    ):
         decode(b'{"error":{"message":"startLedger must be within the ledger range","code":-32600}}')
 
 

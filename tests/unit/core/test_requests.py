@@ -7,11 +7,11 @@ import struct
 from typing import Any
 
 import pytest
-from helpers import entries as make
 from hypothesis import given
 from hypothesis import strategies as st
 from stellar_sdk import scval, xdr
 
+from helpers import entries as make
 from sorofast import _core
 
 U64 = st.integers(0, 2**64 - 1)

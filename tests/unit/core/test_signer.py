@@ -8,13 +8,13 @@ import hashlib
 import pickle
 
 import pytest
-from helpers import entries as make
-from helpers import transactions as sdk
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from stellar_sdk import Keypair, Network, TransactionEnvelope, xdr
 from stellar_sdk.operation import InvokeHostFunction
 
+from helpers import entries as make
+from helpers import transactions as sdk
 from sorofast import _core
 from sorofast.errors import SecretError, TemplateError, XdrError
 
@@ -134,7 +134,9 @@ def test_an_execute_is_what_stellar_sdk_builds(
 def test_stellar_sdk_reads_an_execute_and_verifies_both_signatures() -> None:
     made = signer()
     learn(made)
-    ((found_hash, text, fee),) = made.build_executes(make.CONTRACT_RAW, [(1, 9, 2, 41, 105, 1_760_000_060)], 1_000)
+    ((found_hash, text, fee),) = made.build_executes(
+        make.CONTRACT_RAW, [(1, 9, 2, 41, 105, 1_760_000_060)], 1_000
+    )
     envelope = TransactionEnvelope.from_xdr(text, sdk.PASSPHRASE)
     transaction = envelope.transaction
     assert envelope.hash() == found_hash
@@ -233,17 +235,20 @@ def test_what_is_no_template() -> None:
 
 
 DATA = sdk.transaction_data(7).to_xdr_bytes()
+DAMAGED = signer(1)
 
 
 @settings(max_examples=1000)
 @given(st.lists(st.tuples(st.integers(0, 2**20), st.integers(0, 255)), min_size=1, max_size=3), st.booleans())
-def test_damaged_transaction_data_is_an_error_or_a_template(changes: list[tuple[int, int]], cut: bool) -> None:
+def test_damaged_transaction_data_is_an_error_or_a_template(
+    changes: list[tuple[int, int]], cut: bool
+) -> None:
     damaged = bytearray(DATA)
     for at, value in changes:
         damaged[at % len(damaged)] = value
     if cut:
         del damaged[changes[0][0] % len(damaged) :]
-    made = signer(1)
+    made = DAMAGED
     text = base64.b64encode(damaged).decode()
     try:
         made.learn(1, 7, text, [sdk.consent(7).to_xdr()], 1, make.CONTRACT_RAW)

@@ -167,7 +167,9 @@ class TableMachine(RuleBasedStateMachine):
 
     @rule(until_s=SECONDS, limit=st.integers(0, 6))
     def pop_due(self, until_s: int, limit: int) -> None:
-        due = sorted((at_s, one) for one, (_, at_s) in self.states.items() if at_s is not None and at_s <= until_s)
+        due = sorted(
+            (at_s, one) for one, (_, at_s) in self.states.items() if at_s is not None and at_s <= until_s
+        )
         popped = pop(self.table, until_s, limit)
         assert len(popped) == min(limit, len(due))
         # Which of several equal seconds comes first is the table's choice; the seconds are not.
@@ -188,7 +190,9 @@ class TableMachine(RuleBasedStateMachine):
     @invariant()
     def agrees(self) -> None:
         assert len(self.table) == len(self.rows)
-        assert self.table.next_due() == min((at for _, at in self.states.values() if at is not None), default=None)
+        assert self.table.next_due() == min(
+            (at for _, at in self.states.values() if at is not None), default=None
+        )
         counts: dict[int, int] = {}
         for task_id, row in self.rows.items():
             code = REASONS[self.reasons[task_id]]
@@ -203,7 +207,7 @@ class TableMachine(RuleBasedStateMachine):
 
 
 TestTable = TableMachine.TestCase
-TestTable.settings = settings(max_examples=200, stateful_step_count=40, deadline=None)
+TestTable.settings = settings(max_examples=200, stateful_step_count=40)
 
 
 def test_a_table_takes_only_its_own_shard() -> None:
@@ -230,7 +234,9 @@ def test_ten_thousand_random_moves_keep_the_order() -> None:
     table = _core.TaskTable()
     apply(table, *(Row(id=one, last_run_s=1_760_000_000 + chance.randrange(4000)) for one in range(10_000)))
     for _ in range(10_000):
-        table.schedule(chance.randrange(10_000), 1_760_000_000 + chance.randrange(5000), REASONS["backing_off"])
+        table.schedule(
+            chance.randrange(10_000), 1_760_000_000 + chance.randrange(5000), REASONS["backing_off"]
+        )
     seconds = [table.state(one) for one in range(10_000)]
     expected = sorted(state[1] for state in seconds if state is not None and state[1] is not None)
     order = pop(table, 2**63, 20_000)

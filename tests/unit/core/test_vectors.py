@@ -7,9 +7,9 @@ import struct
 from typing import Any
 
 import pytest
-from vectors import generate
 
 from sorofast import _core
+from vectors import generate
 
 DOCUMENT = json.loads(generate.PATH.read_text(encoding="utf-8"))
 
@@ -21,7 +21,10 @@ def test_the_file_is_what_the_generator_writes() -> None:
 def decode(case: dict[str, Any]) -> tuple[Any, ...]:
     entry = {"key": case["key"], "xdr": case["xdr"], "lastModifiedLedgerSeq": 1, "liveUntilLedgerSeq": 2}
     body = json.dumps({"result": {"entries": [entry], "latestLedger": 3}}).encode()
-    contract, keeper = _core.contract_to_bytes(DOCUMENT["contract"]), _core.account_to_bytes(DOCUMENT["keeper"])
+    contract, keeper = (
+        _core.contract_to_bytes(DOCUMENT["contract"]),
+        _core.account_to_bytes(DOCUMENT["keeper"]),
+    )
     batch = _core.decode_entries(body, contract, keeper)
     assert batch.problems == []
     return struct.unpack("<QQQqQIIIHH", batch.rows)

@@ -83,7 +83,7 @@ def test_task_entries_hold_what_was_planned() -> None:
     for spec, (entry, _) in zip(specs, entries, strict=True):
         whole = stellar_xdr.LedgerEntry.from_xdr_bytes(entry)
         assert whole.last_modified_ledger_seq.uint32 == 7
-        task = decode_task(base64.b64encode(whole.data.to_xdr_bytes()).decode(), 7, KEEPER)
+        task = decode_task(base64.b64encode(whole.data.to_xdr_bytes()).decode(), 7)
         assert (task.task_id, task.interval_s) == (spec.task_id, spec.interval_s)
         assert FIRST_DUE_S <= task.last_run_s + task.interval_s < FIRST_DUE_S + task.interval_s
         value = contract_data(entry).val

@@ -41,18 +41,26 @@ struct Shape<'a> {
 }
 
 impl Shape<'_> {
+    /// All lengths first, then all parts, so that no two lists of parts are the same text and a part that is empty
+    /// costs nothing.
     fn number(&self, length: usize) -> u64 {
-        let mut context = Context::new(&SHA256);
-        context.update(&(length as u64).to_be_bytes());
-        for part in [
+        let parts = [
             self.target,
             self.function,
             self.args,
             self.resolver,
             self.blocked_by,
             self.yield_strategy,
-        ] {
-            context.update(&(part.len() as u64).to_be_bytes());
+        ];
+        let mut lengths = [0; 8 * 7];
+        let (places, _) = lengths.as_chunks_mut::<8>();
+        let all = [length].into_iter().chain(parts.map(<[u8]>::len));
+        for (place, length) in places.iter_mut().zip(all) {
+            *place = (length as u64).to_be_bytes();
+        }
+        let mut context = Context::new(&SHA256);
+        context.update(&lengths);
+        for part in parts.into_iter().filter(|part| !part.is_empty()) {
             context.update(part);
         }
         let digest = context.finish();

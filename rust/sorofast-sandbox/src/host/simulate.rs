@@ -8,7 +8,7 @@ use crate::types::{AuthMode, SimulateOptions, SimulationSuccess, StateChange};
 use soroban_env_host::e2e_invoke::RecordingInvocationAuthMode;
 use soroban_env_host::storage::{EntryWithLiveUntil, SnapshotSource};
 use soroban_env_host::xdr::{
-    AccountId, InvokeHostFunctionOp, LedgerEntry, LedgerKey, Limits, OperationBody, ReadXdr,
+    AccountId, InvokeHostFunctionOp, LedgerEntry, LedgerKey, Limits, Memo, OperationBody, ReadXdr,
     ScErrorCode, ScErrorType, TransactionEnvelope, WriteXdr,
 };
 use soroban_env_host::{HostError, LedgerInfo};
@@ -160,6 +160,11 @@ fn only_operation(envelope_xdr: &[u8]) -> Result<(AccountId, InvokeHostFunctionO
     let [operation] = tx.operations.as_slice() else {
         return Err("Transaction contains more than one operation".into());
     };
+    if tx.memo != Memo::None {
+        return Err(
+            "Transaction contains a memo. Soroban transactions do not support memos.".into(),
+        );
+    }
     let source = operation
         .source_account
         .clone()

@@ -87,6 +87,7 @@ impl Node {
         closing.frozen_at = Instant::now();
         let close_time_ms = self.clock.now_ms().max(closing.tip.close_time_ms + 1);
         let candidates = locked(&self.queue).candidates();
+        self.frozen.send_replace(closing.tip.header.ledger_seq + 1);
         let closer = self.closer();
         let Closing { tip, modules, .. } = closing;
         let applied = if candidates.is_empty() {

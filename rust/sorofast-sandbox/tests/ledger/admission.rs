@@ -5,11 +5,11 @@ use crate::network::{
 };
 use sorofast_sandbox::node::SubmitStatus;
 use stellar_xdr::{
-    Duration as XdrDuration, FeeBumpTransaction, FeeBumpTransactionEnvelope,
-    FeeBumpTransactionExt, FeeBumpTransactionInnerTx, LedgerBounds, Limits, ManageDataOp,
-    Operation, OperationBody, OperationResult, Preconditions, PreconditionsV2, ReadXdr, ScVal,
-    SequenceNumber, SignerKey, String64, TimeBounds, TimePoint, TransactionEnvelope,
-    TransactionExt, TransactionResultResult as Code, Uint256, WriteXdr,
+    Duration as XdrDuration, FeeBumpTransaction, FeeBumpTransactionEnvelope, FeeBumpTransactionExt,
+    FeeBumpTransactionInnerTx, LedgerBounds, Limits, ManageDataOp, Operation, OperationBody,
+    OperationResult, Preconditions, PreconditionsV2, ReadXdr, ScVal, SequenceNumber, SignerKey,
+    String64, TimeBounds, TimePoint, TransactionEnvelope, TransactionExt,
+    TransactionResultResult as Code, Uint256, WriteXdr,
 };
 
 fn with_account() -> (Network, Key, Key) {
@@ -299,7 +299,12 @@ fn declared_resources_have_limits() {
         data.resources.write_bytes = 0;
         data.resources.instructions = 0;
     });
-    assert_eq!(refusal(&twice), Code::TxSorobanInvalid, "{}", explain(&twice));
+    assert_eq!(
+        refusal(&twice),
+        Code::TxSorobanInvalid,
+        "{}",
+        explain(&twice)
+    );
     let mut with_two = tx.clone();
     with_two.operations = vec![tx.operations[0].clone(), create_account(&Key::new(9), XLM)]
         .try_into()

@@ -5,9 +5,9 @@ use sorofast_sandbox::crypto::sha256;
 use sorofast_sandbox::ledger::account::sequence_age;
 use sorofast_sandbox::node::{EventId, Node};
 use stellar_xdr::{
-    CreateAccountResult, LedgerCloseMeta, LedgerHeader, Limits, OperationResult,
-    OperationResultTr, PaymentResult, ReadXdr, StellarValueExt, TransactionMeta,
-    TransactionResultResult as Code,
+    CreateAccountResult, LedgerCloseMeta, LedgerHeader, Limits, OperationResult, OperationResultTr,
+    PaymentResult, ReadXdr, StellarValueExt, TransactionMeta, TransactionResultResult as Code,
+    WriteXdr,
 };
 
 fn inner(xdr: &[u8]) -> Vec<OperationResult> {
@@ -128,7 +128,6 @@ fn headers_chain_and_metas_decode() {
             panic!("version 2");
         };
         assert_eq!(meta.tx_processing.len() as u32, summary.transactions);
-        use stellar_xdr::WriteXdr;
         let set = meta.tx_set.to_xdr(Limits::none()).expect("a set");
         assert_eq!(sha256(&set), header.scp_value.tx_set_hash.0);
     }
@@ -150,8 +149,14 @@ fn events_come_in_order_and_by_cursor() {
     let tx = network.tx(&alice, vec![pay(&bob, 3), pay(&bob, 4)]);
     let record = network.apply(&network.sign(&tx, &[alice]));
     let start = EventId::ledger_start(record.ledger);
-    let page = network.node.events(start, false, u32::MAX, 100, &mut |_| true);
-    let ids: Vec<String> = page.events.iter().map(|event| event.id.to_string()).collect();
+    let page = network
+        .node
+        .events(start, false, u32::MAX, 100, &mut |_| true);
+    let ids: Vec<String> = page
+        .events
+        .iter()
+        .map(|event| event.id.to_string())
+        .collect();
     let toid = |tx: u64, op: u64| (u64::from(record.ledger) << 32) | (tx << 12) | op;
     assert_eq!(
         ids,

@@ -30,7 +30,7 @@ fn lumens_are_conserved() {
     for _ in 0..30 {
         for key in &keys {
             let to = keys[numbers.below(40) as usize];
-            let amount = 1 + numbers.below(60 * XLM as u64) as i64;
+            let amount = 1 + numbers.below(60 * XLM.unsigned_abs()).cast_signed();
             let operations: Vec<Operation> = match numbers.below(6) {
                 0 => vec![pay(&to, amount)],
                 1 => vec![pay(&to, amount / 9), pay(&Key::new(777_777), 1)],

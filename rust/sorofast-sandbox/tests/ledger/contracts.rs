@@ -80,7 +80,10 @@ fn a_contract_counts() {
     for expected in 1..=3 {
         let record = network.run(&alice, call(&counter, "increment", vec![]));
         assert_eq!(returned(&record), ScVal::U32(expected));
-        assert!(matches!(code(&record), InvokeHostFunctionResult::Success(_)));
+        assert!(matches!(
+            code(&record),
+            InvokeHostFunctionResult::Success(_)
+        ));
     }
     let record = network.run(&alice, call(&counter, "bump", vec![ScVal::U64(7)]));
     let outline = Node::outline(&record).expect("an outline");
@@ -107,9 +110,11 @@ fn unused_fees_come_back() {
     let charged = before - after;
     assert_eq!(charged, record.fee_charged_stroops);
     assert_eq!(charged, decode_result(&record.result_xdr).fee_charged);
-    assert!(charged < i64::from(tx.fee), "the simulation leaves a margin");
-    let Some(SorobanTransactionMetaExt::V1(fees)) =
-        meta(&record).soroban_meta.map(|meta| meta.ext)
+    assert!(
+        charged < i64::from(tx.fee),
+        "the simulation leaves a margin"
+    );
+    let Some(SorobanTransactionMetaExt::V1(fees)) = meta(&record).soroban_meta.map(|meta| meta.ext)
     else {
         panic!("fees are told");
     };
@@ -160,12 +165,18 @@ fn declared_limits_hold() {
     let record = altered(&network, &alice, bump(), |data| {
         data.resources.instructions /= 10;
     });
-    assert_eq!(code(&record), InvokeHostFunctionResult::ResourceLimitExceeded);
+    assert_eq!(
+        code(&record),
+        InvokeHostFunctionResult::ResourceLimitExceeded
+    );
     let before = balance();
     let record = altered(&network, &alice, bump(), |data| {
         data.resources.write_bytes = 8;
     });
-    assert_eq!(code(&record), InvokeHostFunctionResult::ResourceLimitExceeded);
+    assert_eq!(
+        code(&record),
+        InvokeHostFunctionResult::ResourceLimitExceeded
+    );
     assert!(!record.diagnostic_events_xdr.is_empty());
     assert_eq!(before - balance(), record.fee_charged_stroops);
 
@@ -287,7 +298,7 @@ fn archived_entries_need_to_be_named() {
     let (network, alice, counter) = with_counter();
     network.run(&alice, call(&counter, "bump", vec![ScVal::U64(1)]));
     let key = bump_key(&counter, 1);
-    let entry = network.node.entries(&[key.clone()]).entries[0].clone();
+    let entry = network.node.entries(std::slice::from_ref(&key)).entries[0].clone();
     let bump = || call(&counter, "bump", vec![ScVal::U64(1)]);
     // A template from before the entry was archived.
     let stale = network.soroban_tx(&alice, None, bump());
@@ -296,7 +307,7 @@ fn archived_entries_need_to_be_named() {
         .node
         .put_entries(vec![(entry.entry_xdr.to_vec(), Some(expired))])
         .expect("an expired entry");
-    let read = network.node.entries(&[key.clone()]);
+    let read = network.node.entries(std::slice::from_ref(&key));
     assert_eq!(read.entries[0].live_until, Some(0));
     let record = network.apply(&network.sign(&stale, &[alice]));
     assert_eq!(code(&record), InvokeHostFunctionResult::EntryArchived);
@@ -331,7 +342,10 @@ fn seeded_entries_are_checked() {
     for _ in 0..2 {
         network
             .node
-            .put_entries(vec![(stored.xdr.to_vec(), None), (stored.xdr.to_vec(), None)])
+            .put_entries(vec![
+                (stored.xdr.to_vec(), None),
+                (stored.xdr.to_vec(), None),
+            ])
             .expect("an account");
     }
     network.assert_coins();
@@ -389,7 +403,11 @@ fn the_native_asset_is_a_contract() {
         hi: 0,
         lo: 3 * XLM as u64,
     });
-    let transfer = call(&native, "transfer", vec![alice.address(), bob.address(), amount]);
+    let transfer = call(
+        &native,
+        "transfer",
+        vec![alice.address(), bob.address(), amount],
+    );
     let record = network.run(&alice, transfer);
     assert!(record.successful, "{:?}", code(&record));
     assert_eq!(network.account(&bob).expect("bob").balance, 13 * XLM);

@@ -2,8 +2,8 @@
 
 mod admission;
 mod classic;
-mod contracts;
 mod conservation;
+mod contracts;
 mod network;
 mod pace;
 mod queue;

@@ -20,46 +20,46 @@ use stellar_xdr::{
     WriteXdr,
 };
 
-pub const XLM: i64 = 10_000_000;
+pub(crate) const XLM: i64 = 10_000_000;
 
 /// A key pair by number.
 #[derive(Clone, Copy)]
-pub struct Key {
-    pub seed: [u8; 32],
-    pub id: [u8; 32],
+pub(crate) struct Key {
+    pub(crate) seed: [u8; 32],
+    pub(crate) id: [u8; 32],
 }
 
 impl Key {
-    pub fn new(number: u32) -> Self {
+    pub(crate) fn new(number: u32) -> Self {
         Self::from_seed(sha256_parts(&[b"test key", &number.to_be_bytes()]))
     }
 
-    pub fn from_seed(seed: [u8; 32]) -> Self {
+    pub(crate) fn from_seed(seed: [u8; 32]) -> Self {
         Self {
             seed,
             id: public_key(&seed).expect("a seed of 32 bytes"),
         }
     }
 
-    pub fn account_id(&self) -> AccountId {
+    pub(crate) fn account_id(&self) -> AccountId {
         AccountId(PublicKey::PublicKeyTypeEd25519(Uint256(self.id)))
     }
 
-    pub fn muxed(&self) -> MuxedAccount {
+    pub(crate) fn muxed(&self) -> MuxedAccount {
         MuxedAccount::Ed25519(Uint256(self.id))
     }
 
-    pub fn address(&self) -> ScVal {
+    pub(crate) fn address(&self) -> ScVal {
         ScVal::Address(ScAddress::Account(self.account_id()))
     }
 }
 
 /// A ledger that closes when told to.
-pub struct Network {
-    pub node: Arc<Node>,
+pub(crate) struct Network {
+    pub(crate) node: Arc<Node>,
 }
 
-pub fn manual() -> NodeConfig {
+pub(crate) fn manual() -> NodeConfig {
     NodeConfig {
         ledger_close: Duration::ZERO,
         ..NodeConfig::default()
@@ -67,22 +67,22 @@ pub fn manual() -> NodeConfig {
 }
 
 impl Network {
-    pub fn new() -> Self {
+    pub(crate) fn new() -> Self {
         Self {
             node: Node::new(manual()).expect("a node"),
         }
     }
 
-    pub fn friendbot(&self) -> Key {
+    pub(crate) fn friendbot(&self) -> Key {
         Key::from_seed(self.node.friendbot_seed())
     }
 
-    pub fn close(&self) -> u32 {
+    pub(crate) fn close(&self) -> u32 {
         self.node.advance(1, 0.0).expect("a ledger").sequence
     }
 
     /// Accounts with the given balance, made in one or more ledgers.
-    pub fn fund(&self, keys: &[Key], balance_stroops: i64) {
+    pub(crate) fn fund(&self, keys: &[Key], balance_stroops: i64) {
         for chunk in keys.chunks(100) {
             let operations = chunk
                 .iter()
@@ -94,7 +94,7 @@ impl Network {
         }
     }
 
-    pub fn account(&self, key: &Key) -> Option<AccountEntry> {
+    pub(crate) fn account(&self, key: &Key) -> Option<AccountEntry> {
         let read = self.node.entries(&[account_key(&key.id).to_vec()]);
         let entry = read.entries.first()?;
         match LedgerEntry::from_xdr(&entry.entry_xdr, Limits::none())
@@ -106,12 +106,12 @@ impl Network {
         }
     }
 
-    pub fn sequence(&self, key: &Key) -> i64 {
+    pub(crate) fn sequence(&self, key: &Key) -> i64 {
         self.account(key).map_or(0, |account| account.seq_num.0)
     }
 
     /// A classic transaction with the next sequence and the lowest fee.
-    pub fn tx(&self, source: &Key, operations: Vec<Operation>) -> Transaction {
+    pub(crate) fn tx(&self, source: &Key, operations: Vec<Operation>) -> Transaction {
         Transaction {
             source_account: source.muxed(),
             fee: 100 * operations.len() as u32,
@@ -123,16 +123,16 @@ impl Network {
         }
     }
 
-    pub fn sign(&self, tx: &Transaction, keys: &[Key]) -> Vec<u8> {
+    pub(crate) fn sign(&self, tx: &Transaction, keys: &[Key]) -> Vec<u8> {
         sign_for(tx, keys, &self.node.network_id())
     }
 
-    pub fn submit(&self, envelope: &[u8]) -> Submission {
+    pub(crate) fn submit(&self, envelope: &[u8]) -> Submission {
         self.node.submit(envelope).expect("a decodable envelope")
     }
 
     /// Submits, closes a ledger and returns what became of the transaction.
-    pub fn apply(&self, envelope: &[u8]) -> Arc<TransactionRecord> {
+    pub(crate) fn apply(&self, envelope: &[u8]) -> Arc<TransactionRecord> {
         let submission = self.submit(envelope);
         assert_eq!(
             submission.status,
@@ -147,7 +147,7 @@ impl Network {
             .expect("it was applied")
     }
 
-    pub fn simulate(&self, tx: &Transaction) -> Result<SimulationSuccess, String> {
+    pub(crate) fn simulate(&self, tx: &Transaction) -> Result<SimulationSuccess, String> {
         let envelope = sign_for(tx, &[], &self.node.network_id());
         self.node
             .simulate(&envelope, SimulateOptions::default())
@@ -155,7 +155,7 @@ impl Network {
     }
 
     /// A Soroban transaction as a wallet would finish it from a simulation.
-    pub fn soroban_tx(
+    pub(crate) fn soroban_tx(
         &self,
         source: &Key,
         operation_source: Option<&Key>,
@@ -194,13 +194,13 @@ impl Network {
         tx
     }
 
-    pub fn run(&self, source: &Key, function: HostFunction) -> Arc<TransactionRecord> {
+    pub(crate) fn run(&self, source: &Key, function: HostFunction) -> Arc<TransactionRecord> {
         let tx = self.soroban_tx(source, None, function);
         self.apply(&self.sign(&tx, &[*source]))
     }
 
     /// Uploads an embedded contract and creates it.
-    pub fn deploy(&self, source: &Key, wasm: &[u8]) -> ContractId {
+    pub(crate) fn deploy(&self, source: &Key, wasm: &[u8]) -> ContractId {
         let upload = HostFunction::UploadContractWasm(wasm.to_vec().try_into().expect("wasm"));
         assert!(self.run(source, upload).successful, "upload");
         let preimage = ContractIdPreimage::Address(ContractIdPreimageFromAddress {
@@ -221,13 +221,13 @@ impl Network {
     }
 
     #[track_caller]
-    pub fn assert_coins(&self) {
+    pub(crate) fn assert_coins(&self) {
         let (counted, recorded) = self.node.audit_coins();
         assert_eq!(counted, recorded, "lumens were made or lost");
     }
 }
 
-pub fn sign_for(tx: &Transaction, keys: &[Key], network_id: &[u8; 32]) -> Vec<u8> {
+pub(crate) fn sign_for(tx: &Transaction, keys: &[Key], network_id: &[u8; 32]) -> Vec<u8> {
     let body = tx.to_xdr(Limits::none()).expect("a transaction");
     let hash = sha256_parts(&[network_id, &2_u32.to_be_bytes(), &body]);
     let signatures: Vec<DecoratedSignature> = keys.iter().map(|key| decorate(key, &hash)).collect();
@@ -247,7 +247,7 @@ fn decorate(key: &Key, hash: &[u8; 32]) -> DecoratedSignature {
     }
 }
 
-pub fn create_account(key: &Key, starting_balance: i64) -> Operation {
+pub(crate) fn create_account(key: &Key, starting_balance: i64) -> Operation {
     Operation {
         source_account: None,
         body: OperationBody::CreateAccount(CreateAccountOp {
@@ -257,7 +257,7 @@ pub fn create_account(key: &Key, starting_balance: i64) -> Operation {
     }
 }
 
-pub fn pay(to: &Key, amount: i64) -> Operation {
+pub(crate) fn pay(to: &Key, amount: i64) -> Operation {
     Operation {
         source_account: None,
         body: OperationBody::Payment(PaymentOp {
@@ -268,7 +268,7 @@ pub fn pay(to: &Key, amount: i64) -> Operation {
     }
 }
 
-pub fn call(contract: &ContractId, function: &str, args: Vec<ScVal>) -> HostFunction {
+pub(crate) fn call(contract: &ContractId, function: &str, args: Vec<ScVal>) -> HostFunction {
     HostFunction::InvokeContract(InvokeContractArgs {
         contract_address: ScAddress::Contract(contract.clone()),
         function_name: symbol(function),
@@ -276,23 +276,23 @@ pub fn call(contract: &ContractId, function: &str, args: Vec<ScVal>) -> HostFunc
     })
 }
 
-pub fn symbol(name: &str) -> ScSymbol {
+pub(crate) fn symbol(name: &str) -> ScSymbol {
     ScSymbol(name.as_bytes().to_vec().try_into().expect("a short name"))
 }
 
 /// An embedded contract, as the crate ships it.
-pub fn wasm(name: &str) -> Vec<u8> {
+pub(crate) fn wasm(name: &str) -> Vec<u8> {
     let path = format!("{}/wasm/{name}.wasm", env!("CARGO_MANIFEST_DIR"));
     std::fs::read(&path).unwrap_or_else(|error| panic!("{path}: {error}"))
 }
 
-pub fn decode_result(xdr: &[u8]) -> TransactionResult {
+pub(crate) fn decode_result(xdr: &[u8]) -> TransactionResult {
     TransactionResult::from_xdr(xdr, Limits::none()).expect("a result")
 }
 
 /// The result of a refusal.
 #[track_caller]
-pub fn refusal(submission: &Submission) -> TransactionResultResult {
+pub(crate) fn refusal(submission: &Submission) -> TransactionResultResult {
     match &submission.status {
         SubmitStatus::Error { result_xdr, .. } => decode_result(result_xdr).result,
         other => panic!("expected a refusal, got {other:?}"),
@@ -300,7 +300,7 @@ pub fn refusal(submission: &Submission) -> TransactionResultResult {
 }
 
 /// What the diagnostics of a refusal say.
-pub fn explain(submission: &Submission) -> String {
+pub(crate) fn explain(submission: &Submission) -> String {
     match &submission.status {
         SubmitStatus::Error {
             result_xdr,

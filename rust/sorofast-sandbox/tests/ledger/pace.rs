@@ -40,12 +40,11 @@ fn ledgers_close_by_the_clock() {
     let started = Instant::now();
     let latest = runtime.block_on(async {
         let closing = tokio::spawn(Arc::clone(&node).run());
-        let waited =
-            tokio::time::timeout(Duration::from_secs(30), node.wait_for_ledger(11)).await;
+        let waited = tokio::time::timeout(Duration::from_secs(30), node.wait_for_ledger(11)).await;
         closing.abort();
         waited.expect("ten ledgers within half a minute")
     });
-    assert!(started.elapsed() >= Duration::from_millis(1_000));
+    assert!(started.elapsed() >= Duration::from_secs(1));
     assert!(latest.sequence >= 11);
     let closes: Vec<u64> = node
         .ledgers(1, 11)
@@ -60,9 +59,8 @@ fn ledgers_close_by_the_clock() {
 #[test]
 fn what_comes_after_the_freeze_waits() {
     let runtime = runtime();
-    // Ledgers of four seconds, seen two seconds after their freeze.
     let network = Network {
-        node: Node::new(paced(4_000, 2_000)).expect("a node"),
+        node: Node::new(paced(1_000, 500)).expect("a node"),
     };
     let (alice, bob) = (Key::new(1), Key::new(2));
     network.fund(&[alice, bob], 10 * XLM);
@@ -73,12 +71,12 @@ fn what_comes_after_the_freeze_waits() {
         let closing = tokio::spawn(Arc::clone(&network.node).run());
         let early = network.submit(&first);
         assert_eq!(early.status, SubmitStatus::Pending);
-        tokio::time::sleep(Duration::from_millis(5_000)).await;
-        // The set froze a second ago and is not seen yet.
-        assert_eq!(network.node.latest().sequence, start);
+        let limit = Duration::from_secs(30);
+        tokio::time::timeout(limit, network.node.wait_for_freeze(start + 1))
+            .await
+            .expect("a freeze");
         let late = network.submit(&second);
         assert_eq!(late.status, SubmitStatus::Pending);
-        let limit = Duration::from_secs(30);
         tokio::time::timeout(limit, network.node.wait_for_ledger(start + 2))
             .await
             .expect("two ledgers");

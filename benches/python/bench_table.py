@@ -30,45 +30,42 @@ def table() -> _core.TaskTable:
 
 
 def test_pop_and_put_back(compare: Compare) -> None:
-    """The hundred that are due are popped and put back a day later, so that every round finds the index as large."""
+    """The soonest hundred are popped and put back behind all others, so that the index stays as large as it is."""
     index = table()
-    seconds = sorted(ROW.unpack(row)[2] + HOUR_S for row in map(bytes, batched(index.rows())))
-    popped = list(batched(index.pop_due(seconds[DUE - 1], DUE)))
-    assert [ROW.unpack(row)[2] + HOUR_S for row in popped] == seconds[:DUE]
-    for row in popped:
-        assert index.schedule(ROW.unpack(row)[0], seconds[0], NOT_DUE)
+    due_s = sorted(ROW.unpack(row)[2] + HOUR_S for row in packed_rows(index.rows()))
+    end_s = due_s[-1] + 1
+    turns = 0
 
-    def one_ledger() -> int:
-        rows = index.pop_due(seconds[-1], DUE)
-        for task_id, *_ in ROW.iter_unpack(rows):
-            index.schedule(task_id, seconds[-1] + 1, NOT_DUE)
-        return len(rows)
+    def one_ledger() -> list[bytes]:
+        nonlocal turns
+        turns += 1
+        rows = packed_rows(index.pop_due(end_s + turns, DUE))
+        for row in rows:
+            index.schedule(ROW.unpack(row)[0], end_s + turns, NOT_DUE)
+        return rows
 
-    def refill() -> int:
-        done = one_ledger()
-        if done < DUE * _core.ROW_SIZE:
-            for task_id, _, last_run_s, *_ in ROW.iter_unpack(index.rows()):
-                index.schedule(task_id, last_run_s + HOUR_S, NOT_DUE)
-        return done
-
-    assert refill() == DUE * _core.ROW_SIZE
-    compare("pop a due task and put it back", "core", DUE, refill)
+    for turn in range(3):
+        popped_s = [ROW.unpack(row)[2] + HOUR_S for row in one_ledger()]
+        assert popped_s == due_s[turn * DUE : (turn + 1) * DUE]
+    compare("pop a due task and put it back", "core", DUE, one_ledger)
+    assert len(index) == TASKS
 
 
 def test_apply_rows(compare: Compare) -> None:
     """Two hundred changed rows, a ledger's worth, into a table of a hundred thousand."""
     index = table()
-    rows = [ROW.unpack(row) for row in list(batched(index.rows()))[:200]]
-    ledger = 2
-    changed = [
-        b"".join(ROW.pack(*row[:2], row[2] + shift, *row[3:7], ledger, *row[8:]) for row in rows)
-        for shift in (60, 120)
-    ]
-    assert index.apply(changed[0], 0, 1) == 200
-    turn = iter(lambda: 0, 1)
-    compare(
-        "apply a changed row", "core", 400, lambda: [index.apply(one, 0, 1) for one in changed] and next(turn)
+    rows = [ROW.unpack(row) for row in packed_rows(index.rows())[:200]]
+    early, late = (
+        b"".join(ROW.pack(*row[:2], row[2] + moved_s, *row[3:]) for row in rows) for moved_s in (60, 120)
     )
+    assert index.apply(early, 0, 1) == 200
+    assert index.state(rows[0][0]) == ("indexed", rows[0][2] + 60 + HOUR_S)
+
+    def two_ledgers() -> None:
+        index.apply(late, 0, 1)
+        index.apply(early, 0, 1)
+
+    compare("apply a changed row", "core", 400, two_ledgers)
 
 
 def test_restore(compare: Compare) -> None:
@@ -78,5 +75,5 @@ def test_restore(compare: Compare) -> None:
     compare("restore a task", "core", TASKS, lambda: _core.TaskTable.restore(snapshot))
 
 
-def batched(data: bytes) -> list[bytes]:
+def packed_rows(data: bytes) -> list[bytes]:
     return [data[at : at + _core.ROW_SIZE] for at in range(0, len(data), _core.ROW_SIZE)]

@@ -346,7 +346,9 @@ def _sentence(message: str) -> str:
 
 
 def _line(key: str, origins: Mapping[str, str], sentence: str) -> str:
-    origin = origins.get(key) or next((text for name, text in origins.items() if name.startswith(f"{key}.")), None)
+    origin = origins.get(key) or next(
+        (text for name, text in origins.items() if name.startswith(f"{key}.")), None
+    )
     return f"{key} (from {origin}): {sentence}" if origin else f"{key}: {sentence}"
 
 

@@ -5,6 +5,8 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Awaitable, Callable
 
+from sorofast.coordination.leases import Term
+from sorofast.coordination.shard import ShardStore
 from sorofast.coordination.wal import WalRecord
 
 BIG = 2**62 + 2**53 + 1
@@ -37,3 +39,11 @@ def envelope(task_id: int = 1, **changes: object) -> WalRecord:
         "first_run": False,
     }
     return WalRecord(**{**values, **changes})  # type: ignore[arg-type]
+
+
+async def owned(store: ShardStore, owner: str = "a", shard: int = 1) -> tuple[Term, int]:
+    """A term whose channels 0–9 are confirmed at BIG."""
+    term = await store.acquire(shard, owner)
+    assert term is not None
+    state = await store.load(term)
+    return term, await store.set_confirmed(term, state.version, dict.fromkeys(range(10), BIG))

@@ -111,11 +111,9 @@ def _print(shown: dict[str, Any]) -> None:
     if shown["members"]:
         console().print()
         print_table(
-            ["member", "info"],
-            [
-                (name, ", ".join(f"{k}={v}" for k, v in info.items()))
-                for name, info in sorted(shown["members"].items())
-            ],
+            ["member", "pid", "shards", "tasks", "in flight", "follower"],
+            [_member(name, info) for name, info in sorted(shown["members"].items())],
+            right=["pid", "shards", "tasks", "in flight"],
         )
     if owned:
         console().print()
@@ -127,3 +125,11 @@ def _print(shown: dict[str, Any]) -> None:
             ],
             right=["shard", "epoch", "in flight", "retry", "dead", "channels"],
         )
+
+
+def _member(name: str, info: dict[str, Any]) -> list[object]:
+    """A member of another version may tell less, or more, than we know of."""
+    shards = info.get("shards")
+    held = len(shards) if isinstance(shards, list) else None
+    follower = "yes" if info.get("follower") else ""
+    return [name, info.get("pid"), held, info.get("tasks"), info.get("in_flight"), follower]

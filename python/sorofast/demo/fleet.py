@@ -25,7 +25,7 @@ from sorofast.transactions.accounts import create_channels, write_new_seed_file
 
 SHARDS = 16
 DRAIN_TIMEOUT_S = 30.0
-_READY_TIMEOUT_S = 60.0
+READY_TIMEOUT_S = 60.0
 _KILL_AFTER_S = 20.0
 _EVENTS_MAX = 4_096
 _LINE_BYTES_MAX = 1 << 20
@@ -223,7 +223,7 @@ class RunProcess:
         event = None if self._follower_slot is None else self._members.get(self._follower_slot)
         return None if event is None else int(event["pid"])
 
-    async def ready(self, timeout_s: float = _READY_TIMEOUT_S) -> Event:
+    async def ready(self, timeout_s: float = READY_TIMEOUT_S) -> Event:
         """Wait until the fleet's shards all have owners and ours are loaded."""
         return await self.wait_for(lambda event: event.get("event") == "fleet_ready", "get ready", timeout_s)
 

@@ -13,7 +13,7 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
-from sorofast.demo.fleet import Fleet, RunProcess
+from sorofast.demo.fleet import READY_TIMEOUT_S, Fleet, RunProcess
 from sorofast.demo.network import DemoNetwork
 from sorofast.demo.progress import Progress
 from sorofast.errors import SorofastError
@@ -128,7 +128,7 @@ async def _run_fleet(
         )
         at_start = await network.admin.stats()
         async with fleet.run(options.workers, progress.hear) as run:
-            await run.ready()
+            await run.ready(READY_TIMEOUT_S + options.seed.tasks / 500)
             steady_from = await network.admin.stats()
             progress.step(f"fleet ready; first tasks fall due in {_seconds_until(first_due_s):.0f} s")
             stop.worth_an_audit = True

@@ -35,6 +35,7 @@ COMMIT_PAUSE_S = 0.1
 POP_EXTRA = 64
 FEE_CAP_ATTEMPTS = 3
 MAX_TIME_EXTRA_S = 30
+READ_ERROR = code_of("read_error")
 # A task that simply waits for its next run, or is being run, is not one that was passed over.
 NOT_SKIPPED = frozenset({code_of("none"), code_of("not_due"), code_of("in_flight"), code_of("executed")})
 UNUSABLE_CHANNEL_CODES = ("txINSUFFICIENT_BALANCE", "txNO_ACCOUNT", "txBAD_AUTH")
@@ -176,17 +177,24 @@ class ShardRunner:
         )
         plan = plan_cycle(rows, view)
         for row, reason in plan.next_ledger:
-            self.table.park(row.task_id, reason)
-            self._deferred.append((row, reason))
+            self._defer(row, reason)
         for row, at_s, reason in plan.later:
             self.table.schedule(row.task_id, at_s, reason)
         return plan.run + await self._simulate(plan)
+
+    def _defer(self, row: Row, reason: int) -> None:
+        """Looks at the task again when a ledger closes; until then it shows the reason."""
+        self.table.park(row.task_id, reason)
+        self._deferred.append((row, reason))
 
     async def _simulate(self, plan: Plan) -> list[Run]:
         runs: list[Run] = []
         for answer in await self._simulator.run(plan.simulate, self._retries.gated):
             if answer.run is not None:
                 runs.append(answer.run)
+            elif answer.reason == READ_ERROR:
+                # Nobody said anything about the task, so the next ledger asks again.
+                self._defer(answer.row, answer.reason)
             else:
                 until_s = self._retries.held_back(answer.row, answer.reason)
                 self.table.schedule(answer.row.task_id, until_s, answer.reason)
@@ -210,7 +218,8 @@ class ShardRunner:
         except DecodeError as error:
             # A template was forgotten between plan and build: those tasks are simulated in the next ledger.
             self._context.log.warning("build_failed", error=str(error))
-            self._deferred.extend((run.row, code_of("no_template")) for run in runs)
+            for run in runs:
+                self._defer(run.row, code_of("no_template"))
             return []
         claims: list[WalRecord] = []
         for run, (tx_hash, envelope, fee_stroops) in zip(runs, built, strict=True):

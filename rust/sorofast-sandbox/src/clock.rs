@@ -23,6 +23,14 @@ impl SandboxClock {
             .saturating_add_signed(self.skew_ms.load(Ordering::SeqCst))
     }
 
+    /// How far this clock is ahead of the system's.
+    pub fn offset_ms(&self) -> i64 {
+        let advanced = self.advanced_ms.load(Ordering::SeqCst);
+        i64::try_from(advanced)
+            .unwrap_or(i64::MAX)
+            .saturating_add(self.skew_ms.load(Ordering::SeqCst))
+    }
+
     /// None when the value is not a number or beyond ten years.
     pub fn set_skew_s(&self, seconds: f64) -> Option<()> {
         let ms = to_ms(seconds)?;

@@ -4,10 +4,7 @@ pub use crate::config::{NodeConfig, PROTOCOL_VERSION};
 pub use crate::types::*;
 
 use crate::clock::SandboxClock;
-use crate::crypto::random_u64;
 use crate::host::modules::Modules;
-use crate::host::simulate::{self, Run, SimulationLedger, Snapshot};
-use crate::host::stack::with_deep_stack;
 use crate::ledger::close::{Applied, Closer, Tip};
 use crate::ledger::events::native_contract;
 use crate::ledger::genesis::{self, Keys};
@@ -15,28 +12,22 @@ use crate::ledger::header::{self, NodeKey};
 use crate::ledger::history::{ClosedLedger, History, RETENTION_LEDGERS};
 use crate::ledger::meta::ledger_close_meta;
 use crate::ledger::settings::Settings;
-use crate::ledger::state::{Entries, SnapshotGone, State, Stored};
-use crate::tx::diagnostics::Diagnostics;
-use crate::tx::envelope::{decode, Decoded, Parsed};
+use crate::ledger::state::{Entries, State, Stored};
 use crate::tx::outline;
-use crate::tx::queue::{Queue, Standing};
-use crate::tx::result;
-use crate::tx::signatures::warm_up;
-use crate::tx::validate::{check, check_soroban_resources, quoted_fee, Moment};
-use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError, RwLock, RwLockReadGuard};
+use crate::tx::queue::Queue;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock, RwLockReadGuard};
 use std::time::{Duration, Instant};
-use stellar_xdr::TransactionResultResult as Code;
 use tokio::sync::{watch, Notify};
 
+mod admission;
 mod closing;
 mod seeding;
+mod simulating;
 
 /// Beyond this age of the latest ledger a node calls itself unhealthy.
 const MAX_HEALTHY_AGE_S: f64 = 30.0;
 /// Ledgers that one call may close.
 const MAX_ADVANCE_LEDGERS: u32 = 100_000;
-/// Simulations that start over on a newer ledger, at most.
-const SIMULATION_ATTEMPTS: u32 = 3;
 
 /// A running ledger. Every method may be called from any thread.
 pub struct Node {
@@ -55,7 +46,7 @@ pub struct Node {
     frozen: watch::Sender<u32>,
     /// Wakes the closing loop after an advance.
     rescheduled: Notify,
-    simulations: Slots,
+    simulations: simulating::Slots,
 }
 
 /// What readers see: always a whole ledger.
@@ -64,6 +55,8 @@ struct Visible {
     history: History,
     /// Lumens there are, in stroops; raw entries may add to them.
     total_coins: i64,
+    /// How far the sandbox clock was ahead of the system's when the latest set froze.
+    clock_offset_ms: i64,
 }
 
 /// What only the closing of ledgers touches.
@@ -73,6 +66,7 @@ struct Closing {
     /// Applied, not yet visible.
     ready: Option<Applied>,
     frozen_at: Instant,
+    clock_offset_ms: i64,
 }
 
 impl std::fmt::Debug for Node {
@@ -107,48 +101,6 @@ impl Entries for State {
     }
 }
 
-/// Entries as they were at one ledger, for a simulation that takes its time.
-struct LedgerSnapshot {
-    visible: Arc<RwLock<Visible>>,
-    ledger: u32,
-}
-
-impl Snapshot for LedgerSnapshot {
-    fn entry(&self, key: &[u8]) -> Result<Option<Stored>, SnapshotGone> {
-        readable(&self.visible).state.get_at(key, self.ledger)
-    }
-}
-
-/// As many simulations at once as there are processors.
-struct Slots {
-    free: Mutex<usize>,
-    freed: Condvar,
-}
-
-impl Slots {
-    fn new() -> Self {
-        let processors = std::thread::available_parallelism().map_or(1, usize::from);
-        Self {
-            free: Mutex::new(processors),
-            freed: Condvar::new(),
-        }
-    }
-
-    fn with<T>(&self, work: impl FnOnce() -> T) -> T {
-        let free = locked(&self.free);
-        let mut free = self
-            .freed
-            .wait_while(free, |free| *free == 0)
-            .unwrap_or_else(PoisonError::into_inner);
-        *free -= 1;
-        drop(free);
-        let done = work();
-        *locked(&self.free) += 1;
-        self.freed.notify_one();
-        done
-    }
-}
-
 impl Node {
     /// Builds genesis; nothing closes until `run` or `advance`.
     pub fn new(config: NodeConfig) -> Result<Arc<Self>, NodeError> {
@@ -179,6 +131,7 @@ impl Node {
                 state,
                 history: History::new(closed),
                 total_coins: header.total_coins,
+                clock_offset_ms: 0,
             })),
             queue: Mutex::new(Queue::default()),
             closing: Mutex::new(Closing {
@@ -190,11 +143,12 @@ impl Node {
                 modules,
                 ready: None,
                 frozen_at: Instant::now(),
+                clock_offset_ms: 0,
             }),
             latest: watch::Sender::new(1),
             frozen: watch::Sender::new(1),
             rescheduled: Notify::new(),
-            simulations: Slots::new(),
+            simulations: simulating::Slots::new(),
             config,
             settings,
             keys,
@@ -297,94 +251,6 @@ impl Node {
         }
     }
 
-    /// Offers an envelope to the queue. An error means that it could not even be decoded.
-    pub fn submit(&self, envelope_xdr: &[u8]) -> Result<Submission, NodeError> {
-        let decoded = decode(envelope_xdr, &self.keys.network_id).map_err(NodeError::Invalid)?;
-        let tx = match decoded {
-            Decoded::Refused {
-                hash,
-                kind,
-                operations: _,
-            } => {
-                let mut diagnostics = Diagnostics::default();
-                diagnostics.refusal(&format!(
-                    "{kind} is not supported by the sandbox; send a version 1 transaction"
-                ));
-                return Ok(Submission {
-                    hash,
-                    latest: self.latest(),
-                    status: refused(Code::TxNotSupported, 0, diagnostics),
-                });
-            }
-            Decoded::Transaction(tx) => Arc::new(*tx),
-        };
-        // Signatures cost the most and depend on nothing that changes: check them before anyone has to wait.
-        warm_up(&tx);
-        let hash = tx.hash;
-        let mut queue = locked(&self.queue);
-        let visible = readable(&self.visible);
-        let status = self.admit(tx, &mut queue, &visible);
-        Ok(Submission {
-            hash,
-            latest: visible.history.latest().clone(),
-            status,
-        })
-    }
-
-    fn admit(&self, tx: Arc<Parsed>, queue: &mut Queue, visible: &Visible) -> SubmitStatus {
-        let standing = queue.standing(&tx);
-        if standing == Standing::Banned {
-            return SubmitStatus::TryAgainLater;
-        }
-        let mut diagnostics = Diagnostics::default();
-        let malformed_fee = tx.is_soroban()
-            && tx
-                .soroban
-                .as_ref()
-                .is_none_or(|part| part.data.resource_fee < 0);
-        if malformed_fee || tx.inclusion_fee() < 0 {
-            return refused(Code::TxMalformed, 0, diagnostics);
-        }
-        match standing {
-            Standing::Banned | Standing::Free => {}
-            Standing::Duplicate => return SubmitStatus::Duplicate,
-            Standing::Older => return refused(Code::TxBadSeq, 0, diagnostics),
-            Standing::Occupied => {
-                let within = tx.soroban.as_ref().is_none_or(|part| {
-                    check_soroban_resources(&tx, part, &self.settings, &mut diagnostics).is_ok()
-                });
-                if !within {
-                    return refused(Code::TxSorobanInvalid, 0, diagnostics);
-                }
-                return SubmitStatus::TryAgainLater;
-            }
-        }
-        let latest = visible.history.latest();
-        let moment = Moment {
-            settings: &self.settings,
-            header_sequence: latest.sequence,
-            target_sequence: latest.sequence + 1,
-            lower_close_s: latest.close_time_s,
-            upper_close_s: latest.close_time_s + self.upper_close_offset_s(latest),
-            applying: false,
-        };
-        if let Err(invalid) = check(&tx, &visible.state, &moment, &mut diagnostics) {
-            return refused(invalid.code, quoted_fee(&tx), diagnostics);
-        }
-        if let Err(needed) = queue.make_room(&tx, &self.settings) {
-            return refused(Code::TxInsufficientFee, needed, diagnostics);
-        }
-        queue.insert(tx);
-        SubmitStatus::Pending
-    }
-
-    /// How long after the last close `max_time` must still hold: the time since, and twice a ledger in whole seconds.
-    fn upper_close_offset_s(&self, latest: &LedgerSummary) -> u64 {
-        let now_s = self.clock.now_ms() / 1000;
-        u64::from(self.settings.target_close_ms / 1000) * 2
-            + now_s.saturating_sub(latest.close_time_s)
-    }
-
     /// How many transactions wait for a ledger.
     pub fn pending(&self) -> usize {
         locked(&self.queue).len()
@@ -463,50 +329,6 @@ impl Node {
         EventPage { events, range }
     }
 
-    /// Runs the envelope's only operation against the latest ledger. Blocking, and deep on the stack: it starts a
-    /// thread of its own, so call it from `spawn_blocking`.
-    pub fn simulate(&self, envelope_xdr: &[u8], options: SimulateOptions) -> Simulation {
-        self.simulations.with(|| {
-            for _ in 0..SIMULATION_ATTEMPTS {
-                let latest = self.latest();
-                let ledger = SimulationLedger {
-                    sequence: latest.sequence,
-                    close_time_s: latest.close_time_s,
-                    network_id: self.keys.network_id,
-                };
-                let mut seed = [0; 32];
-                for chunk in seed.chunks_exact_mut(8) {
-                    chunk.copy_from_slice(&random_u64().to_le_bytes());
-                }
-                let snapshot = LedgerSnapshot {
-                    visible: Arc::clone(&self.visible),
-                    ledger: latest.sequence,
-                };
-                let run = with_deep_stack("simulation", || {
-                    simulate::simulate(envelope_xdr, options, ledger, seed, snapshot)
-                });
-                let (events_xdr, outcome) = match run {
-                    Some(Run::SnapshotGone) => continue,
-                    Some(Run::Done {
-                        events_xdr,
-                        outcome,
-                    }) => (events_xdr, outcome),
-                    None => (Vec::new(), Err("the host panicked".into())),
-                };
-                return Simulation {
-                    latest_ledger: latest.sequence,
-                    events_xdr,
-                    outcome,
-                };
-            }
-            Simulation {
-                latest_ledger: self.latest().sequence,
-                events_xdr: Vec::new(),
-                outcome: Err("ledgers close faster than the simulation runs; try again".into()),
-            }
-        })
-    }
-
     pub fn fee_stats(&self) -> FeeStats {
         let visible = readable(&self.visible);
         let (soroban_inclusion_fee, inclusion_fee) = visible.history.fees();
@@ -517,11 +339,20 @@ impl Node {
         }
     }
 
+    /// Whether ledgers come. On a network that closes by hand only the clock's own moves count, not time going by.
     pub fn health(&self) -> Health {
-        let range = self.range();
-        let now_ms = self.clock.now_ms();
-        let age = Duration::from_millis(now_ms.saturating_sub(range.latest.close_time_ms));
-        let latest_ledger_age_s = age.as_secs_f64();
+        let (range, offset_then_ms) = {
+            let visible = readable(&self.visible);
+            (visible.history.range(), visible.clock_offset_ms)
+        };
+        let age_ms = if self.config.ledger_close.is_zero() {
+            let moved_ms = self.clock.offset_ms().saturating_sub(offset_then_ms);
+            u64::try_from(moved_ms).unwrap_or(0)
+        } else {
+            let now_ms = self.clock.now_ms();
+            now_ms.saturating_sub(range.latest.close_time_ms)
+        };
+        let latest_ledger_age_s = Duration::from_millis(age_ms).as_secs_f64();
         Health {
             range,
             retention_window: RETENTION_LEDGERS as u32,
@@ -560,12 +391,5 @@ impl Node {
             node_key: &self.validator,
             native: self.native,
         }
-    }
-}
-
-fn refused(code: Code, fee_stroops: i64, diagnostics: Diagnostics) -> SubmitStatus {
-    SubmitStatus::Error {
-        result_xdr: result::encode(code, fee_stroops),
-        diagnostic_events_xdr: diagnostics.events_xdr,
     }
 }

@@ -197,6 +197,16 @@ async def test_a_follower_whose_term_is_over_publishes_nothing(
     assert await fleet.follower_state() == (101, "new")
 
 
+async def test_an_older_term_of_the_same_follower_publishes_nothing(fleet: Fleet) -> None:
+    old = await follower(fleet)
+    await follower(fleet)
+    with pytest.raises(LeaseLost, match="epoch 2"):
+        await fleet.append_ledger(old, entry(100, 0), "c")
+    with pytest.raises(LeaseLost):
+        await fleet.renew_follower(old)
+    assert await fleet.follower_state() == (0, None)
+
+
 @pytest.mark.parametrize(("ledger", "previous"), [(102, 100), (101, 0), (100, 101), (101, 101)])
 async def test_an_entry_that_does_not_follow_the_last_is_refused(
     fleet: Fleet, redis: Redis, prefix: str, ledger: int, previous: int

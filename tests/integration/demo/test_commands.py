@@ -7,6 +7,8 @@ import json
 import os
 import signal
 import sys
+import tempfile
+from collections.abc import Iterator
 from pathlib import Path
 
 import psutil
@@ -18,6 +20,16 @@ KEYS = {
     "tasks", "ledgers", "due", "executed", "open", "missed", "duplicates", "early", "no_effect", "failed", "expired",
     "ledgers_late", "fees_stroops", "rpc_calls", "rpc_calls_steady", "workers", "wall_s",
 }  # fmt: skip
+
+
+@pytest.fixture(autouse=True)
+def short_temporary_directory(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """Where demos keep their files: removed even for one that was killed, and short enough for a socket's
+    path.
+    """
+    with tempfile.TemporaryDirectory(prefix="sf-", ignore_cleanup_errors=True) as directory:
+        monkeypatch.setenv("TMPDIR", directory)
+        yield
 
 
 async def sorofast(*arguments: str, cwd: Path) -> asyncio.subprocess.Process:
@@ -83,6 +95,9 @@ async def test_a_demo_that_is_ended_leaves_no_process_behind(tmp_path: Path, num
     family = psutil.Process(process.pid).children(recursive=True)
     assert len(family) >= 5  # sandbox, Redis, supervisor, two workers
     os.kill(process.pid, number)
-    await process.communicate()
+    output, progress = await process.communicate()
+    # The first interrupt ends a demo like the end of its time: with an audit.
+    assert process.returncode == (0 if number == signal.SIGINT else -signal.SIGKILL), progress.decode()
+    assert (b"duplicates" in output) == (number == signal.SIGINT)
     _, alive = await asyncio.to_thread(psutil.wait_procs, family, 60)
     assert alive == []

@@ -1,4 +1,6 @@
-"""The auditor against a real ledger on which everything is done by hand, so that what it should find is known."""
+"""The auditor against a real ledger on which everything is done by hand, so that what it should find is
+known.
+"""
 
 from __future__ import annotations
 

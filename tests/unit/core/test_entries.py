@@ -222,6 +222,7 @@ JSON_LEAVES = (
 )
 
 
+@settings(max_examples=50)
 @given(st.data())
 def test_the_texture_of_the_json_does_not_matter(data: st.DataObject) -> None:
     unknown = data.draw(st.recursive(JSON_LEAVES, lambda inner: st.lists(inner, max_size=2), max_leaves=3))
@@ -283,7 +284,7 @@ def mutated(data: bytes, changes: list[tuple[int, int]], cut: int | None) -> byt
     return bytes(damaged[: None if cut is None else cut % len(damaged)])
 
 
-@settings(max_examples=1500)
+@settings(max_examples=300)
 @given(CHANGES, st.none() | st.integers(0, 2**20))
 def test_a_damaged_body_is_an_error_or_an_answer(changes: list[tuple[int, int]], cut: int | None) -> None:
     body = mutated(BODY, changes, cut)
@@ -296,7 +297,7 @@ def test_a_damaged_body_is_an_error_or_an_answer(changes: list[tuple[int, int]],
     assert len(batch.rows) % _core.ROW_SIZE == 0
 
 
-@settings(max_examples=1500)
+@settings(max_examples=300)
 @given(CHANGES, st.none() | st.integers(0, 2**20))
 def test_damaged_xdr_is_a_problem_or_an_entry(changes: list[tuple[int, int]], cut: int | None) -> None:
     damaged = mutated(XDR, changes, cut)
@@ -308,7 +309,7 @@ def test_damaged_xdr_is_a_problem_or_an_entry(changes: list[tuple[int, int]], cu
         assert reason
 
 
-@settings(max_examples=500)
+@settings(max_examples=300)
 @given(st.binary(max_size=200))
 def test_noise_is_an_error(noise: bytes) -> None:
     with pytest.raises(BodyError):

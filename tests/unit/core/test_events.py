@@ -161,7 +161,7 @@ def test_an_rpc_error_is_one() -> None:
 WHOLE = body(event(topics("KeeperPaid", 1)), event(topics("TaskPaused", 2, version=False)))
 
 
-@settings(max_examples=1000)
+@settings(max_examples=400)
 @given(st.lists(st.tuples(st.integers(0, 2**20), st.integers(0, 255)), min_size=1, max_size=4))
 def test_a_damaged_body_is_an_error_or_an_answer(changes: list[tuple[int, int]]) -> None:
     damaged = bytearray(WHOLE)

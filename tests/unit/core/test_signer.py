@@ -238,7 +238,7 @@ DATA = sdk.transaction_data(7).to_xdr_bytes()
 DAMAGED = signer(1)
 
 
-@settings(max_examples=1000)
+@settings(max_examples=400)
 @given(st.lists(st.tuples(st.integers(0, 2**20), st.integers(0, 255)), min_size=1, max_size=3), st.booleans())
 def test_damaged_transaction_data_is_an_error_or_a_template(
     changes: list[tuple[int, int]], cut: bool

@@ -148,7 +148,7 @@ def test_a_bad_result_says_what_is_wrong_and_where(text: str, offset: int, says:
     assert caught.value.offset == offset
 
 
-@settings(max_examples=500)
+@settings(max_examples=300)
 @given(st.text(max_size=80) | st.binary(max_size=60).map(lambda raw: base64.b64encode(raw).decode()))
 def test_noise_is_an_error_or_a_result(text: str) -> None:
     try:

@@ -232,3 +232,52 @@ impl Templates {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn template(byte: u8) -> Template {
+        Template {
+            data: Box::new([byte; 16]),
+            holes: Box::new([4]),
+            resource_fee: Stroops(1),
+        }
+    }
+
+    #[test]
+    fn what_was_not_used_gives_way_first() {
+        let mut templates = Templates::default();
+        let most = SHAPES_MOST as u64;
+        for shape in 0..most {
+            templates.insert(shape, template(1));
+        }
+        assert!(templates.get(0).is_some());
+        templates.insert(most, template(2));
+        assert_eq!(templates.number(0), Some(0));
+        assert_eq!(templates.number(1), None);
+        assert_eq!(templates.number(most), Some(1));
+        assert_eq!(templates.shapes.len(), SHAPES_MOST);
+    }
+
+    #[test]
+    fn a_template_lives_as_long_as_a_shape_uses_it() {
+        let mut templates = Templates::default();
+        templates.insert(1, template(1));
+        templates.insert(2, template(1));
+        templates.insert(2, template(1));
+        templates.forget(1);
+        assert!(templates.get(2).is_some());
+        templates.insert(2, template(2));
+        assert_eq!(templates.interned.len(), 1);
+        templates.forget(2);
+        assert_eq!(
+            (
+                templates.bytes,
+                templates.numbers.len(),
+                templates.queue.len()
+            ),
+            (0, 0, 0)
+        );
+    }
+}

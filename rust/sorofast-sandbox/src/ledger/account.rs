@@ -1,7 +1,8 @@
 //! Account entries: reading, writing, reserves and the fields that a transaction's sequence touches.
 
+use crate::ledger::changes::ChangeList;
 use crate::ledger::settings::BASE_RESERVE_STROOPS;
-use crate::ledger::state::{Entries, Key, Stored};
+use crate::ledger::state::{Entries, Key, Layer, Stored};
 use stellar_xdr::{
     AccountEntry, AccountEntryExt, AccountEntryExtensionV1, AccountEntryExtensionV1Ext,
     AccountEntryExtensionV2, AccountEntryExtensionV2Ext, AccountEntryExtensionV3, AccountId,
@@ -180,6 +181,24 @@ fn extension_v3(account: &mut AccountEntry) -> &mut AccountEntryExtensionV3 {
         unreachable!("version 3 was set above");
     };
     v3
+}
+
+/// Writes an account as modified by `ledger`, and notes the change.
+pub fn write_account(
+    layer: &mut Layer<'_>,
+    changes: &mut ChangeList,
+    account: AccountEntry,
+    ledger: u32,
+) {
+    let key = account_key(&account_id_bytes(&account.account_id));
+    let before = layer.get(&key);
+    let after = encode(account, ledger);
+    changes.entry(
+        &key,
+        before.as_ref().map(|entry| &*entry.xdr),
+        Some(&after.xdr),
+    );
+    layer.put(key, after);
 }
 
 #[cfg(test)]

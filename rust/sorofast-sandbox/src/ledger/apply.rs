@@ -1,27 +1,25 @@
 //! One transaction's way through a ledger: fee, sequence, operations, refund, result.
 
-use crate::host::invoke::{
-    invoke, lifetime_key_hash, Failure, Invocation, InvocationLedger, Success,
-};
-use crate::ledger::account::{
-    self, account_key, available_balance, consume_sequence, credit, minimum_balance, new_account,
-    starting_sequence,
-};
+use crate::crypto::{sha256, sha256_parts};
+use crate::host::invoke::{invoke, Failure, Invocation, InvocationLedger, Success};
+use crate::ledger::account::{self, consume_sequence, credit, write_account};
 use crate::ledger::changes::ChangeList;
-use crate::ledger::events::{fee_event, transfer_event};
+use crate::ledger::classic;
+use crate::ledger::events::fee_event;
 use crate::ledger::meta::{transaction_event, transaction_meta, MetaParts, SorobanMeta};
-use crate::ledger::state::{Entries, Layer};
+use crate::ledger::state::Layer;
 use crate::tx::diagnostics::Diagnostics;
 use crate::tx::envelope::{Parsed, SorobanPart};
 use crate::tx::result;
-use crate::tx::validate::{check, check_operation, resource_fee, Moment};
+use crate::tx::soroban_form::resource_fee;
+use crate::tx::validate::{check, Moment};
 use crate::types::TransactionRecord;
 use soroban_env_host::ModuleCache;
 use std::sync::Arc;
 use stellar_xdr::{
-    AccountEntry, CreateAccountOp, CreateAccountResult, Hash, InvokeHostFunctionResult,
-    InvokeHostFunctionSuccessPreImage, Limits, Operation, OperationBody, OperationResult,
-    OperationResultTr, PaymentOp, PaymentResult, ReadXdr, TransactionResultResult as Code,
+    Hash, InvokeHostFunctionResult, InvokeHostFunctionSuccessPreImage, Limits, OperationBody,
+    OperationResult, OperationResultTr, ReadXdr, ScError, ScErrorCode,
+    TransactionResultResult as Code,
 };
 
 /// The ledger that is being applied.
@@ -87,13 +85,11 @@ pub fn charge_fee(
     let inclusion = tx.inclusion_fee().min(base_fee * tx.operation_count());
     let mut fee = inclusion + tx.resource_fee();
     let mut changes = ChangeList::default();
-    let key = account_key(&tx.source);
     if let Some(mut source) = account::load(layer, &tx.source) {
         fee = fee.min(source.balance);
         source.balance -= fee;
         write_account(layer, &mut changes, source, ledger.ledger.sequence);
     } else {
-        debug_assert!(layer.get(&key).is_some(), "the set holds existing sources");
         fee = 0;
     }
     Applying {
@@ -110,23 +106,6 @@ pub fn charge_fee(
         fees: SorobanFees::default(),
         refunded: 0,
     }
-}
-
-fn write_account(
-    layer: &mut Layer<'_>,
-    changes: &mut ChangeList,
-    account: AccountEntry,
-    ledger: u32,
-) {
-    let key = account_key(&account::account_id_bytes(&account.account_id));
-    let before = layer.get(&key);
-    let after = account::encode(account, ledger);
-    changes.entry(
-        &key,
-        before.as_ref().map(|entry| &*entry.xdr),
-        Some(&after.xdr),
-    );
-    layer.put(key, after);
 }
 
 impl Applying {
@@ -172,15 +151,7 @@ impl Applying {
         let mut results = Vec::with_capacity(tx.tx.operations.len());
         let mut success = true;
         for operation in &tx.tx.operations {
-            let checked = check_operation(
-                &tx,
-                operation,
-                ledger.ledger.settings,
-                &mut self.diagnostics,
-            );
-            let applied =
-                checked.and_then(|()| apply_classic_operation(&tx, operation, &mut inner, ledger));
-            match applied {
+            match classic::apply(&tx, operation, &mut inner, ledger) {
                 Ok((changes_xdr, events)) => {
                     self.operations.push((changes_xdr, events));
                     results.push(result::untouched(operation));
@@ -264,7 +235,7 @@ impl Applying {
         let consumed = rent.saturating_add(events_fee);
         if consumed > self.fees.refundable_limit {
             self.diagnostics.error(
-                stellar_xdr::ScError::Budget(stellar_xdr::ScErrorCode::ExceededLimit),
+                ScError::Budget(ScErrorCode::ExceededLimit),
                 "refundable resource fee was not sufficient to cover rent and events",
                 &[
                     consumed.unsigned_abs(),
@@ -279,7 +250,7 @@ impl Applying {
         for change in success.changes {
             let before_lifetime = change.before.as_ref().and_then(|entry| entry.lifetime);
             let after_lifetime = change.after.as_ref().and_then(|entry| entry.lifetime);
-            let key_hash = lifetime_key_hash(&change.key);
+            let key_hash = sha256(&change.key);
             let before_xdr = change.before.as_ref().map(|entry| &*entry.xdr);
             let after_xdr = change.after.as_ref().map(|entry| &*entry.xdr);
             match (&change.after, after_lifetime) {
@@ -396,106 +367,9 @@ fn success_hash(return_value_xdr: &[u8], events_xdr: &[Vec<u8>]) -> [u8; 32] {
     let mut parts: Vec<&[u8]> = vec![return_value_xdr, &count];
     parts.extend(events_xdr.iter().map(Vec::as_slice));
     debug_assert!(decodes_as_preimage(&parts.concat()));
-    crate::crypto::sha256_parts(&parts)
+    sha256_parts(&parts)
 }
 
 fn decodes_as_preimage(bytes: &[u8]) -> bool {
     InvokeHostFunctionSuccessPreImage::from_xdr(bytes, Limits::none()).is_ok()
-}
-
-type Applied = (Vec<u8>, Vec<Vec<u8>>);
-
-fn apply_classic_operation(
-    tx: &Parsed,
-    operation: &Operation,
-    layer: &mut Layer<'_>,
-    ledger: &ApplyLedger<'_>,
-) -> Result<Applied, Box<OperationResult>> {
-    let source_id = tx.operation_source(operation);
-    let source = account::load(layer, &source_id).ok_or(Box::new(OperationResult::OpNoAccount))?;
-    match &operation.body {
-        OperationBody::CreateAccount(create) => {
-            create_account(tx, create, source_id, source, layer, ledger).map_err(|code| {
-                Box::new(OperationResult::OpInner(OperationResultTr::CreateAccount(
-                    code,
-                )))
-            })
-        }
-        OperationBody::Payment(payment) => pay(tx, payment, source_id, source, layer, ledger)
-            .map_err(|code| Box::new(OperationResult::OpInner(OperationResultTr::Payment(code)))),
-        _ => Err(Box::new(OperationResult::OpNotSupported)),
-    }
-}
-
-fn create_account(
-    tx: &Parsed,
-    create: &CreateAccountOp,
-    source_id: [u8; 32],
-    mut source: AccountEntry,
-    layer: &mut Layer<'_>,
-    ledger: &ApplyLedger<'_>,
-) -> Result<Applied, CreateAccountResult> {
-    let destination = account::account_id_bytes(&create.destination);
-    if account::load(layer, &destination).is_some() {
-        return Err(CreateAccountResult::AlreadyExist);
-    }
-    let sequence = ledger.ledger.sequence;
-    let account = new_account(
-        &destination,
-        create.starting_balance,
-        starting_sequence(sequence),
-    );
-    if create.starting_balance < minimum_balance(&account) {
-        return Err(CreateAccountResult::LowReserve);
-    }
-    if available_balance(&source) < create.starting_balance {
-        return Err(CreateAccountResult::Underfunded);
-    }
-    source.balance -= create.starting_balance;
-    let mut changes = ChangeList::default();
-    write_account(layer, &mut changes, source, sequence);
-    write_account(layer, &mut changes, account, sequence);
-    let to = stellar_xdr::MuxedAccount::Ed25519(stellar_xdr::Uint256(destination));
-    let event = transfer_event(
-        &ledger.native,
-        &source_id,
-        &to,
-        create.starting_balance,
-        &tx.tx.memo,
-    );
-    Ok((changes.finish(), vec![event]))
-}
-
-fn pay(
-    tx: &Parsed,
-    payment: &PaymentOp,
-    source_id: [u8; 32],
-    mut source: AccountEntry,
-    layer: &mut Layer<'_>,
-    ledger: &ApplyLedger<'_>,
-) -> Result<Applied, PaymentResult> {
-    let destination_id = account::muxed_bytes(&payment.destination);
-    let event = transfer_event(
-        &ledger.native,
-        &source_id,
-        &payment.destination,
-        payment.amount,
-        &tx.tx.memo,
-    );
-    if destination_id == source_id {
-        return Ok((NO_CHANGES.to_vec(), vec![event]));
-    }
-    let mut destination =
-        account::load(layer, &destination_id).ok_or(PaymentResult::NoDestination)?;
-    if !credit(&mut destination, payment.amount) {
-        return Err(PaymentResult::LineFull);
-    }
-    if available_balance(&source) < payment.amount {
-        return Err(PaymentResult::Underfunded);
-    }
-    source.balance -= payment.amount;
-    let mut changes = ChangeList::default();
-    write_account(layer, &mut changes, destination, ledger.ledger.sequence);
-    write_account(layer, &mut changes, source, ledger.ledger.sequence);
-    Ok((changes.finish(), vec![event]))
 }

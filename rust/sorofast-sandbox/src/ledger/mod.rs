@@ -3,6 +3,7 @@
 pub mod account;
 pub mod apply;
 pub mod changes;
+pub mod classic;
 pub mod close;
 pub mod cost_params;
 pub mod events;

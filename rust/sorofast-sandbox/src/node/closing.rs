@@ -83,8 +83,10 @@ impl Node {
 
     /// Fixes the next set by the clock and applies it, out of sight.
     fn freeze(&self, closing: &mut Closing) -> Result<(), NodeError> {
-        debug_assert!(closing.ready.is_none(), "one ledger at a time");
+        // Nobody may have shown the last one, when the loop was stopped between freeze and consensus.
+        self.publish(closing);
         closing.frozen_at = Instant::now();
+        closing.clock_offset_ms = self.clock.offset_ms();
         let close_time_ms = self.clock.now_ms().max(closing.tip.close_time_ms + 1);
         let candidates = locked(&self.queue).candidates();
         self.frozen.send_replace(closing.tip.header.ledger_seq + 1);
@@ -114,6 +116,7 @@ impl Node {
         {
             let mut queue = locked(&self.queue);
             let mut visible = self.visible.write().unwrap_or_else(PoisonError::into_inner);
+            visible.clock_offset_ms = closing.clock_offset_ms;
             visible.state.publish(sequence, applied.changes);
             visible.history.push(Arc::new(applied.closed));
             queue.ledger_closed(applied.gone.iter());

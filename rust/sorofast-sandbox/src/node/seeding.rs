@@ -8,6 +8,7 @@ use crate::tx::envelope::decode_limits;
 use crate::types::NodeError;
 use soroban_env_host::budget::Budget;
 use soroban_env_host::e2e_invoke::entry_size_for_rent;
+use std::collections::HashMap;
 use std::sync::PoisonError;
 use stellar_xdr::{
     ContractDataDurability, LedgerEntry, LedgerEntryData, LedgerEntryExt, Limits, ReadXdr, WriteXdr,
@@ -38,20 +39,20 @@ impl Node {
         }
         let count = checked.len();
         let mut visible = self.visible.write().unwrap_or_else(PoisonError::into_inner);
-        let mut total = visible.total_coins;
-        for entry in &checked {
-            let before = visible.state.balance(&entry.key);
-            total = total
-                .checked_sub(before)
-                .and_then(|total| total.checked_add(entry.balance))
-                .ok_or_else(|| {
-                    NodeError::Invalid("the balances are more than a ledger can count".into())
-                })?;
-        }
-        // The same account may come twice, so the sum is taken from what each one replaces.
-        let mut total = visible.total_coins;
+        // The same account may come twice; the last one stands.
+        let balances: HashMap<&Key, i64> = checked
+            .iter()
+            .map(|entry| (&entry.key, entry.balance))
+            .collect();
+        let total: i128 = i128::from(visible.total_coins)
+            + balances
+                .iter()
+                .map(|(key, balance)| i128::from(*balance) - i128::from(visible.state.balance(key)))
+                .sum::<i128>();
+        let total = i64::try_from(total).map_err(|_| {
+            NodeError::Invalid("the balances are more than a ledger can count".into())
+        })?;
         for entry in checked {
-            total = total - visible.state.balance(&entry.key) + entry.balance;
             visible.state.put(entry.key, entry.stored);
         }
         visible.total_coins = total;

@@ -7,4 +7,5 @@ pub mod queue;
 pub mod result;
 pub mod select;
 pub mod signatures;
+pub mod soroban_form;
 pub mod validate;

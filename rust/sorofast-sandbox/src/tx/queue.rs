@@ -10,6 +10,8 @@ use std::sync::Arc;
 pub const MAX_AGE_LEDGERS: u32 = 4;
 /// Ledgers for which a hash stays banned.
 pub const BAN_LEDGERS: usize = 10;
+/// Hashes that one ledger may ban.
+const MAX_BANS_PER_LEDGER: usize = 100_000;
 /// Ledgers' worth of resources that the queue holds.
 const CAPACITY_LEDGERS: i64 = 2;
 
@@ -159,7 +161,10 @@ impl Queue {
 
     fn ban(&mut self, hash: [u8; 32]) {
         if let Some(bans) = self.bans.front_mut() {
-            bans.insert(hash);
+            // Beyond the bound a hash merely gets a full answer instead of a short one.
+            if bans.len() < MAX_BANS_PER_LEDGER {
+                bans.insert(hash);
+            }
         }
     }
 

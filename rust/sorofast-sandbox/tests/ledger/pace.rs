@@ -118,4 +118,6 @@ fn an_old_ledger_is_not_healthy() {
     let health = network.node.health();
     assert!(!health.healthy);
     assert!(health.latest_ledger_age_s >= 31.0);
+    network.close();
+    assert!(network.node.health().healthy);
 }

@@ -1,0 +1,100 @@
+//! Simulations: on threads of their own, as many at once as there are processors.
+
+use super::{locked, readable, Node, Visible};
+use crate::crypto::random_u64;
+use crate::host::simulate::{self, Run, SimulationLedger, Snapshot};
+use crate::host::stack::with_deep_stack;
+use crate::ledger::state::{SnapshotGone, Stored};
+use crate::types::{SimulateOptions, Simulation};
+use std::sync::{Arc, Condvar, Mutex, PoisonError, RwLock};
+
+/// Simulations that start over on a newer ledger, at most.
+const SIMULATION_ATTEMPTS: u32 = 3;
+
+/// Entries as they were at one ledger, for a simulation that takes its time.
+struct LedgerSnapshot {
+    visible: Arc<RwLock<Visible>>,
+    ledger: u32,
+}
+
+impl Snapshot for LedgerSnapshot {
+    fn entry(&self, key: &[u8]) -> Result<Option<Stored>, SnapshotGone> {
+        readable(&self.visible).state.get_at(key, self.ledger)
+    }
+}
+
+/// As many simulations at once as there are processors.
+pub(super) struct Slots {
+    free: Mutex<usize>,
+    freed: Condvar,
+}
+
+impl Slots {
+    pub(super) fn new() -> Self {
+        let processors = std::thread::available_parallelism().map_or(1, usize::from);
+        Self {
+            free: Mutex::new(processors),
+            freed: Condvar::new(),
+        }
+    }
+
+    fn with<T>(&self, work: impl FnOnce() -> T) -> T {
+        let free = locked(&self.free);
+        let mut free = self
+            .freed
+            .wait_while(free, |free| *free == 0)
+            .unwrap_or_else(PoisonError::into_inner);
+        *free -= 1;
+        drop(free);
+        let done = work();
+        *locked(&self.free) += 1;
+        self.freed.notify_one();
+        done
+    }
+}
+
+impl Node {
+    /// Runs the envelope's only operation against the latest ledger. Blocking, and deep on the stack: it starts a
+    /// thread of its own, so call it from `spawn_blocking`.
+    pub fn simulate(&self, envelope_xdr: &[u8], options: SimulateOptions) -> Simulation {
+        self.simulations.with(|| {
+            for _ in 0..SIMULATION_ATTEMPTS {
+                let latest = self.latest();
+                let ledger = SimulationLedger {
+                    sequence: latest.sequence,
+                    close_time_s: latest.close_time_s,
+                    network_id: self.keys.network_id,
+                };
+                let mut seed = [0; 32];
+                for chunk in seed.chunks_exact_mut(8) {
+                    chunk.copy_from_slice(&random_u64().to_le_bytes());
+                }
+                let snapshot = LedgerSnapshot {
+                    visible: Arc::clone(&self.visible),
+                    ledger: latest.sequence,
+                };
+                let run = with_deep_stack("simulation", || {
+                    simulate::simulate(envelope_xdr, options, ledger, seed, snapshot)
+                });
+                let (events_xdr, outcome) = match run {
+                    Some(Run::SnapshotGone) => continue,
+                    Some(Run::Done {
+                        events_xdr,
+                        outcome,
+                    }) => (events_xdr, outcome),
+                    None => (Vec::new(), Err("the host panicked".into())),
+                };
+                return Simulation {
+                    latest_ledger: latest.sequence,
+                    events_xdr,
+                    outcome,
+                };
+            }
+            Simulation {
+                latest_ledger: self.latest().sequence,
+                events_xdr: Vec::new(),
+                outcome: Err("ledgers close faster than the simulation runs; try again".into()),
+            }
+        })
+    }
+}

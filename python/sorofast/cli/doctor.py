@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any
 from sorofast.cli.context import check_passphrase, load, rpc_client
 from sorofast.cli.options import DEFAULTS, Options
 from sorofast.cli.output import one_line, print_json, print_table, xlm
-from sorofast.errors import ConfigError, SecretError, SorofastError, WrongContract
+from sorofast.errors import ConfigError, SecretError, SorofastError
 
 if TYPE_CHECKING:
     from sorofast.chain.rpc import RpcClient
@@ -213,19 +213,10 @@ async def _clock(rpc: RpcClient) -> str:
 
 
 async def _contract(rpc: RpcClient, settings: Settings) -> str:
-    from sorofast.registry.codec import function_names
-    from sorofast.registry.store import Registry
+    from sorofast.registry.identity import check_registry
 
     contract_id = settings.contract().id
-    registry = Registry(rpc, contract_id, bytes(32))
-    head = await registry.head()
-    wasm = await registry.wasm()
-    functions = None if wasm is None else function_names(wasm)
-    if functions is not None and not {"execute", "register"} <= functions:
-        raise WrongContract(
-            f"{contract_id} is no task registry: it has no `register` or `execute`; correct contract.id"
-        )
-    return f"{contract_id} has given out {head.counter} task ids"
+    return f"{contract_id} has given out {await check_registry(rpc, contract_id)} task ids"
 
 
 async def _keeper_account(rpc: RpcClient, settings: Settings) -> str:

@@ -7,7 +7,7 @@ from sorofast.chain.rpc import RpcClient
 from sorofast.coordination.client import check_server, open_redis
 from sorofast.coordination.fleet import Fleet
 from sorofast.engine.fleet_meta import fleet_meta
-from sorofast.errors import ConfigError, WrongContract, WrongPassphrase
+from sorofast.errors import ConfigError, WrongPassphrase
 from sorofast.settings import EngineConfig
 
 __all__ = ["check", "check_channels", "check_contract", "check_network"]
@@ -28,7 +28,7 @@ async def check(config: EngineConfig) -> None:
     rpc = RpcClient(config.network.rpc_url, timeout_s=config.network.timeout_s)
     try:
         await check_network(rpc, config)
-        await check_contract(rpc, config, signer.keeper)
+        await check_contract(rpc, config)
         await check_channels(rpc, config, signer)
     finally:
         await rpc.close()
@@ -49,11 +49,12 @@ async def check_network(rpc: RpcClient, config: EngineConfig) -> None:
         )
 
 
-async def check_contract(rpc: RpcClient, config: EngineConfig, keeper: bytes) -> None:
-    """The contract id decodes and has an instance on this network."""
-    contract = _core.contract_to_bytes(config.contract.id)
-    if not (await rpc.registry(contract, keeper)).instance:
-        raise WrongContract(f"{config.contract.id} is not a contract on this network; check contract.id")
+async def check_contract(rpc: RpcClient, config: EngineConfig) -> None:
+    """The contract id decodes, and names a task registry on this network."""
+    # Reading a contract's specification takes the public SDK, which workers need not load.
+    from sorofast.registry.identity import check_registry
+
+    await check_registry(rpc, config.contract.id)
 
 
 async def check_channels(rpc: RpcClient, config: EngineConfig, signer: _core.Signer) -> None:

@@ -24,6 +24,11 @@ PER_ITEM: dict[str, dict[str, float]] = {}
 """Group → who → seconds an item."""
 
 
+def pytest_ignore_collect(collection_path: Path, config: pytest.Config) -> bool | None:
+    """Without --benchmark-only nothing here is a test."""
+    return None if config.getoption("--benchmark-only") else True
+
+
 @pytest.fixture
 def compare(benchmark: Any) -> Callable[[str, str, int, Callable[[], object]], None]:
     """Times `work` on `items` items and keeps the fastest round, which a busy host disturbs least."""

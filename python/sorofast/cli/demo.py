@@ -51,7 +51,7 @@ def demo(
     """A local network, a registry and a fleet: watch tasks being executed, and see the ledger audited.
 
     Everything runs on this machine and is gone in the end. The counters come from the ledger, not from the
-    engine. Exit code 1 if a run was missed, done twice or sent too early.
+    engine. Exit code 1 if a run was missed or done twice.
     """
     del verbose  # the root looks for it itself, when an error has to be shown
     from sorofast.demo.progress import Progress

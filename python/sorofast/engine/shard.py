@@ -14,7 +14,7 @@ from collections.abc import Awaitable
 
 from sorofast import _core
 from sorofast.coordination.leases import Term
-from sorofast.coordination.shard import CommitReply, ShardState
+from sorofast.coordination.shard import MAX_COMMIT, CommitReply, ShardState
 from sorofast.coordination.streams import LedgerEntry, stream_id
 from sorofast.coordination.wal import WAL_SCHEMA, RetryRecord, Settle, WalRecord
 from sorofast.engine.context import WorkerContext
@@ -105,7 +105,7 @@ class ShardRunner:
         async with self._lock:
             if self.lost is not None:
                 return []
-            ended = await self._flights.judge(self.term)
+            ended = (await self._flights.judge(self.term))[:MAX_COMMIT]
             runs = await self._plan(until_s, ended) if not draining and self._trusted() else []
             claims = self._build(runs) if runs else []
             if claims and not self._trusted():
@@ -158,7 +158,7 @@ class ShardRunner:
     # Planning and building
 
     async def _plan(self, until_s: int, ended: list[Ended]) -> list[Run]:
-        free = self._flights.free(ended)
+        free = self._flights.free(ended)[:MAX_COMMIT]
         room = self._context.config.engine.max_inflight - (len(self._flights) - len(ended))
         rows = list(rows_of(self.table.pop_due(until_s, len(free) + POP_EXTRA)))
         if not rows:
@@ -255,7 +255,7 @@ class ShardRunner:
         again, identically.
         """
         settles = [self._settle_of(case) for case in ended]
-        outrun = sorted(self._retries.outrun)
+        outrun = sorted(self._retries.outrun)[:MAX_COMMIT]
         reply: CommitReply | None = None
         for attempt in range(COMMIT_TRIES_MAX):
             try:

@@ -95,12 +95,6 @@ impl Entries for VisibleEntries<'_> {
     }
 }
 
-impl Entries for State {
-    fn get(&self, key: &[u8]) -> Option<Stored> {
-        State::get(self, key).cloned()
-    }
-}
-
 impl Node {
     /// Builds genesis; nothing closes until `run` or `advance`.
     pub fn new(config: NodeConfig) -> Result<Arc<Self>, NodeError> {

@@ -248,8 +248,9 @@ class ShardMachine(RuleBasedStateMachine):
         reply = self.write(term.owner, self.stores[term.owner].commit(term, known, settles, claims, drop))
         if reply is None:
             return
-        assert (reply.accepted, reply.refused) == (before.accepted, before.refused)
-        assert self.model.commit(settles, claims, drop) == before.refused
+        # The same acceptance; a refusal may find another reason, as what was accepted is on the channels now.
+        assert (reply.accepted, reply.refused.keys()) == (before.accepted, before.refused.keys())
+        assert self.model.commit(settles, claims, drop) == reply.refused
         assert self.model.carried == carried
         self.model.version += 1
         self.model.expired = False
@@ -325,7 +326,12 @@ class ShardMachine(RuleBasedStateMachine):
         assert [(one.execution, one.attempt, one.outcome) for one in reversed(history)] == model.settled
 
 
-def test_two_owners_and_a_redis_that_may_go_back_in_time(redis_url: str) -> None:
+def test_two_owners_and_a_redis_that_may_go_back_in_time(
+    redis_url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # Only `time_passes` ends a term here, also on a machine that stalls for seconds.
+    monkeypatch.setattr("sorofast.coordination.leases.LEASE_TTL_MS", 600_000)
+    monkeypatch.setattr("sorofast.coordination.shard.LEASE_TTL_MS", 600_000)
     ShardMachine.url = redis_url
     run_state_machine_as_test(
         ShardMachine,

@@ -186,6 +186,12 @@ impl State {
     }
 }
 
+impl Entries for State {
+    fn get(&self, key: &[u8]) -> Option<Stored> {
+        State::get(self, key).cloned()
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -236,14 +242,7 @@ mod tests {
     fn layers_hide_what_lies_below() {
         let mut state = State::default();
         state.publish(1, Changes::from([(key(1), Some(entry(1)))]));
-        struct Base<'a>(&'a State);
-        impl Entries for Base<'_> {
-            fn get(&self, key: &[u8]) -> Option<Stored> {
-                self.0.get(key).cloned()
-            }
-        }
-        let base = Base(&state);
-        let mut lower = Layer::new(&base);
+        let mut lower = Layer::new(&state);
         lower.put(key(2), entry(2));
         let mut upper = Layer::new(&lower);
         upper.delete(key(1));

@@ -4,11 +4,10 @@ use crate::network::{call, decode_result, explain, symbol, wasm, Key, Network, X
 use sorofast_sandbox::node::{Node, SimulateOptions, SubmitStatus, TransactionRecord};
 use std::sync::Arc;
 use stellar_xdr::{
-    ConfigSettingEntry, ConfigSettingId, ContractDataDurability, ContractId, HostFunction,
-    InvokeHostFunctionResult, LedgerEntry, LedgerEntryData, LedgerKey, LedgerKeyConfigSetting,
-    LedgerKeyContractData, Limits, OperationResult, OperationResultTr, ReadXdr, ScAddress, ScVal,
-    ScVec, SorobanTransactionData, SorobanTransactionMetaExt, TransactionExt, TransactionMeta,
-    TransactionMetaV4, TransactionResultResult as Code, WriteXdr,
+    ContractDataDurability, ContractId, HostFunction, InvokeHostFunctionResult, LedgerEntry,
+    LedgerEntryData, LedgerKey, LedgerKeyContractData, Limits, OperationResult, OperationResultTr,
+    ReadXdr, ScAddress, ScVal, ScVec, SorobanTransactionData, SorobanTransactionMetaExt,
+    TransactionExt, TransactionMeta, TransactionMetaV4, TransactionResultResult as Code, WriteXdr,
 };
 
 fn code(record: &TransactionRecord) -> InvokeHostFunctionResult {
@@ -52,7 +51,7 @@ fn altered(
     network.apply(&network.sign(&tx, &[*source]))
 }
 
-fn with_counter() -> (Network, Key, ContractId) {
+pub(crate) fn with_counter() -> (Network, Key, ContractId) {
     let network = Network::new();
     let alice = Key::new(1);
     network.fund(&[alice], 1_000 * XLM);
@@ -60,7 +59,7 @@ fn with_counter() -> (Network, Key, ContractId) {
     (network, alice, counter)
 }
 
-fn bump_key(counter: &ContractId, number: u64) -> Vec<u8> {
+pub(crate) fn bump_key(counter: &ContractId, number: u64) -> Vec<u8> {
     LedgerKey::ContractData(LedgerKeyContractData {
         contract: ScAddress::Contract(counter.clone()),
         key: ScVal::Vec(Some(ScVec(
@@ -322,69 +321,6 @@ fn archived_entries_need_to_be_named() {
         Some(record.ledger + 2_073_600 - 1)
     );
     network.assert_coins();
-}
-
-#[test]
-fn seeded_entries_are_checked() {
-    let (network, alice, counter) = with_counter();
-    network.run(&alice, call(&counter, "bump", vec![ScVal::U64(1)]));
-    let entry = network.node.entries(&[bump_key(&counter, 1)]).entries[0].clone();
-    let too_long = network
-        .node
-        .put_entries(vec![(entry.entry_xdr.to_vec(), Some(u32::MAX))])
-        .expect_err("no entry lives that long");
-    assert!(too_long.to_string().contains("entry 0"), "{too_long}");
-    assert!(network.node.put_entries(vec![(vec![1, 2], None)]).is_err());
-    // Money that is put in counts.
-    let rich = Key::new(5);
-    let account = sorofast_sandbox::ledger::account::new_account(&rich.id, 70 * XLM, 1);
-    let stored = sorofast_sandbox::ledger::account::encode(account, 1);
-    for _ in 0..2 {
-        network
-            .node
-            .put_entries(vec![
-                (stored.xdr.to_vec(), None),
-                (stored.xdr.to_vec(), None),
-            ])
-            .expect("an account");
-    }
-    network.assert_coins();
-    network.close();
-    network.assert_coins();
-    assert_eq!(network.account(&rich).expect("rich").balance, 70 * XLM);
-}
-
-#[test]
-fn the_settings_can_be_read() {
-    let network = Network::new();
-    let key = |id| {
-        LedgerKey::ConfigSetting(LedgerKeyConfigSetting {
-            config_setting_id: id,
-        })
-        .to_xdr(Limits::none())
-        .expect("a key")
-    };
-    let read = network.node.entries(&[
-        key(ConfigSettingId::ScpTiming),
-        key(ConfigSettingId::ContractCostParamsCpuInstructions),
-    ]);
-    let settings: Vec<ConfigSettingEntry> = read
-        .entries
-        .iter()
-        .map(|entry| {
-            match LedgerEntryData::from_xdr(entry.data_xdr(), Limits::none()).expect("a setting") {
-                LedgerEntryData::ConfigSetting(setting) => setting,
-                other => panic!("{other:?}"),
-            }
-        })
-        .collect();
-    let [ConfigSettingEntry::ScpTiming(timing), ConfigSettingEntry::ContractCostParamsCpuInstructions(params)] =
-        settings.as_slice()
-    else {
-        panic!("{settings:?}");
-    };
-    assert_eq!(timing.ledger_target_close_time_milliseconds, 5_000);
-    assert_eq!(params.0.len(), 95);
 }
 
 #[test]

@@ -2,9 +2,11 @@
 
 mod admission;
 mod classic;
+mod clusters;
 mod conservation;
 mod contracts;
 mod network;
 mod pace;
 mod queue;
+mod seeding;
 mod throughput;

@@ -1,0 +1,96 @@
+//! Which Soroban transactions share a ledger: limits, conflicts and clusters.
+
+use crate::network::{call, wasm, Key, Network, XLM};
+use sorofast_sandbox::crypto::sha256;
+use sorofast_sandbox::node::SubmitStatus;
+use stellar_xdr::{
+    ContractId, GeneralizedTransactionSet, LedgerCloseMeta, Limits, ReadXdr, ScVal, TransactionExt,
+    TransactionPhase, WriteXdr,
+};
+
+/// Submits one call per key, each declaring that many instructions.
+fn submit_all(
+    network: &Network,
+    counter: &ContractId,
+    keys: &[Key],
+    instructions: u32,
+    args: impl Fn(usize) -> (&'static str, Vec<ScVal>),
+) {
+    for (number, key) in keys.iter().enumerate() {
+        let (function, args) = args(number);
+        let mut tx = network.soroban_tx(key, None, call(counter, function, args));
+        if let TransactionExt::V1(data) = &mut tx.ext {
+            data.resources.instructions = instructions;
+            data.resource_fee += i64::from(instructions);
+        }
+        tx.fee += instructions;
+        let submission = network.submit(&network.sign(&tx, &[*key]));
+        assert_eq!(submission.status, SubmitStatus::Pending);
+    }
+}
+
+/// Cluster sizes of a ledger, after checking that its meta and its set say the same.
+fn clusters(network: &Network, ledger: u32) -> Vec<usize> {
+    let meta = network.node.ledger_meta_xdr(ledger).expect("a kept ledger");
+    let LedgerCloseMeta::V2(meta) =
+        LedgerCloseMeta::from_xdr(&meta, Limits::none()).expect("a meta")
+    else {
+        panic!("version 2");
+    };
+    let set = meta.tx_set.to_xdr(Limits::none()).expect("a set");
+    let header = &meta.ledger_header.header;
+    assert_eq!(sha256(&set), header.scp_value.tx_set_hash.0);
+    let GeneralizedTransactionSet::V1(set) = meta.tx_set;
+    let TransactionPhase::V1(phase) = &set.phases[1] else {
+        panic!("the second phase is parallel");
+    };
+    let sizes: Vec<usize> = phase
+        .execution_stages
+        .iter()
+        .flat_map(|stage| stage.0.iter().map(|cluster| cluster.0.len()))
+        .collect();
+    assert_eq!(sizes.iter().sum::<usize>(), meta.tx_processing.len());
+    sizes
+}
+
+fn prepared() -> (Network, Vec<Key>, ContractId) {
+    let network = Network::new();
+    let keys: Vec<Key> = (0..4).map(Key::new).collect();
+    network.fund(&keys, 10_000 * XLM);
+    let counter = network.deploy(&keys[0], &wasm("counter"));
+    (network, keys, counter)
+}
+
+#[test]
+fn calls_that_write_the_same_entry_share_one_cluster() {
+    let (network, keys, counter) = prepared();
+    submit_all(&network, &counter, &keys, 200_000_000, |_| {
+        ("increment", vec![])
+    });
+    // Two hundred million each: one cluster of 580 million has room for two of them.
+    assert_eq!(clusters(&network, network.close()), vec![2]);
+    assert_eq!(clusters(&network, network.close()), vec![2]);
+    assert_eq!(network.node.pending(), 0);
+    network.assert_coins();
+}
+
+#[test]
+fn independent_calls_use_both_clusters() {
+    let (network, keys, counter) = prepared();
+    submit_all(&network, &counter, &keys, 250_000_000, |number| {
+        ("bump", vec![ScVal::U64(number as u64)])
+    });
+    assert_eq!(clusters(&network, network.close()), vec![2, 2]);
+    network.assert_coins();
+}
+
+#[test]
+fn what_does_not_fit_waits_for_the_next_ledger() {
+    let (network, keys, counter) = prepared();
+    submit_all(&network, &counter, &keys[..3], 400_000_000, |number| {
+        ("bump", vec![ScVal::U64(number as u64)])
+    });
+    assert_eq!(clusters(&network, network.close()), vec![1, 1]);
+    assert_eq!(clusters(&network, network.close()), vec![1]);
+    network.assert_coins();
+}

@@ -1,0 +1,71 @@
+//! Entries that are there from the start: network settings, and what an operator puts in.
+
+use crate::contracts::{bump_key, with_counter};
+use crate::network::{call, Key, Network, XLM};
+use stellar_xdr::{
+    ConfigSettingEntry, ConfigSettingId, LedgerEntryData, LedgerKey, LedgerKeyConfigSetting,
+    Limits, ReadXdr, ScVal, WriteXdr,
+};
+
+#[test]
+fn seeded_entries_are_checked() {
+    let (network, alice, counter) = with_counter();
+    network.run(&alice, call(&counter, "bump", vec![ScVal::U64(1)]));
+    let entry = network.node.entries(&[bump_key(&counter, 1)]).entries[0].clone();
+    let too_long = network
+        .node
+        .put_entries(vec![(entry.entry_xdr.to_vec(), Some(u32::MAX))])
+        .expect_err("no entry lives that long");
+    assert!(too_long.to_string().contains("entry 0"), "{too_long}");
+    assert!(network.node.put_entries(vec![(vec![1, 2], None)]).is_err());
+    // Money that is put in counts.
+    let rich = Key::new(5);
+    let account = sorofast_sandbox::ledger::account::new_account(&rich.id, 70 * XLM, 1);
+    let stored = sorofast_sandbox::ledger::account::encode(account, 1);
+    for _ in 0..2 {
+        network
+            .node
+            .put_entries(vec![
+                (stored.xdr.to_vec(), None),
+                (stored.xdr.to_vec(), None),
+            ])
+            .expect("an account");
+    }
+    network.assert_coins();
+    network.close();
+    network.assert_coins();
+    assert_eq!(network.account(&rich).expect("rich").balance, 70 * XLM);
+}
+
+#[test]
+fn the_settings_can_be_read() {
+    let network = Network::new();
+    let key = |id| {
+        LedgerKey::ConfigSetting(LedgerKeyConfigSetting {
+            config_setting_id: id,
+        })
+        .to_xdr(Limits::none())
+        .expect("a key")
+    };
+    let read = network.node.entries(&[
+        key(ConfigSettingId::ScpTiming),
+        key(ConfigSettingId::ContractCostParamsCpuInstructions),
+    ]);
+    let settings: Vec<ConfigSettingEntry> = read
+        .entries
+        .iter()
+        .map(|entry| {
+            match LedgerEntryData::from_xdr(entry.data_xdr(), Limits::none()).expect("a setting") {
+                LedgerEntryData::ConfigSetting(setting) => setting,
+                other => panic!("{other:?}"),
+            }
+        })
+        .collect();
+    let [ConfigSettingEntry::ScpTiming(timing), ConfigSettingEntry::ContractCostParamsCpuInstructions(params)] =
+        settings.as_slice()
+    else {
+        panic!("{settings:?}");
+    };
+    assert_eq!(timing.ledger_target_close_time_milliseconds, 5_000);
+    assert_eq!(params.0.len(), 95);
+}

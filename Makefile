@@ -5,6 +5,8 @@ VENV := .venv
 BIN := $(VENV)/bin
 STAMPS := $(VENV)/.stamps
 ARGS ?=
+# Most integration tests wait for ledgers, so a few more than there are cores.
+TEST_PROCESSES ?= 3
 DEMO_ARGS ?= --tasks 200 --workers 4 --duration 60s
 CARGO_DENY_VERSION := 0.20.2
 
@@ -53,7 +55,7 @@ test: build ## Run the Rust tests, then pytest (unit and integration); ARGS go t
 	@cargo test --release --locked --quiet -p sorofast-core
 	@cargo test --release --locked --quiet -p sorofast-sandbox
 	@echo '==> Python tests'
-	@$(BIN)/python -m pytest $(ARGS)
+	@$(BIN)/python -m pytest --numprocesses $(TEST_PROCESSES) $(ARGS)
 
 .PHONY: lint
 lint: build ## Check formats, lints, types, the stub of the extension, and the house rules

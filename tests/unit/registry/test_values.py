@@ -11,7 +11,7 @@ from stellar_sdk import xdr as stellar_xdr
 from sorofast.errors import UsageError
 from sorofast.registry.values import parse_arguments, parse_value, render
 
-ACCOUNT = Keypair.random().public_key
+ACCOUNT = Keypair.from_raw_ed25519_seed(bytes(32)).public_key
 
 
 @pytest.mark.parametrize(

@@ -18,6 +18,7 @@
     │   ├── SnapshotError           a stored task table of another version or length
     │   └── TemplateError           a simulation no execute envelope can be built from
     ├── RpcError                    1: the RPC answered with a JSON-RPC error
+    ├── EventsLost                  1: events between a cursor and now can no longer be read
     ├── LeaseLost                   1: somebody else owns the shard or the follower's role now
     ├── ShardRegressed              1: Redis knows less about a shard than its owner has written
     ├── DrainTimeout                1: the drain took longer than it may
@@ -38,6 +39,7 @@ __all__ = [
     "ConfigError",
     "DecodeError",
     "DrainTimeout",
+    "EventsLost",
     "FleetMismatch",
     "LeaseLost",
     "RedisUnfit",
@@ -154,6 +156,10 @@ class RpcError(SorofastError):
 
     def __str__(self) -> str:
         return f"{self.method} was answered with error {self.code}: {self.message}"
+
+
+class EventsLost(SorofastError):
+    """The events after a cursor are below the RPC's retention, or too many: the registry must be read again."""
 
 
 class LeaseLost(SorofastError):

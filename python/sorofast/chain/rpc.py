@@ -13,7 +13,7 @@ import orjson
 from sorofast import _core
 from sorofast.chain.models import Health, Lookup, SendAnswer, Simulation
 from sorofast.chain.transport import HttpTransport
-from sorofast.errors import BodyError, RpcError, RpcUnreachable
+from sorofast.errors import BodyError, EventsLost, RpcError, RpcUnreachable
 
 __all__ = ["KEYS_PER_CALL_MAX", "Event", "RpcClient"]
 
@@ -22,7 +22,8 @@ Event = tuple[int, str, int, bytes, bytes | None, int | None]
 
 KEYS_PER_CALL_MAX = 200  # getLedgerEntries refuses more keys
 EVENTS_PER_CALL_MAX = 10_000
-EVENT_PAGES_MAX = 64
+EVENT_PAGES_MAX = 200
+OUT_OF_RANGE_CODES = frozenset({-32600, -32602})
 STALE_ANSWERS_MAX = 40
 STALE_PAUSE_S = 0.05
 
@@ -41,8 +42,9 @@ class RpcClient:
         self._ids = count(1)
 
     @property
-    def url(self) -> str:
-        return self.transport.url
+    def name(self) -> str:
+        """Scheme, host and port: what logs and errors call the endpoint, whose path may hold an access key."""
+        return self.transport.name
 
     async def close(self) -> None:
         await self.transport.close()
@@ -59,7 +61,8 @@ class RpcClient:
             raise BodyError(f"{method} was answered with a JSON {type(answer).__name__}, not an object")
         problem = answer.get("error")
         if isinstance(problem, dict):
-            raise RpcError(int(problem.get("code", 0)), str(problem.get("message", "")), method)
+            code = problem.get("code")
+            raise RpcError(code if isinstance(code, int) else 0, str(problem.get("message", "")), method)
         result = answer.get("result")
         if not isinstance(result, dict):
             raise BodyError(f"{method} was answered without a result")
@@ -144,7 +147,7 @@ class RpcClient:
                 return batch
             seen = batch.latest_ledger
             await asyncio.sleep(STALE_PAUSE_S)
-        raise RpcUnreachable(f"{self.url} answers for ledger {seen}, behind {ledger_min}")
+        raise RpcUnreachable(f"{self.name} answers for ledger {seen}, behind {ledger_min}")
 
     async def events(
         self, contract: bytes, *, start_ledger: int | None, cursor: str | None, ledger_min: int
@@ -152,11 +155,12 @@ class RpcClient:
         """The contract's events from `cursor` (or `start_ledger`) on, to the node's newest ledger.
 
         Returns (events, cursor to go on from, ledger through which they are complete), the last at least
-        `ledger_min`.
+        `ledger_min`. A call scans a bounded number of ledgers, so it is asked on until the cursor reaches the newest.
+        Raises EventsLost if the cursor is below what the node keeps, or the backlog above what is worth reading.
         """
         found: list[Event] = []
         stale = 0
-        for _ in range(EVENT_PAGES_MAX + STALE_ANSWERS_MAX):
+        for _ in range(EVENT_PAGES_MAX):
             body = _core.events_request(
                 next(self._ids),
                 contract,
@@ -164,18 +168,28 @@ class RpcClient:
                 cursor=cursor,
                 limit=EVENTS_PER_CALL_MAX,
             )
-            page = _core.decode_events(await self.transport.post("getEvents", body), contract)
+            try:
+                page = _core.decode_events(await self.transport.post("getEvents", body), contract)
+            except RpcError as error:
+                if cursor and error.code in OUT_OF_RANGE_CODES:
+                    raise EventsLost(
+                        f"{self.name} no longer has the events after {cursor}: {error.message}"
+                    ) from error
+                raise
             found.extend(page.events)
+            moved = page.cursor is not None and page.cursor != cursor
             cursor = page.cursor or cursor
-            if page.returned >= EVENTS_PER_CALL_MAX:
+            if page.returned >= EVENTS_PER_CALL_MAX or (moved and _ledger_of(cursor) < page.latest_ledger):
                 continue
             if page.latest_ledger >= ledger_min:
                 return found, cursor, page.latest_ledger
             stale += 1
             if stale > STALE_ANSWERS_MAX:
-                break
+                raise RpcUnreachable(f"{self.name} has no complete events for ledger {ledger_min} yet")
             await asyncio.sleep(STALE_PAUSE_S)
-        raise RpcUnreachable(f"{self.url} has no complete events for ledger {ledger_min} yet")
+        raise EventsLost(
+            f"more than {EVENT_PAGES_MAX} pages of events lie between the cursor and ledger {ledger_min}"
+        )
 
     async def target_close_s(self) -> float | None:
         """The network's target time between closes (ConfigSetting 16), or None where the node does not tell."""
@@ -193,6 +207,14 @@ class RpcClient:
         return int(target_ms) / 1000
 
 
+def _ledger_of(cursor: str | None) -> int:
+    """The ledger in an event cursor, whose first number is a total order id: ledger, transaction, operation."""
+    try:
+        return int((cursor or "").partition("-")[0]) >> 32
+    except ValueError:
+        raise BodyError(f"getEvents was answered with the cursor {cursor!r}, which is none") from None
+
+
 class _Fields:
     """Turns a missing or mistyped field of an answer into a BodyError that names the method."""
 
@@ -203,5 +225,5 @@ class _Fields:
         return None
 
     def __exit__(self, kind: object, error: BaseException | None, trace: object) -> None:
-        if isinstance(error, (KeyError, TypeError, ValueError, IndexError, struct.error)):
+        if isinstance(error, (AttributeError, KeyError, TypeError, ValueError, IndexError, struct.error)):
             raise BodyError(f"{self._method} was answered without a usable {error}") from error

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 from collections import Counter
+from urllib.parse import urlsplit
 
 import aiohttp
 
@@ -27,6 +28,7 @@ class HttpTransport:
 
     def __init__(self, url: str, *, timeout_s: float = 10.0, inflight_max: int = 64) -> None:
         self.url = url
+        self.name = _name_of(url)
         self.calls: Counter[str] = Counter()
         self._timeout = aiohttp.ClientTimeout(total=timeout_s)
         self._slots = asyncio.Semaphore(inflight_max)
@@ -47,16 +49,16 @@ class HttpTransport:
                 ) as answer:
                     if answer.status != 200:
                         raise RpcUnreachable(
-                            f"{self.url} answered {method} with HTTP {answer.status}; check network.rpc_url"
+                            f"{self.name} answered {method} with HTTP {answer.status}; check network.rpc_url"
                         )
                     return await self._read_bounded(answer, method)
             except TimeoutError as error:
                 raise RpcUnreachable(
-                    f"{self.url} did not answer {method} within {self._timeout.total:g} s"
+                    f"{self.name} did not answer {method} within {self._timeout.total:g} s"
                 ) from error
             except (aiohttp.ClientError, OSError, ValueError) as error:
-                reason = str(error) or type(error).__name__
-                raise RpcUnreachable(f"{self.url} could not be asked for {method}: {reason}") from error
+                reason = (str(error) or type(error).__name__).replace(self.url, self.name)
+                raise RpcUnreachable(f"{self.name} could not be asked for {method}: {reason}") from error
 
     async def close(self) -> None:
         """Closes the pool; may be called twice, or before the first request."""
@@ -79,7 +81,14 @@ class HttpTransport:
             size += len(chunk)
             if size > BODY_MAX_BYTES:
                 raise RpcUnreachable(
-                    f"{self.url} answered {method} with more than {BODY_MAX_BYTES} bytes; the answer was dropped"
+                    f"{self.name} answered {method} with more than {BODY_MAX_BYTES} bytes; the answer was dropped"
                 )
             chunks.append(chunk)
         return b"".join(chunks)
+
+
+def _name_of(url: str) -> str:
+    """Scheme, host and port of a URL, without what may be secret in it."""
+    parts = urlsplit(url)
+    host = parts.hostname or "?"
+    return f"{parts.scheme}://{host}" if parts.port is None else f"{parts.scheme}://{host}:{parts.port}"

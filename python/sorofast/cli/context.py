@@ -60,5 +60,5 @@ async def check_passphrase(rpc: RpcClient, network: NetworkConfig) -> None:
     served = str((await rpc.get_network()).get("passphrase"))
     if served != network.passphrase:
         raise WrongPassphrase(
-            f"network.passphrase is {network.passphrase!r}, but {rpc.url} serves {served!r}; correct one of them"
+            f"network.passphrase is {network.passphrase!r}, but {rpc.name} serves {served!r}; correct one of them"
         )

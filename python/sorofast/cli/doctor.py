@@ -116,7 +116,7 @@ async def _examine_chain(settings: Settings, findings: Findings, *, has_secret: 
 
         async def health() -> str:
             answer = await rpc.get_health()
-            return f"{rpc.url} has ledgers {answer.oldest_ledger} to {answer.latest_ledger}"
+            return f"{rpc.name} has ledgers {answer.oldest_ledger} to {answer.latest_ledger}"
 
         async def passphrase() -> str:
             await check_passphrase(rpc, network)

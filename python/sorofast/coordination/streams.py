@@ -45,6 +45,8 @@ class LedgerEntry(msgspec.Struct, array_like=True, kw_only=True):
     """Task ids that no longer exist."""
     node: str
     """The RPC endpoint that answered."""
+    resync: bool = False
+    """Events before this ledger are lost to the follower: tables are to be read from the chain again."""
 
 
 def stream_id(ledger: int) -> str:

@@ -92,6 +92,8 @@ class RetryRecord(msgspec.Struct, array_like=True, frozen=True, kw_only=True):
     not_before_s: int
     """Unix seconds before which it is not tried again; 0 in a dead letter."""
     reason: str
+    failures: int = 0
+    """How many of the attempts were included and failed, and so were paid for."""
 
     @property
     def execution(self) -> str:

@@ -14,6 +14,7 @@ from sorofast.chain.rpc import RpcClient
 from sorofast.clock import Clock
 from sorofast.coordination.fleet import Fleet
 from sorofast.coordination.shard import ShardStore
+from sorofast.coordination.streams import LedgerEntry
 from sorofast.settings import EngineConfig
 
 __all__ = ["RecentSuccesses", "Tally", "WorkerContext"]
@@ -24,9 +25,8 @@ SUCCESSES_MAX = 50_000
 class RecentSuccesses:
     """Hashes of recent transactions that paid a keeper, oldest forgotten first.
 
-    Forgetting one is harmless: its envelope is then looked up by hash, and a success whose event is known
-    to be missing would only be counted as without effect if the events were incomplete, which is checked
-    before.
+    A worker that takes a shard over fills in what it has not seen itself, from the stream, for the ledgers
+    in which the shard's envelopes may have landed.
     """
 
     def __init__(self) -> None:
@@ -74,6 +74,12 @@ class WorkerContext:
     close_redis: Callable[[], Awaitable[None]]
     successes: RecentSuccesses = field(default_factory=RecentSuccesses)
     tally: Tally = field(default_factory=Tally)
+    in_flight_total: Callable[[], int] = lambda: 0
+
+    def remember(self, entry: LedgerEntry) -> None:
+        """Keeps the hashes of the runs that a ledger proved."""
+        for _, tx_hash, _, ledger in entry.successes:
+            self.successes.add(tx_hash, ledger)
 
     @property
     def shards(self) -> int:

@@ -29,6 +29,7 @@ class Backoff:
     until_s: int
     attempts: int
     reason: int
+    failures: int = 0
 
 
 @dataclass(frozen=True, slots=True)

@@ -24,8 +24,7 @@ from sorofast.transactions.submit import Receipt, Sent, send
 __all__ = ["Ended", "Flight", "Flights"]
 
 RESEND_AFTER_LEDGERS = 2
-# After these the channel itself may be unusable.
-DOUBTFUL = frozenset({Outcome.UNKNOWN, Outcome.REFUSED})
+LOOK_UP_TIMEOUT_S = 3.0
 
 
 @dataclass(slots=True)
@@ -43,12 +42,16 @@ class Flight:
 
 @dataclass(frozen=True, slots=True)
 class Ended:
-    """An envelope whose fate is known. `view` is the channel that showed it, None for a refusal."""
+    """An envelope whose fate is known. `view` is the channel that showed it, None for a refusal.
+
+    `foreign` says that somebody else has used the channel since.
+    """
 
     flight: Flight
     outcome: Outcome
     view: ChannelView | None
     detail: str
+    foreign: bool = False
 
     @property
     def record(self) -> WalRecord:
@@ -99,7 +102,11 @@ class Flights:
 
         Those whose envelope has just `ended` are among them: the script that settles it claims anew.
         """
-        freed = {case.record.channel: case.confirmed for case in ended if case.outcome not in DOUBTFUL}
+        freed = {
+            case.record.channel: case.confirmed
+            for case in ended
+            if not case.foreign and case.outcome is not Outcome.REFUSED
+        }
         return [
             (channel, freed.get(channel, self._confirmed[channel]))
             for channel in self._context.channels_of(self._shard)
@@ -143,7 +150,8 @@ class Flights:
                 continue
             verdict = judge(flight.record, view, self._events_through, self._context.successes)
             if verdict is Verdict.EXECUTED:
-                ended.append(Ended(flight, Outcome.EXECUTED, view, ""))
+                foreign = view.sequence > flight.record.sequence
+                ended.append(Ended(flight, Outcome.EXECUTED, view, "", foreign))
             elif verdict is Verdict.EXPIRED:
                 ended.append(Ended(flight, Outcome.EXPIRED, view, "no ledger took it before its bound"))
             elif verdict is not Verdict.PENDING:
@@ -162,16 +170,18 @@ class Flights:
 
     async def _look_up(self, flight: Flight, verdict: Verdict, view: ChannelView) -> Ended | None:
         try:
-            lookup = await self._context.rpc.get_transaction(flight.record.hash.hex())
+            async with asyncio.timeout(LOOK_UP_TIMEOUT_S):
+                lookup = await self._context.rpc.get_transaction(flight.record.hash.hex())
             outcome = judge_lookup(verdict, lookup, view)
             codes = () if lookup.result_xdr is None else _core.decode_result(lookup.result_xdr)[1:]
-        except (RpcUnreachable, RpcError, DecodeError) as error:
+        except (RpcUnreachable, RpcError, DecodeError, TimeoutError) as error:
             self._context.tally.errors += 1
-            self._context.log.warning("lookup_failed", execution=flight.record.execution, error=str(error))
+            self._context.log.warning("lookup_failed", execution=flight.record.execution, error=repr(error))
             return None
         if outcome is None:
             return None
-        return Ended(flight, outcome, view, "/".join(code for code in codes if code))
+        foreign = verdict is Verdict.FOREIGN or outcome is Outcome.UNKNOWN
+        return Ended(flight, outcome, view, "/".join(code for code in codes if code), foreign)
 
     # Sending
 

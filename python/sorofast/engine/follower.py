@@ -4,19 +4,22 @@ For each new ledger it asks for the registry's events since its cursor, then for
 the events name and of every task and channel in flight, and publishes all of it as one entry of the ledger
 stream. That is a constant number of reads per ledger and one more for every 200 changes, whatever the size
 of the registry or of the fleet.
+
+Where it cannot say what changed, because the events are no longer to be had or too many tasks changed at
+once, the entry says so, and every worker reads its tasks from the chain again.
 """
 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Sequence
 
 from sorofast import _core
 from sorofast.chain.models import Health
+from sorofast.chain.rpc import KEYS_PER_CALL_MAX, Event
 from sorofast.coordination.leases import Term
 from sorofast.coordination.streams import LEDGER_SCHEMA, LedgerEntry
 from sorofast.engine.context import WorkerContext
-from sorofast.errors import DecodeError, LeaseLost, RedisUnreachable, RpcError, RpcUnreachable
+from sorofast.errors import DecodeError, EventsLost, LeaseLost, RedisUnreachable, RpcError, RpcUnreachable
 from sorofast.registry.row import pack_ids, rows_of
 
 __all__ = ["Follower"]
@@ -27,61 +30,59 @@ POLL_MIN_S = 0.02
 POLL_MAX_S = 0.25
 EARLY_SHARE = 0.02
 ERROR_PAUSE_S = 0.25
-KEYS_PER_CALL_MAX = 200
+# An entry of the stream with this many rows is about a megabyte; beyond it the workers read for themselves.
+CHANGED_MAX = 20_000
 
 
 class Follower:
-    """Follows the chain while its term lasts. `run` ends with LeaseLost, or when `stop` is set."""
+    """Follows the chain while its term lasts. `run` ends with LeaseLost, or by being cancelled."""
 
     def __init__(self, context: WorkerContext, term: Term) -> None:
         self.term = term
         self._context = context
         self._cursor: str | None = None
-        self._previous = 0
-        self._seen_at = 0.0
+        self._previous = -1
+        self._seen_at: float | None = None
         channels = context.signer.channels
         self._channel_of = {channels[32 * i : 32 * i + 32]: i for i in range(len(channels) // 32)}
 
-    async def run(self, stop: asyncio.Event) -> None:
+    async def run(self) -> None:
         """Publishes ledger after ledger. What the network does wrong is waited out; only the lease ends it."""
-        self._previous, self._cursor = await self._context.fleet.follower_state()
-        while not stop.is_set():
+        while True:
             try:
-                health = await self._next_ledger(stop)
-                if health is None:
-                    return
-                await self._publish(health)
+                if self._previous < 0:
+                    self._previous, self._cursor = await self._context.fleet.follower_state()
+                await self._publish(await self._next_ledger())
             except (RpcUnreachable, RpcError, DecodeError, RedisUnreachable) as error:
+                self._seen_at = None
                 self._context.tally.errors += 1
                 self._context.log.warning("follow_failed", after_ledger=self._previous, error=str(error))
                 await asyncio.sleep(ERROR_PAUSE_S)
 
-    async def _next_ledger(self, stop: asyncio.Event) -> Health | None:
+    async def _next_ledger(self) -> Health:
         """Waits until a node shows a ledger after the last published one."""
         target_s = self._context.ledgers.target_s
         monotonic = self._context.clock.monotonic
-        early_s = self._seen_at + target_s * (1 - EARLY_SHARE) - monotonic()
-        if early_s > 0:
-            await asyncio.sleep(min(early_s, target_s))
-        while not stop.is_set():
-            if monotonic() >= self.term.trusted_until:
+        if self._seen_at is not None:
+            early_s = self._seen_at + target_s * (1 - EARLY_SHARE) - monotonic()
+            await asyncio.sleep(min(max(0.0, early_s), target_s))
+        while True:
+            if not self.term.trusted(monotonic()):
                 raise LeaseLost("the follower's lease could not be renewed in time")
             health = await self._context.rpc.get_health()
             if health.latest_ledger > self._previous:
                 self._seen_at = monotonic()
                 return health
             await asyncio.sleep(min(POLL_MAX_S, max(POLL_MIN_S, target_s * POLL_SHARE)))
-        return None
 
     async def _publish(self, health: Health) -> None:
-        context = self._context
-        ledger = health.latest_ledger
+        context, ledger = self._context, health.latest_ledger
         # Events first: a channel that moved in ledger L is judged only once events are complete through L.
-        events, cursor, through = await context.rpc.events(
-            context.contract, start_ledger=ledger, cursor=self._cursor, ledger_min=ledger
-        )
+        events, cursor, through, lost = await self._events(ledger)
         watched = await context.fleet.inflight()
-        tasks = {event[2] for event in events} | {task_id for task_id, _ in watched.values()}
+        changed = {event[2] for event in events}
+        if len(changed) > CHANGED_MAX:
+            changed, lost = set(), True
         entry = LedgerEntry(
             schema=LEDGER_SCHEMA,
             generation=context.generation,
@@ -99,51 +100,50 @@ class Follower:
                 if kind == "KeeperPaid"
             ],
             removed=[],
-            node=context.rpc.url,
+            node=context.rpc.name,
+            resync=lost and self._previous > 0,
         )
+        tasks = changed | {task_id for task_id, _ in watched.values()}
         await self._read_into(entry, sorted(tasks), sorted(watched), ledger)
         await context.fleet.append_ledger(self.term, entry, cursor)
         self._previous, self._cursor = ledger, cursor
+
+    async def _events(self, ledger: int) -> tuple[list[Event], str | None, int, bool]:
+        """The events since the cursor; with True those of this ledger alone, as the ones before are lost."""
+        rpc, contract = self._context.rpc, self._context.contract
+        try:
+            found = await rpc.events(contract, start_ledger=ledger, cursor=self._cursor, ledger_min=ledger)
+            return *found, self._cursor is None
+        except EventsLost as error:
+            self._context.log.error("events_lost", after_ledger=self._previous, error=str(error))
+            return *await rpc.events(contract, start_ledger=ledger, cursor=None, ledger_min=ledger), True
 
     async def _read_into(
         self, entry: LedgerEntry, tasks: list[int], channels: list[int], ledger: int
     ) -> None:
         """Reads the entries in calls of 200 keys, each no older than `ledger`."""
-        context = self._context
-        keys: list[tuple[int | None, int | None]] = [(None, channel) for channel in channels]
-        keys.extend((task_id, None) for task_id in tasks)
-        reads = []
-        for start in range(0, len(keys), KEYS_PER_CALL_MAX):
-            part = keys[start : start + KEYS_PER_CALL_MAX]
-            ids = [task_id for task_id, _ in part if task_id is not None]
-            accounts = [channel for _, channel in part if channel is not None]
-            reads.append(self._read(ids, accounts, ledger))
-        found: set[int] = set()
-        for batch, _ in await asyncio.gather(*reads):
-            entry.rows += batch.rows
-            entry.snapshot_ledger = (
-                batch.latest_ledger if not found else min(entry.snapshot_ledger, batch.latest_ledger)
-            )
+        keys = [(True, channel) for channel in channels] + [(False, task_id) for task_id in tasks]
+        parts = [keys[at : at + KEYS_PER_CALL_MAX] for at in range(0, len(keys), KEYS_PER_CALL_MAX)]
+        batches = await asyncio.gather(*(self._read(part, ledger) for part in parts))
+        entry.snapshot_ledger = min((batch.latest_ledger for batch in batches), default=ledger)
+        entry.rows = b"".join(batch.rows for batch in batches)
+        for batch in batches:
             for key, _, sequence, sequence_ledger, sequence_time_s in batch.accounts:
                 channel = self._channel_of.get(key)
                 if channel is not None:
-                    entry.channels.append(
-                        (channel, sequence, sequence_ledger, sequence_time_s, batch.latest_ledger)
-                    )
-            found.update(row.task_id for row in rows_of(batch.rows))
+                    view = (channel, sequence, sequence_ledger, sequence_time_s, batch.latest_ledger)
+                    entry.channels.append(view)
             for task_id, offset, reason in batch.problems:
-                context.log.warning("task_undecodable", task=task_id, offset=offset, reason=reason)
+                self._context.log.warning("task_undecodable", task=task_id, offset=offset, reason=reason)
+        found = {row.task_id for row in rows_of(entry.rows)}
         entry.removed = [task_id for task_id in tasks if task_id not in found]
 
-    async def _read(
-        self, ids: Sequence[int], channels: list[int], ledger: int
-    ) -> tuple[_core.EntriesBatch, Sequence[int]]:
+    async def _read(self, part: list[tuple[bool, int]], ledger: int) -> _core.EntriesBatch:
         context = self._context
-        batch = await context.rpc.entries(
+        return await context.rpc.entries(
             context.contract,
             context.signer.keeper,
-            pack_ids(ids),
-            context.channel_keys(channels),
+            pack_ids(task_id for is_channel, task_id in part if not is_channel),
+            context.channel_keys([channel for is_channel, channel in part if is_channel]),
             ledger_min=ledger,
         )
-        return batch, ids

@@ -45,7 +45,7 @@ async def check_network(rpc: RpcClient, config: EngineConfig) -> None:
     actual = str((await rpc.get_network()).get("passphrase", ""))
     if actual != config.network.passphrase:
         raise WrongPassphrase(
-            f"network.passphrase is {config.network.passphrase!r}, but {rpc.url} serves {actual!r}; correct one of them"
+            f"network.passphrase is {config.network.passphrase!r}, but {rpc.name} serves {actual!r}"
         )
 
 

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
+import os
 from collections import Counter
-from typing import BinaryIO
 
 import msgspec
 
@@ -75,6 +75,8 @@ class LedgerReport(msgspec.Struct, tag="ledger"):
         self.rpc_calls = dict(Counter(self.rpc_calls) + Counter(other.rpc_calls))
 
 
+KEPT_MAX_BYTES = 1 << 20
+
 Report = Up | Loaded | Stopping | LedgerReport
 _encoder = msgspec.json.Encoder()
 _decoder: msgspec.json.Decoder[Report] = msgspec.json.Decoder(Report)
@@ -86,16 +88,26 @@ def decode_report(line: bytes) -> Report:
 
 
 class Reporter:
-    """Writes reports, a line each, unbuffered. A supervisor that is gone is no reason to fail in
-    mid-ledger.
+    """Writes reports to a pipe, a line each, without ever waiting for its reader.
+
+    A supervisor that is stuck or gone must not stop a worker from renewing its leases: what the pipe does
+    not take is kept up to a bound, and beyond it reports are dropped.
     """
 
-    def __init__(self, stream: BinaryIO) -> None:
-        self._stream = stream
+    def __init__(self, descriptor: int) -> None:
+        self.dropped = 0
+        self._descriptor = descriptor
+        self._kept = bytearray()
+        os.set_blocking(descriptor, False)
 
     def send(self, report: Report) -> None:
+        line = _encoder.encode(report) + b"\n"
+        if len(self._kept) + len(line) > KEPT_MAX_BYTES:
+            self.dropped += 1
+        else:
+            self._kept += line
         try:
-            self._stream.write(_encoder.encode(report) + b"\n")
-            self._stream.flush()
-        except (BrokenPipeError, ValueError):
+            while self._kept:
+                del self._kept[: os.write(self._descriptor, self._kept)]
+        except (BlockingIOError, BrokenPipeError):
             return

@@ -11,6 +11,7 @@ from __future__ import annotations
 import asyncio
 import math
 from collections.abc import Awaitable
+from dataclasses import replace
 
 from sorofast import _core
 from sorofast.coordination.leases import Term
@@ -35,9 +36,11 @@ COMMIT_PAUSE_S = 0.1
 POP_EXTRA = 64
 FEE_CAP_ATTEMPTS = 3
 MAX_TIME_EXTRA_S = 30
+CATCH_UP_COUNT = 256
 READ_ERROR = code_of("read_error")
+NOT_DUE = code_of("not_due")
 # A task that simply waits for its next run, or is being run, is not one that was passed over.
-NOT_SKIPPED = frozenset({code_of("none"), code_of("not_due"), code_of("in_flight"), code_of("executed")})
+NOT_SKIPPED = frozenset({code_of("none"), NOT_DUE, code_of("in_flight"), code_of("executed")})
 UNUSABLE_CHANNEL_CODES = ("txINSUFFICIENT_BALANCE", "txNO_ACCOUNT", "txBAD_AUTH")
 
 
@@ -60,8 +63,7 @@ class ShardRunner:
         self._retries = Retries(context, state)
         self._simulator = Simulator(context)
         self._deferred: list[tuple[Row, int]] = []
-        # Envelopes of the last owner may be on their way, and its dead letters stand until their window is
-        # over.
+        # Envelopes of the last owner may be on their way, and its dead letters stand until their window is over.
         for record in state.wal:
             table.hold(record.task_id)
         for dead in state.dead:
@@ -82,17 +84,35 @@ class ShardRunner:
         counts = self.table.reason_counts()
         return {name_of(code): number for code, number in counts.items() if code not in NOT_SKIPPED}
 
+    def renewed(self, term: Term) -> None:
+        """Takes the same term with a later end."""
+        if term.epoch == self.term.epoch and term.trusted_until > self.term.trusted_until:
+            self.term = term
+
     def ingest(self, entry: LedgerEntry) -> None:
         """Takes what a closed ledger changed. Call in ledger order."""
         self.taken_ledger = entry.ledger
         self.table.apply(entry.rows, self.shard, self._context.shards)
         if entry.removed:
             self.table.remove(pack_ids(entry.removed))
+            self._retries.forget_removed(entry.removed)
         self._flights.ingest(entry)
+        # A task in flight is put back by whatever settles its envelope.
         deferred, self._deferred = self._deferred, []
         for row, reason in deferred:
             if row.task_id not in self._flights.tasks:
                 self._reschedule(row.task_id, row.last_run_s, row.due_s, reason)
+
+    async def catch_up(self, newest: LedgerEntry | None) -> None:
+        """Takes the stream's entries after the last one taken, up to `newest`."""
+        while newest is not None and self.taken_ledger < newest.ledger:
+            entries = await self._context.fleet.read_ledgers(stream_id(self.taken_ledger), 0, CATCH_UP_COUNT)
+            wanted = [entry for _, entry in entries if entry.ledger <= newest.ledger]
+            if not wanted:
+                return
+            for entry in wanted:
+                self._context.remember(entry)
+                self.ingest(entry)
 
     async def cycle(
         self, until_s: int, *, draining: bool = False, resend: bool = True
@@ -107,7 +127,7 @@ class ShardRunner:
                 return []
             ended = (await self._flights.judge(self.term))[:MAX_COMMIT]
             runs = await self._plan(until_s, ended) if not draining and self._trusted() else []
-            claims = self._build(runs) if runs else []
+            claims = self._build(self._still_due(runs)) if runs else []
             if claims and not self._trusted():
                 for record in claims:
                     self.table.schedule(record.task_id, record.due_s, code_of("lease_not_trusted"))
@@ -118,7 +138,11 @@ class ShardRunner:
             return [*first, *(self._flights.resends(launched) if resend else ())]
 
     async def save_snapshot(self) -> None:
-        """Leaves the task table in Redis, as of the last entry taken."""
+        """Leaves the task table in Redis, as of the last entry taken. Not while a cycle runs: the next time
+        will do.
+        """
+        if self._lock.locked():
+            return
         async with self._lock:
             if self.lost is None and self.taken_ledger:
                 try:
@@ -127,10 +151,13 @@ class ShardRunner:
                     )
                 except (LeaseLost, ShardRegressed) as error:
                     self._lose(error)
+                except RedisUnreachable as error:
+                    self._context.log.warning("snapshot_not_stored", shard=self.shard, error=str(error))
 
     async def hand_over(self) -> None:
-        """Stops claiming, leaves a snapshot for the next owner and releases the lease; the log keeps what
-        is in flight.
+        """Stops claiming, leaves a snapshot for the next owner and releases the lease.
+
+        The log keeps what is in flight, and the next owner settles it.
         """
         async with self._lock:
             if self.lost is None:
@@ -150,16 +177,32 @@ class ShardRunner:
         return None if packed is None else next(rows_of(packed))
 
     def _reschedule(self, task_id: int, window: int, at_s: int, reason: int) -> None:
-        """Puts a task back into the index, unless a newer row has already moved it to its next window."""
+        """Puts a task back into the index: at `at_s`, or as soon as it is due if it has gone on to another
+        window.
+        """
         row = self._row(task_id)
-        if row is not None and row.last_run_s == window:
+        if row is None:
+            return
+        if row.last_run_s == window:
             self.table.schedule(task_id, at_s, reason)
+        else:
+            self.table.schedule(task_id, 0, NOT_DUE)
+
+    def _still_due(self, runs: list[Run]) -> list[Run]:
+        """Without the tasks that a ledger taken in meanwhile has shown to have run or gone."""
+        kept: list[Run] = []
+        for run in runs:
+            row = self._row(run.row.task_id)
+            if row is not None and row.last_run_s == run.row.last_run_s:
+                kept.append(run)
+        return kept
 
     # Planning and building
 
     async def _plan(self, until_s: int, ended: list[Ended]) -> list[Run]:
         free = self._flights.free(ended)[:MAX_COMMIT]
-        room = self._context.config.engine.max_inflight - (len(self._flights) - len(ended))
+        landed = {case.record.task_id for case in ended}
+        room = self._context.config.engine.max_inflight - (self._context.in_flight_total() - len(ended))
         rows = list(rows_of(self.table.pop_due(until_s, len(free) + POP_EXTRA)))
         if not rows:
             return []
@@ -170,7 +213,7 @@ class ShardRunner:
             until_s=until_s,
             free=free,
             inflight_room=room,
-            in_flight=self._flights.tasks,
+            in_flight=self._flights.tasks - landed,
             backoffs=self._retries.backoffs,
             gated=self._retries.gated,
             has_template=lambda shape: self._context.signer.template(shape) is not None,
@@ -183,7 +226,9 @@ class ShardRunner:
         return plan.run + await self._simulate(plan)
 
     def _defer(self, row: Row, reason: int) -> None:
-        """Looks at the task again when a ledger closes; until then it shows the reason."""
+        """Looks at the task again when a ledger closes; until then it is out of the index and shows the
+        reason.
+        """
         self.table.park(row.task_id, reason)
         self._deferred.append((row, reason))
 
@@ -232,7 +277,7 @@ class ShardRunner:
                 schema=WAL_SCHEMA,
                 task_id=run.row.task_id,
                 window=run.row.last_run_s,
-                attempt=self._retries.attempt_of(run.row.execution),
+                attempt=self._retries.attempt_of(run.row),
                 channel=run.channel,
                 sequence=run.sequence,
                 max_ledger=max_ledger,
@@ -254,6 +299,7 @@ class ShardRunner:
         """One script: settles, claims, renews. Only what it accepted may be sent. A lost reply is asked
         again, identically.
         """
+        ended = [self._classified(case) for case in ended]
         settles = [self._settle_of(case) for case in ended]
         outrun = sorted(self._retries.outrun)[:MAX_COMMIT]
         reply: CommitReply | None = None
@@ -284,6 +330,14 @@ class ShardRunner:
             self._context.log.warning("claims_refused", shard=self.shard, refused=reply.refused)
         return accepted
 
+    def _classified(self, case: Ended) -> Ended:
+        """Tells a lost race from a resolver that said no: there the task has gone on to another window."""
+        row = self._row(case.record.task_id)
+        raced = row is None or row.last_run_s != case.record.window
+        if case.outcome is Outcome.NO_EFFECT and raced:
+            return replace(case, outcome=Outcome.SUPERSEDED)
+        return case
+
     def _settle_of(self, case: Ended) -> Settle:
         retry, dead = self._retries.record_of(case)
         included = case.view is not None and case.outcome is not Outcome.EXPIRED
@@ -307,17 +361,18 @@ class ShardRunner:
         self._flights.land(case)
         self._retries.ended(case, retry)
         self._count(case)
-        if case.outcome is Outcome.EXECUTED:
-            self._advance(case)
-            return
         if case.outcome in (Outcome.FAILED, Outcome.REFUSED):
             # Its footprint or resources may be out of date; the next try simulates.
             self._context.signer.forget(record.shape)
-        if case.outcome is Outcome.UNKNOWN:
-            self._flights.retire(record.channel, "another transaction used its sequence")
+        if case.foreign:
+            self._flights.retire(record.channel, "somebody else used its sequence")
         elif case.outcome is Outcome.REFUSED and case.detail.startswith(UNUSABLE_CHANNEL_CODES):
             self._flights.retire(record.channel, case.detail)
-        if dead:
+        if case.outcome is Outcome.EXECUTED:
+            self._advance(case)
+            return
+        row = self._row(record.task_id)
+        if dead and row is not None and row.last_run_s == record.window:
             self.table.park(record.task_id, code_of("quarantined"))
             self._context.log.warning("task_quarantined", task=record.task_id, reason=case.detail)
             return
@@ -335,7 +390,7 @@ class ShardRunner:
                     late = self._context.ledgers.ledgers_late(case.record.due_s, case.view.sequence_ledger)
                 if late is not None:
                     tally.late[late] += 1
-            case Outcome.NO_EFFECT:
+            case Outcome.NO_EFFECT | Outcome.SUPERSEDED:
                 tally.no_effect += 1
             case Outcome.FAILED:
                 tally.failed += 1
@@ -345,9 +400,7 @@ class ShardRunner:
                 tally.errors += 1
 
     def _advance(self, case: Ended) -> None:
-        """Makes sure that a run which is proved moves the task on, even if its entry was not among the
-        ledger's rows.
-        """
+        """Moves the task on to its next window, even if its entry was not among the ledger's rows."""
         row = self._row(case.record.task_id)
         if row is not None and row.last_run_s == case.record.window and case.view is not None:
             moved = row._replace(
@@ -355,3 +408,6 @@ class ShardRunner:
                 snapshot_ledger=max(row.snapshot_ledger, case.view.sequence_ledger),
             )
             self.table.apply(moved.pack(), self.shard, self._context.shards)
+            row = self._row(case.record.task_id)
+        if row is not None and row.last_run_s != case.record.window:
+            self.table.schedule(case.record.task_id, 0, NOT_DUE)

@@ -15,6 +15,7 @@ from sorofast.registry.row import Row
 __all__ = ["Simulated", "Simulator"]
 
 ERROR_TEXT_MAX = 300
+SIMULATE_TIMEOUT_S = 3.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,10 +66,12 @@ class Simulator:
         context = self._context
         envelope = context.signer.simulation_envelope(context.contract, row.task_id, channel, sequence)
         try:
-            simulation = await context.rpc.simulate(envelope)
-        except (RpcUnreachable, RpcError, DecodeError) as error:
+            # The shard's cycle waits for this, so it may not take as long as other calls may.
+            async with asyncio.timeout(SIMULATE_TIMEOUT_S):
+                simulation = await context.rpc.simulate(envelope)
+        except (RpcUnreachable, RpcError, DecodeError, TimeoutError) as error:
             context.tally.errors += 1
-            context.log.warning("simulation_unanswered", task=row.task_id, error=str(error))
+            context.log.warning("simulation_unanswered", task=row.task_id, error=repr(error))
             return Simulated(row, None, code_of("read_error"))
         if simulation.error is not None:
             # The host's error starts with the outermost cause; a trap of the target shows as a WasmVm error.
@@ -91,4 +94,8 @@ class Simulator:
                 "task_skipped", task=row.task_id, reason="simulation_no_effect", error=str(error)
             )
             return Simulated(row, None, code_of("simulation_no_effect"))
+        except DecodeError as error:
+            context.tally.errors += 1
+            context.log.warning("simulation_undecodable", task=row.task_id, error=str(error))
+            return Simulated(row, None, code_of("simulation_failed"))
         return Simulated(row, Run(row, channel, sequence, simulated=True))

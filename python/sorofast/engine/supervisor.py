@@ -29,7 +29,7 @@ from sorofast.engine.loops import run_loop
 from sorofast.engine.preflight import check
 from sorofast.engine.report import LedgerReport, Loaded, Stopping, Up, decode_report
 from sorofast.engine.signals import stop_on_signals
-from sorofast.errors import RedisUnreachable, SorofastError, WorkerCrashLoop
+from sorofast.errors import ConfigError, RedisUnreachable, SorofastError, UnreachableError, WorkerCrashLoop
 from sorofast.settings import EngineConfig
 
 __all__ = ["run"]
@@ -40,6 +40,8 @@ START_TIMEOUT_S = 30.0
 READY_POLL_S = 0.25
 REPORT_MAX_BYTES = 1 << 20
 KILL_GRACE_S = 10.0
+OUTAGE_PAUSE_MAX_S = 30.0
+UNREACHABLE = UnreachableError.exit_code
 
 
 @dataclass(slots=True)
@@ -51,6 +53,7 @@ class _Slot:
     member: str = ""
     up: asyncio.Event = field(default_factory=asyncio.Event)
     loaded: tuple[int, ...] | None = None
+    outages: int = 0
     deaths_s: deque[float] = field(default_factory=lambda: deque(maxlen=DEATHS_MAX))
     last_words: str = ""
 
@@ -78,6 +81,8 @@ class Supervisor:
                 keepers = [
                     asyncio.create_task(self._keep(slot), name=f"slot-{slot.number}") for slot in self._slots
                 ]
+                for keeper in keepers:
+                    keeper.add_done_callback(self._keeper_ended)
                 extra = [
                     asyncio.create_task(self._release_start()),
                     asyncio.create_task(self._announce_ready()),
@@ -104,10 +109,18 @@ class Supervisor:
                 await self._free_leases(slot)
             if self._stop.is_set():
                 return
-            if code in (3, 4) and not self._started.is_set():
-                # It refused its configuration, or cannot reach what it needs: another try would say the same.
+            if code == ConfigError.exit_code or (code == UNREACHABLE and not self._started.is_set()):
+                # It refused what it was given, or cannot reach what it needs: another try would say the same.
                 self._fail(SorofastError(slot.last_words or f"a worker ended with exit code {code}"), code)
                 return
+            if code == UNREACHABLE:
+                # The others wait for the same server, and so does this slot: that is no fault of the worker.
+                slot.outages += 1
+                pause_s = min(OUTAGE_PAUSE_MAX_S, 2.0 ** min(slot.outages, 8))
+                self._log.warning("worker_waits", slot=slot.number, reason=slot.last_words, pause_s=pause_s)
+                with contextlib.suppress(TimeoutError):
+                    await asyncio.wait_for(self._stop.wait(), pause_s)
+                continue
             now = self._clock.monotonic()
             slot.deaths_s.append(now)
             self._log.error(
@@ -123,6 +136,12 @@ class Supervisor:
                 )
                 return
 
+    def _keeper_ended(self, keeper: asyncio.Task[None]) -> None:
+        """Whatever ends a slot's keeping but a stop ends the run: an empty slot would never be noticed."""
+        error = None if keeper.cancelled() else keeper.exception()
+        if error is not None:
+            self._fail(SorofastError(f"a worker could not be kept running: {error!r}"), 1)
+
     async def _one_life(self, slot: _Slot) -> int:
         slot.member, slot.last_words, slot.loaded = "", "", None
         slot.up.clear()
@@ -136,6 +155,8 @@ class Supervisor:
             start_new_session=True,
         )
         slot.process = process
+        if self._stop.is_set():
+            process.terminate()
         assert process.stdin is not None and process.stdout is not None  # noqa: S101, PT018 - both are pipes
         try:
             process.stdin.write(self._config.to_json().encode() + b"\n")
@@ -160,7 +181,7 @@ class Supervisor:
             return
         match report:
             case Up():
-                slot.member = report.member
+                slot.member, slot.outages = report.member, 0
                 slot.up.set()
                 self._log.info("worker_up", slot=slot.number, pid=report.pid, member=report.member)
             case Loaded():
@@ -177,7 +198,7 @@ class Supervisor:
         """A reaped child writes nothing any more, so its shards need not wait for their leases to run out."""
         try:
             freed = await self._fleet.release_member(slot.member)
-        except RedisUnreachable as error:
+        except SorofastError as error:
             self._log.warning("leases_not_freed", member=slot.member, error=str(error))
             return
         if freed:

@@ -15,7 +15,6 @@ import os
 import secrets
 import socket
 import sys
-from collections.abc import Awaitable
 
 import structlog
 
@@ -32,6 +31,7 @@ from sorofast.engine.fleet_meta import fleet_meta
 from sorofast.engine.loops import run_loop
 from sorofast.engine.membership import Membership
 from sorofast.engine.report import LedgerReport, Reporter, Stopping, Up
+from sorofast.engine.shard import ShardRunner
 from sorofast.engine.signals import stop_on_signals
 from sorofast.errors import FleetMismatch, RedisUnreachable, SorofastError
 from sorofast.observability.logs import configure
@@ -45,8 +45,10 @@ READ_COUNT = 64
 WAVE_MIN_S = 0.2
 WAVE_MAX_S = 1.0
 TARGET_DEFAULT_S = 5.0
-SNAPSHOT_EVERY_S = 60.0
 REDIS_PAUSE_S = 0.25
+REDIS_PAUSE_MAX_S = 2.0
+FIRST_ENTRY_PAUSE_S = 0.05
+DRAIN_POLL_S = 0.05
 
 
 class Worker:
@@ -61,7 +63,7 @@ class Worker:
         self._sends: set[asyncio.Task[None]] = set()
         self._woken = asyncio.Event()
         self._entry: LedgerEntry | None = None
-        self.membership = Membership(context, reporter, self.position)
+        self.membership = Membership(context, reporter, self.position, self.stop)
 
     def position(self) -> LedgerEntry | None:
         """The last stream entry that every owned shard has taken."""
@@ -69,20 +71,23 @@ class Worker:
 
     async def run(self) -> None:
         """Ends normally after a drain; raises what makes going on senseless."""
-        leases = asyncio.create_task(self.membership.run(), name="leases")
-        work = asyncio.create_task(self._work(), name="work")
-        waves = asyncio.create_task(self._wave_loop(), name="waves")
+        tasks = [
+            asyncio.create_task(self.membership.run(), name="membership"),
+            asyncio.create_task(self._work(), name="work"),
+            asyncio.create_task(self._wave_loop(), name="waves"),
+        ]
         stopped = asyncio.create_task(self.stop.wait(), name="stop")
         try:
-            done, _ = await asyncio.wait({leases, work, waves, stopped}, return_when=asyncio.FIRST_COMPLETED)
-            for task in done:
-                if task is not stopped:
-                    task.result()
-            await self._drain(work)
+            done, _ = await asyncio.wait({*tasks, stopped}, return_when=asyncio.FIRST_COMPLETED)
+            for task in done - {stopped}:
+                task.result()
+            await self._drain(tasks)
+        except* SorofastError as errors:
+            raise _first_of(errors) from errors
         finally:
-            for task in (work, waves, leases, stopped, *self._sends):
+            for task in (*tasks, stopped, *self._sends):
                 task.cancel()
-            await asyncio.gather(work, waves, leases, stopped, *self._sends, return_exceptions=True)
+            await asyncio.gather(*tasks, stopped, *self._sends, return_exceptions=True)
             with contextlib.suppress(SorofastError):
                 await self.membership.leave()
 
@@ -90,47 +95,46 @@ class Worker:
 
     async def _work(self) -> None:
         """Reads the stream and runs a cycle of every owned shard for each entry, in order."""
-        context = self._context
-        while self._entry is None:
-            newest = await context.fleet.last_ledgers(1)
-            if newest:
-                await self._take(newest[-1][1])
-                break
-            await asyncio.sleep(0.05)
+        fleet = self._context.fleet
         failures = 0
         while True:
-            assert self._entry is not None  # noqa: S101 - set by the loop above
             try:
-                entries = await context.fleet.read_ledgers(
-                    stream_id(self._entry.ledger), READ_BLOCK_MS, READ_COUNT
-                )
+                if self._entry is None:
+                    entries = await fleet.last_ledgers(1)
+                else:
+                    after = stream_id(self._entry.ledger)
+                    entries = await fleet.read_ledgers(after, READ_BLOCK_MS, READ_COUNT)
                 failures = 0
             except RedisUnreachable as error:
                 failures += 1
-                context.log.warning("stream_unreadable", error=str(error), failures=failures)
-                await asyncio.sleep(min(2.0, REDIS_PAUSE_S * failures))
+                self._context.tally.errors += 1
+                self._context.log.warning("stream_unreadable", error=str(error), failures=failures)
+                await asyncio.sleep(min(REDIS_PAUSE_MAX_S, REDIS_PAUSE_S * failures))
                 continue
+            if not entries and self._entry is None:
+                await asyncio.sleep(FIRST_ENTRY_PAUSE_S)
             for _, entry in entries:
-                if entry.previous != self._entry.ledger:
-                    context.log.warning("stream_gap", expected=self._entry.ledger, found=entry.previous)
-                    await self.membership.reload_all()
                 await self._take(entry, newest=entry is entries[-1][1])
 
-    async def _take(self, entry: LedgerEntry, *, newest: bool = True) -> None:
+    async def _take(self, entry: LedgerEntry, *, newest: bool) -> None:
         context = self._context
         if entry.generation != context.generation:
-            raise FleetMismatch("Redis was emptied or replaced while the fleet ran; start the fleet again")
+            raise FleetMismatch("the ledger stream is another fleet's: Redis was emptied or replaced")
         started = context.clock.monotonic()
+        if entry.resync or (self._entry is not None and entry.previous != self._entry.ledger):
+            context.log.warning(
+                "stream_gap", ledger=entry.ledger, previous=entry.previous, resync=entry.resync
+            )
+            await self.membership.reload_all("the ledger stream does not tell what changed")
         context.ledgers.observe(entry.ledger, entry.close_time_s)
-        for _, tx_hash, _, ledger in entry.successes:
-            context.successes.add(tx_hash, ledger)
+        context.remember(entry)
         async with self.membership.ingesting:
             for runner in self.membership.runners.values():
-                runner.ingest(entry)
+                if runner.taken_ledger < entry.ledger:
+                    runner.ingest(entry)
             self._entry = entry
         if newest:
-            # An older entry is only taken in: what it would have us send is past, and the newest one
-            # settles it all.
+            # An older entry is only taken in: what it would have us send is past, and the newest one settles it all.
             await self._cycle_all(resend=True)
         self._report(entry, context.clock.monotonic() - started)
         self._woken.set()
@@ -138,11 +142,14 @@ class Worker:
     async def _cycle_all(self, *, resend: bool) -> None:
         until_s = self._until_s()
         runners = list(self.membership.runners.values())
-        results = await asyncio.gather(
-            *(runner.cycle(until_s, draining=self.stop.is_set(), resend=resend) for runner in runners)
-        )
-        for sends in results:
-            self._launch(sends)
+        await asyncio.gather(*(self._cycle(runner, until_s, resend=resend) for runner in runners))
+
+    async def _cycle(self, runner: ShardRunner, until_s: int, *, resend: bool) -> None:
+        """One shard's cycle; its sends go out at once, whatever the other shards still wait for."""
+        for send in await runner.cycle(until_s, draining=self.stop.is_set(), resend=resend):
+            task = asyncio.ensure_future(send)
+            self._sends.add(task)
+            task.add_done_callback(self._sends.discard)
 
     def _until_s(self) -> int:
         """The last second that counts as due now: what the next close will reach, or what the wall clock
@@ -151,12 +158,6 @@ class Worker:
         engine = self._context.config.engine
         passed_s = math.floor(self._context.clock.wall() - engine.guard_s)
         return max(self._context.ledgers.horizon_s(), passed_s) if engine.timing == "eager" else passed_s
-
-    def _launch(self, sends: list[Awaitable[None]]) -> None:
-        for send in sends:
-            task = asyncio.ensure_future(send)
-            self._sends.add(task)
-            task.add_done_callback(self._sends.discard)
 
     async def _wave_loop(self) -> None:
         """Between ledgers: runs a cycle when the wall clock passes the due time of what waits in an index."""
@@ -200,7 +201,7 @@ class Worker:
                 no_effect=tally.no_effect,
                 expired=tally.expired,
                 errors=tally.errors,
-                in_flight=sum(runner.in_flight for runner in runners),
+                in_flight=context.in_flight_total(),
                 duration_ms=round(took_s * 1000, 3),
                 skipped=skipped,
                 late=dict(tally.late),
@@ -209,19 +210,27 @@ class Worker:
         )
         context.rpc.transport.calls.clear()
 
-    async def _drain(self, work: asyncio.Task[None]) -> None:
-        """Claims nothing new and settles what is in flight within the bound; the rest stays in the log for
-        the next owner.
-        """
+    async def _drain(self, tasks: list[asyncio.Task[None]]) -> None:
+        """Claims nothing new and settles what is in flight within the bound; the rest stays in the log."""
         deadline = self._context.clock.monotonic() + self._context.config.engine.drain_timeout_s
-        while self._context.clock.monotonic() < deadline and not work.done():
-            if not self._sends and not any(runner.in_flight for runner in self.membership.runners.values()):
+        while self._context.clock.monotonic() < deadline:
+            for task in tasks:
+                if task.done():
+                    task.result()
+            if not self._sends and not self._context.in_flight_total():
                 return
-            await asyncio.sleep(0.05)
-        left = sum(runner.in_flight for runner in self.membership.runners.values())
+            await asyncio.sleep(DRAIN_POLL_S)
         self._context.log.warning(
-            "drain_incomplete", in_flight=left, kept="in the write-ahead log for the next owner"
+            "drain_incomplete",
+            in_flight=self._context.in_flight_total(),
+            kept="in the write-ahead log for the next owner",
         )
+
+
+def _first_of(errors: BaseExceptionGroup[SorofastError]) -> SorofastError:
+    """The first error of a group, however deep, since an operator needs one line."""
+    first = errors.exceptions[0]
+    return _first_of(first) if isinstance(first, BaseExceptionGroup) else first
 
 
 async def _connect(config: EngineConfig, member: str) -> WorkerContext:
@@ -290,7 +299,7 @@ def main() -> int:
     """Exit code 0 after a drain, else that of the error, which is also reported to the supervisor in one
     line.
     """
-    reporter = Reporter(sys.stdout.buffer)
+    reporter = Reporter(sys.stdout.fileno())
     member = f"{socket.gethostname()}-{os.getpid()}-{secrets.token_hex(4)}"
     try:
         config = EngineConfig.from_json(_read_config())

@@ -63,7 +63,7 @@ class Registry:
         batch = await self._rpc.registry(self._contract, self._keeper)
         if not batch.instance:
             raise WrongContract(
-                f"contract {self.contract_id} does not exist on the network behind {self._rpc.url}; "
+                f"contract {self.contract_id} does not exist on the network behind {self._rpc.name}; "
                 "check contract.id and network.rpc_url"
             )
         # A registry that has never issued an id need not have a counter yet.

@@ -24,6 +24,7 @@ class Outcome(StrEnum):
 
     EXECUTED = "executed"
     NO_EFFECT = "no_effect"
+    SUPERSEDED = "superseded"
     FAILED = "failed"
     EXPIRED = "expired"
     REFUSED = "refused"

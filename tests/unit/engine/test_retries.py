@@ -17,6 +17,7 @@ from sorofast.settings import RetryConfig
 from sorofast.transactions.settle import ChannelView, Outcome
 
 CLOSE_S, TARGET_S, DUE_S, WINDOW = 10_000, 5, 9_990, 9_930
+ROW = Row(7, 60, WINDOW, 100, 9, 999, 1, 100, Flag.ACTIVE | Flag.KEEPER_ALLOWED, code_of("not_due"))
 
 
 def context() -> WorkerContext:
@@ -68,11 +69,14 @@ def test_a_paid_failure_backs_off_further_each_time_and_ends_as_a_dead_letter() 
         (2, CLOSE_S + 4 * TARGET_S, False),
         (3, 0, True),
     ]
-    assert retries.attempt_of(record().execution) == 4
+    assert retries.attempt_of(ROW) == 4
+    assert retries.attempt_of(ROW._replace(last_run_s=DUE_S)) == 1
 
 
 def test_the_attempts_of_the_last_owner_count() -> None:
-    left = RetryRecord(task_id=7, window=WINDOW, attempts=2, not_before_s=CLOSE_S + 20, reason="failed")
+    left = RetryRecord(
+        task_id=7, window=WINDOW, attempts=2, not_before_s=CLOSE_S + 20, reason="failed", failures=2
+    )
     retries = Retries(context(), state(left))
     assert settle(retries, ended(Outcome.FAILED))[1] is True
 
@@ -97,7 +101,7 @@ def test_one_that_landed_too_early_is_tried_again_without_penalty() -> None:
 def test_an_expired_envelope_costs_nothing_and_is_built_again_as_another_attempt() -> None:
     retries = Retries(context(), state())
     assert settle(retries, ended(Outcome.EXPIRED)) == (None, False)
-    assert retries.attempt_of(record().execution) == 2
+    assert retries.attempt_of(ROW) == 2
 
 
 def test_a_run_clears_what_was_held_against_the_task() -> None:
@@ -106,16 +110,36 @@ def test_a_run_clears_what_was_held_against_the_task() -> None:
     settle(retries, ended(Outcome.EXECUTED))
     assert not retries.backoffs
     assert not retries.gated
-    assert retries.attempt_of(record().execution) == 1
+    assert retries.attempt_of(ROW) == 1
 
 
 def test_a_window_that_somebody_else_ran_takes_its_back_off_along() -> None:
     retries = Retries(context(), state())
     settle(retries, ended(Outcome.FAILED))
-    flags = Flag.ACTIVE | Flag.KEEPER_ALLOWED
-    same = Row(7, 60, WINDOW, 100, 9, 999, 1, 100, flags, code_of("not_due"))
-    retries.forget_outrun([same])
+    retries.forget_outrun([ROW])
     assert set(retries.backoffs) == {7}
-    retries.forget_outrun([same._replace(last_run_s=DUE_S)])
+    retries.forget_outrun([ROW._replace(last_run_s=DUE_S)])
+    assert not retries.backoffs
+    assert retries.outrun == {f"7:{WINDOW}"}
+
+
+def test_what_cost_nothing_does_not_count_as_a_paid_failure() -> None:
+    retries = Retries(context(), state())
+    for _ in range(5):
+        retries.held_back(ROW, code_of("simulation_no_effect"))
+    assert settle(retries, ended(Outcome.FAILED))[1] is False
+
+
+def test_a_lost_race_is_held_against_nobody() -> None:
+    retries = Retries(context(), state())
+    assert settle(retries, ended(Outcome.SUPERSEDED)) == (None, False)
+    assert not retries.gated
+    assert not retries.backoffs
+
+
+def test_a_removed_task_takes_its_back_off_along() -> None:
+    retries = Retries(context(), state())
+    settle(retries, ended(Outcome.FAILED))
+    retries.forget_removed([7, 8])
     assert not retries.backoffs
     assert retries.outrun == {f"7:{WINDOW}"}

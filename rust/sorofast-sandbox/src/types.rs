@@ -193,7 +193,7 @@ pub struct EventRecord {
     /// XDR of the value's `ScVal`.
     pub value_xdr: Vec<u8>,
     pub transaction_hash: [u8; 32],
-    /// From 1.
+    /// As in the id: from 1, with 0 before and 1,048,575 after all transactions of the ledger.
     pub transaction_index: u32,
     /// From 0.
     pub operation_index: u32,

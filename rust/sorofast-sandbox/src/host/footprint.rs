@@ -12,7 +12,9 @@ use soroban_env_host::xdr::{ScError, ScErrorCode};
 #[derive(Debug)]
 pub struct Input {
     pub key: Key,
-    /// None: no live entry.
+    /// What the ledger holds, dead or alive.
+    pub previous: Option<Stored>,
+    /// What the host is to see; none when there is no live entry.
     pub entry: Option<Stored>,
     /// In place of the entry's own when it is being restored.
     pub lifetime: Option<Lifetime>,
@@ -53,11 +55,13 @@ pub fn load(
         let size = found.as_ref().map_or(0, |entry| entry.xdr.len() as u32);
         let mut input = Input {
             key: key.clone(),
+            previous: found.clone(),
             entry: found,
             lifetime,
             restored: false,
         };
         if expired && !is_persistent(key) {
+            // To the host it does not exist, yet the ledger keeps it until a call writes or evicts it.
             input.entry = None;
             input.lifetime = None;
         } else if expired {

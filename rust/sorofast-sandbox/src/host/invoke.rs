@@ -3,8 +3,9 @@
 use crate::config::PROTOCOL_VERSION;
 use crate::host::footprint::{self, Input};
 use crate::host::outcome;
+use crate::host::stack::caught;
 use crate::ledger::settings::{Settings, BASE_RESERVE_STROOPS};
-use crate::ledger::state::{Entries, Key, Stored};
+use crate::ledger::state::{Entries, Key, Lifetime, Stored};
 use crate::tx::diagnostics::Diagnostics;
 use crate::tx::envelope::{Parsed, SorobanPart};
 use soroban_env_host::budget::Budget;
@@ -13,7 +14,6 @@ use soroban_env_host::e2e_invoke::{
 };
 use soroban_env_host::xdr::{InvokeHostFunctionOp, Limits, ScError, ScErrorCode, WriteXdr};
 use soroban_env_host::{HostError, LedgerInfo, ModuleCache};
-use std::panic::{catch_unwind, AssertUnwindSafe};
 use stellar_xdr::InvokeHostFunctionResult as Code;
 
 /// The ledger that an invocation belongs to.
@@ -46,8 +46,10 @@ pub struct EntryChange {
     pub key: Key,
     pub before: Option<Stored>,
     pub after: Option<Stored>,
-    /// The entry was archived and came back; `before` is the archived entry.
-    pub restored: bool,
+    /// The lifetime that an archived entry came back with; `before` is the archived entry.
+    pub restored: Option<Lifetime>,
+    /// The key was only read; at most its lifetime is another one.
+    pub read_only: bool,
 }
 
 /// A successful invocation.
@@ -138,7 +140,8 @@ pub fn invoke(
             return Err(explain(&failure, part, ledger.settings, diagnostics));
         }
     };
-    outcome::record(part, inputs, returned, ledger, diagnostics)
+    caught(|| outcome::record(part, inputs, returned, ledger, diagnostics))
+        .unwrap_or(Err(Failure::Internal))
 }
 
 /// A run that failed, with what it had used by then.
@@ -218,7 +221,7 @@ impl<'a> Call<'a> {
         let with_diagnostics = diagnostics.is_some();
         let mut unused = Vec::new();
         let events = diagnostics.unwrap_or(&mut unused);
-        let outcome = catch_unwind(AssertUnwindSafe(|| {
+        let outcome = caught(|| {
             invoke_host_function(
                 &budget,
                 with_diagnostics,
@@ -234,11 +237,11 @@ impl<'a> Call<'a> {
                 None,
                 Some(invocation.modules.clone()),
             )
-        }));
+        });
         let error = match outcome {
-            Err(_panic) => None,
-            Ok(Err(error)) => Some(error),
-            Ok(Ok(outcome)) => match outcome.encoded_invoke_result {
+            None => None,
+            Some(Err(error)) => Some(error),
+            Some(Ok(outcome)) => match outcome.encoded_invoke_result {
                 Ok(_) => return Ok(outcome),
                 Err(error) => Some(error),
             },

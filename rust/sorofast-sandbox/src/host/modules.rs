@@ -1,6 +1,7 @@
 //! Compiled modules, kept between transactions as validators keep them.
 
 use crate::config::PROTOCOL_VERSION;
+use crate::host::stack::caught;
 use crate::ledger::settings::Settings;
 use soroban_env_host::budget::{AsBudget, Budget};
 use soroban_env_host::xdr::{
@@ -8,7 +9,7 @@ use soroban_env_host::xdr::{
 };
 use soroban_env_host::{CompilationContext, Error, ErrorHandler, HostError, ModuleCache, Val};
 
-/// Compiled modules kept at most; beyond it the cache starts over.
+/// Compiled modules after which the cache starts over with the next ledger.
 const MAX_MODULES: usize = 2_000;
 
 /// A budget without a host, for compiling ahead of any transaction.
@@ -62,6 +63,13 @@ impl Modules {
         self.cache.clone()
     }
 
+    /// Starts over once there are too many; to be called before the modules of a ledger are added, never in between.
+    pub fn make_room(&mut self) {
+        if self.count >= MAX_MODULES && self.cache.clear().is_ok() {
+            self.count = 0;
+        }
+    }
+
     pub fn contains(&self, key_xdr: &[u8]) -> bool {
         code_hash(key_xdr).is_none_or(|hash| self.cache.contains_module(&hash).unwrap_or(true))
     }
@@ -78,9 +86,6 @@ impl Modules {
         let LedgerEntryData::ContractCode(code) = entry.data else {
             return;
         };
-        if self.count >= MAX_MODULES && self.cache.clear().is_ok() {
-            self.count = 0;
-        }
         // Entries without cost inputs are metered as such by the host itself.
         if matches!(code.ext, ContractCodeEntryExt::V0) {
             return;
@@ -88,10 +93,11 @@ impl Modules {
         let Ok(compiler) = compiler(settings) else {
             return;
         };
-        let added =
+        let added = caught(|| {
             self.cache
-                .parse_and_cache_module_simple(&compiler, PROTOCOL_VERSION, &code.code);
-        if added.is_ok() {
+                .parse_and_cache_module_simple(&compiler, PROTOCOL_VERSION, &code.code)
+        });
+        if matches!(added, Some(Ok(()))) {
             self.count += 1;
         }
     }

@@ -54,9 +54,10 @@ pub fn record(
         }
         changes.push(EntryChange {
             key: input.key,
-            before: input.entry,
+            before: input.previous,
             after,
-            restored: input.restored,
+            restored: input.lifetime.filter(|_| input.restored),
+            read_only: !writable,
         });
     }
     if answers.next().is_some() {
@@ -138,7 +139,7 @@ fn fate(
     };
     let Some(answer) = answer else {
         // Writable keys that the host does not return are gone.
-        return Ok(Fate::deleted_if(writable && input.entry.is_some()));
+        return Ok(Fate::deleted_if(writable && input.previous.is_some()));
     };
     if !writable {
         let (Some(entry), Some(lifetime)) = (&input.entry, lifetime_after(&answer)) else {
@@ -154,7 +155,7 @@ fn fate(
     }
     let lifetime = lifetime_after(&answer);
     match answer.encoded_new_value {
-        None => Ok(Fate::deleted_if(input.entry.is_some())),
+        None => Ok(Fate::deleted_if(input.previous.is_some())),
         Some(mut xdr) => {
             if xdr.len() < 8 || (is_soroban_key(&input.key) && lifetime.is_none()) {
                 return Err(Failure::Internal);

@@ -1,8 +1,9 @@
 //! One transaction's way through a ledger: fee, sequence, operations, refund, result.
 
-use crate::crypto::{sha256, sha256_parts};
+use crate::crypto::sha256_parts;
 use crate::host::invoke::{invoke, Failure, Invocation, InvocationLedger, Success};
 use crate::ledger::account::{self, consume_sequence, credit, write_account};
+use crate::ledger::bumps::Bumps;
 use crate::ledger::changes::ChangeList;
 use crate::ledger::classic;
 use crate::ledger::events::fee_event;
@@ -136,6 +137,11 @@ impl Applying {
             }
         }
         match verdict {
+            // Classic operations look for their sources when their turn comes: earlier ones may make them.
+            Ok(()) if tx.is_soroban() && operation_source_is_missing(&tx, layer) => {
+                self.code = Some(result::failed_at(&tx, 0, OperationResult::OpNoAccount));
+                false
+            }
             Ok(()) => true,
             Err(invalid) => {
                 self.code = Some(invalid.code);
@@ -180,6 +186,7 @@ impl Applying {
         ledger: &ApplyLedger<'_>,
         seed: [u8; 32],
         modules: &ModuleCache,
+        bumps: &mut Bumps,
     ) {
         let tx = Arc::clone(&self.tx);
         let (Some(part), [operation]) = (&tx.soroban, tx.tx.operations.as_slice()) else {
@@ -199,7 +206,7 @@ impl Applying {
         };
         let outcome = invoke(&invocation, &ledger.ledger, layer, &mut self.diagnostics);
         let verdict = match outcome {
-            Ok(success) => self.settle(&tx, part, success, layer, ledger),
+            Ok(success) => self.settle(&tx, part, success, layer, ledger, bumps),
             Err(Failure::Operation(code)) => Err(code.result()),
             Err(Failure::Internal) => {
                 self.code = Some(Code::TxInternalError);
@@ -229,6 +236,7 @@ impl Applying {
         success: Success,
         layer: &mut Layer<'_>,
         ledger: &ApplyLedger<'_>,
+        bumps: &mut Bumps,
     ) -> Result<[u8; 32], InvokeHostFunctionResult> {
         let (_, events_fee) = resource_fee(tx, part, success.events_bytes, ledger.ledger.settings);
         let rent = success.rent_fee_stroops;
@@ -247,29 +255,15 @@ impl Applying {
         self.fees.refundable = consumed;
         self.fees.rent = rent;
         let mut list = ChangeList::default();
+        let sequence = ledger.ledger.sequence;
         for change in success.changes {
-            let before_lifetime = change.before.as_ref().and_then(|entry| entry.lifetime);
-            let after_lifetime = change.after.as_ref().and_then(|entry| entry.lifetime);
-            let key_hash = sha256(&change.key);
-            let before_xdr = change.before.as_ref().map(|entry| &*entry.xdr);
-            let after_xdr = change.after.as_ref().map(|entry| &*entry.xdr);
-            match (&change.after, after_lifetime) {
-                (Some(entry), Some(lifetime)) if change.restored => {
-                    list.restored(&key_hash, entry, lifetime);
-                }
-                _ => {
-                    let same = matches!((before_xdr, after_xdr), (Some(a), Some(b)) if a == b);
-                    if !same {
-                        list.entry(&change.key, before_xdr, after_xdr);
-                    }
-                    let moved = before_lifetime.map(|lifetime| lifetime.live_until)
-                        != after_lifetime.map(|lifetime| lifetime.live_until);
-                    if moved {
-                        list.lifetime(&key_hash, before_lifetime, after_lifetime);
-                    }
-                }
-            }
+            list.call(&change, sequence);
             match change.after {
+                Some(entry) if change.read_only => {
+                    if let Some(lifetime) = entry.lifetime {
+                        bumps.note(change.key, lifetime.live_until);
+                    }
+                }
                 Some(entry) => layer.put(change.key, entry),
                 None => layer.delete(change.key),
             }
@@ -359,6 +353,13 @@ impl Applying {
             post_apply_changes_xdr: self.refund_changes_xdr,
         }
     }
+}
+
+fn operation_source_is_missing(tx: &Parsed, layer: &Layer<'_>) -> bool {
+    tx.tx
+        .operations
+        .first()
+        .is_some_and(|operation| account::load(layer, &tx.operation_source(operation)).is_none())
 }
 
 fn success_hash(return_value_xdr: &[u8], events_xdr: &[Vec<u8>]) -> [u8; 32] {

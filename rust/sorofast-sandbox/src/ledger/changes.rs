@@ -1,6 +1,8 @@
 //! `LedgerEntryChanges` put together from bytes, without decoding the entries.
 
-use crate::ledger::state::{Lifetime, Stored};
+use crate::crypto::sha256;
+use crate::host::invoke::EntryChange;
+use crate::ledger::state::Lifetime;
 
 const CREATED: u32 = 0;
 const UPDATED: u32 = 1;
@@ -35,24 +37,56 @@ impl ChangeList {
         }
     }
 
-    /// The lifetime of the entry whose key has this hash.
-    pub fn lifetime(
-        &mut self,
-        key_hash: &[u8; 32],
-        before: Option<Lifetime>,
-        after: Option<Lifetime>,
-    ) {
-        let before = before.map(|lifetime| lifetime_xdr(key_hash, lifetime));
-        let after = after.map(|lifetime| lifetime_xdr(key_hash, lifetime));
-        let mut key = TTL.to_be_bytes().to_vec();
-        key.extend_from_slice(key_hash);
-        self.entry(&key, before.as_deref(), after.as_deref());
+    /// What a call made of one entry in this ledger, then what became of its lifetime.
+    pub fn call(&mut self, change: &EntryChange, ledger: u32) {
+        let key_hash = sha256(&change.key);
+        let mut ttl_key = TTL.to_be_bytes().to_vec();
+        ttl_key.extend_from_slice(&key_hash);
+        let (before, after) = (change.before.as_ref(), change.after.as_ref());
+        let after_xdr = after.map(|entry| &*entry.xdr);
+        let lifetime_before = before.and_then(|entry| entry.lifetime);
+        let lifetime_after = after.and_then(|entry| entry.lifetime);
+        let ttl_after = lifetime_after.map(|lifetime| lifetime_xdr(&key_hash, lifetime));
+        if let (Some(restored), Some(before), Some(archived)) =
+            (change.restored, before, lifetime_before)
+        {
+            let mut back = before.xdr.to_vec();
+            back[..4].copy_from_slice(&ledger.to_be_bytes());
+            let kept = after_xdr.is_some_and(|after| after[4..] == back[4..]);
+            self.restored(&change.key, &back, after_xdr, kept);
+            let kept = lifetime_after.is_some_and(|after| after.live_until == restored.live_until);
+            let back = Lifetime {
+                modified: ledger,
+                ..archived
+            };
+            let back = lifetime_xdr(&key_hash, back);
+            self.restored(&ttl_key, &back, ttl_after.as_deref(), kept);
+            return;
+        }
+        let before_xdr = before.map(|entry| &*entry.xdr);
+        if before_xdr != after_xdr {
+            self.entry(&change.key, before_xdr, after_xdr);
+        }
+        let end = |lifetime: Option<Lifetime>| lifetime.map(|lifetime| lifetime.live_until);
+        if end(lifetime_before) != end(lifetime_after) {
+            let ttl_before = lifetime_before.map(|lifetime| lifetime_xdr(&key_hash, lifetime));
+            self.entry(&ttl_key, ttl_before.as_deref(), ttl_after.as_deref());
+        }
     }
 
-    /// An entry that came back from the archive, with its new lifetime.
-    pub fn restored(&mut self, key_hash: &[u8; 32], entry: &Stored, lifetime: Lifetime) {
-        self.push(RESTORED, &[&entry.xdr]);
-        self.push(RESTORED, &[&lifetime_xdr(key_hash, lifetime)]);
+    /// An entry that came back from the archive, and what it then became unless it was kept as it had been.
+    fn restored(&mut self, key: &[u8], back: &[u8], after: Option<&[u8]>, kept: bool) {
+        match after {
+            Some(after) if kept => self.push(RESTORED, &[after]),
+            Some(after) => {
+                self.push(RESTORED, &[back]);
+                self.push(UPDATED, &[after]);
+            }
+            None => {
+                self.push(RESTORED, &[back]);
+                self.push(REMOVED, &[key]);
+            }
+        }
     }
 
     fn push(&mut self, kind: u32, parts: &[&[u8]]) {
@@ -86,32 +120,98 @@ fn lifetime_xdr(key_hash: &[u8; 32], lifetime: Lifetime) -> Vec<u8> {
 mod tests {
     use super::*;
     use crate::ledger::account::{account_key, encode, new_account};
-    use stellar_xdr::{LedgerEntryChange, LedgerEntryChanges, LedgerEntryData, Limits, ReadXdr};
+    use crate::ledger::state::Stored;
+    use stellar_xdr::{
+        LedgerEntryChange, LedgerEntryChanges, LedgerEntryData, LedgerKey, Limits, ReadXdr,
+    };
+
+    fn decode(list: ChangeList) -> Vec<LedgerEntryChange> {
+        let changes = LedgerEntryChanges::from_xdr(list.finish(), Limits::none()).expect("changes");
+        changes.0.to_vec()
+    }
+
+    /// An account stands in for an entry with a lifetime: only the bytes count.
+    fn entry(balance: i64, ledger: u32, live_until: u32) -> Stored {
+        Stored {
+            lifetime: Some(Lifetime {
+                live_until,
+                rent_size_bytes: 0,
+                modified: ledger,
+            }),
+            ..encode(new_account(&[1; 32], balance, 1), ledger)
+        }
+    }
+
+    fn told(before: Option<Stored>, after: Option<Stored>, restored: bool) -> Vec<String> {
+        let mut list = ChangeList::default();
+        let change = EntryChange {
+            key: account_key(&[1; 32]),
+            before,
+            after,
+            restored: restored.then_some(Lifetime {
+                live_until: 50,
+                rent_size_bytes: 0,
+                modified: 9,
+            }),
+            read_only: false,
+        };
+        list.call(&change, 9);
+        decode(list)
+            .iter()
+            .map(|change| {
+                let entry = match change {
+                    LedgerEntryChange::Removed(key) => {
+                        let ttl = matches!(key, LedgerKey::Ttl(_));
+                        return format!("removed {}", if ttl { "ttl" } else { "entry" });
+                    }
+                    LedgerEntryChange::Created(entry)
+                    | LedgerEntryChange::Updated(entry)
+                    | LedgerEntryChange::State(entry)
+                    | LedgerEntryChange::Restored(entry) => entry,
+                };
+                let value = match &entry.data {
+                    LedgerEntryData::Account(account) => account.balance,
+                    LedgerEntryData::Ttl(ttl) => i64::from(ttl.live_until_ledger_seq),
+                    other => panic!("{other:?}"),
+                };
+                let name = change.name().to_lowercase();
+                format!("{name} {value} @{}", entry.last_modified_ledger_seq)
+            })
+            .collect()
+    }
 
     #[test]
     fn the_bytes_decode() {
-        let key = account_key(&[1; 32]);
-        let before = encode(new_account(&[1; 32], 5, 1), 1);
-        let after = encode(new_account(&[1; 32], 6, 1), 2);
-        let lifetime = Lifetime {
-            live_until: 9,
-            rent_size_bytes: 0,
-            modified: 3,
-        };
-        let mut list = ChangeList::default();
-        list.entry(&key, Some(&before.xdr), Some(&after.xdr));
-        list.entry(&key, Some(&after.xdr), None);
-        list.entry(&key, None, Some(&before.xdr));
-        list.lifetime(&[2; 32], None, Some(lifetime));
-        let changes = LedgerEntryChanges::from_xdr(list.finish(), Limits::none()).expect("changes");
-        assert_eq!(changes.0.len(), 6);
-        assert!(matches!(changes.0[3], LedgerEntryChange::Removed(_)));
-        let LedgerEntryChange::Created(entry) = &changes.0[5] else {
-            panic!("the lifetime was created");
-        };
-        let LedgerEntryData::Ttl(ttl) = &entry.data else {
-            panic!("a lifetime entry");
-        };
-        assert_eq!(ttl.live_until_ledger_seq, 9);
+        let (before, after) = (entry(5, 1, 3), entry(6, 2, 4));
+        assert_eq!(
+            told(Some(before.clone()), Some(after.clone()), false),
+            ["state 5 @1", "updated 6 @2", "state 3 @1", "updated 4 @2"]
+        );
+        assert_eq!(
+            told(Some(before), None, false),
+            ["state 5 @1", "removed entry", "state 3 @1", "removed ttl"]
+        );
+        assert_eq!(told(None, Some(after), false), ["created 6 @2", "created 4 @2"]);
+    }
+
+    #[test]
+    fn what_came_back_says_as_what() {
+        let archived = || Some(entry(5, 1, 3));
+        assert_eq!(
+            told(archived(), Some(entry(5, 9, 50)), true),
+            ["restored 5 @9", "restored 50 @9"]
+        );
+        assert_eq!(
+            told(archived(), Some(entry(6, 9, 50)), true),
+            ["restored 5 @9", "updated 6 @9", "restored 50 @9"]
+        );
+        assert_eq!(
+            told(archived(), Some(entry(5, 9, 60)), true),
+            ["restored 5 @9", "restored 3 @9", "updated 60 @9"]
+        );
+        assert_eq!(
+            told(archived(), None, true),
+            ["restored 5 @9", "removed entry", "restored 3 @9", "removed ttl"]
+        );
     }
 }

@@ -4,6 +4,7 @@ use crate::crypto::{sha256, sha256_parts};
 use crate::host::invoke::InvocationLedger;
 use crate::host::modules::{is_code_key, Modules};
 use crate::ledger::apply::{charge_fee, ApplyLedger, Applying};
+use crate::ledger::bumps::Bumps;
 use crate::ledger::events::{event_id, record, EventOrigin, AFTER_ALL_TRANSACTIONS};
 use crate::ledger::header::{
     self, results_hash, state_hash, transaction_set_xdr, HeaderParts, NodeKey,
@@ -33,8 +34,10 @@ pub struct Applied {
     pub tip: Tip,
     pub changes: Changes,
     pub closed: ClosedLedger,
-    /// What leaves the queue: applied transactions, and candidates that were not valid any more.
-    pub gone: Vec<Arc<Parsed>>,
+    /// The transactions that the ledger carried out, failed ones included.
+    pub applied: Vec<Arc<Parsed>>,
+    /// Candidates that were not valid any more.
+    pub invalid: Vec<Arc<Parsed>>,
 }
 
 /// What closing needs besides the entries.
@@ -58,7 +61,7 @@ impl Closer<'_> {
     ) -> Applied {
         let sequence = tip.header.ledger_seq + 1;
         let close_time_s = close_time_ms / 1000;
-        let (valid, mut gone) =
+        let (valid, invalid) =
             self.still_valid(candidates, entries, tip.header.ledger_seq, close_time_s);
         let set = select(valid, self.settings);
         let set_xdr = transaction_set_xdr(&tip.hash, &set);
@@ -85,6 +88,7 @@ impl Closer<'_> {
         );
         let (mut soroban_fees, mut classic_fees) = (Vec::new(), Vec::new());
         let mut records = Vec::with_capacity(applied.len());
+        let mut transactions = Vec::with_capacity(applied.len());
         for (index, applying) in applied.into_iter().enumerate() {
             let fees = if applying.tx.is_soroban() {
                 &mut soroban_fees
@@ -92,7 +96,7 @@ impl Closer<'_> {
                 &mut classic_fees
             };
             fees.push(applying.inclusion_rate);
-            gone.push(Arc::clone(&applying.tx));
+            transactions.push(Arc::clone(&applying.tx));
             records.push(Arc::new(applying.finish(&ledger, index as u32 + 1)));
         }
         let changes = layer.changes;
@@ -137,7 +141,8 @@ impl Closer<'_> {
                 close_time_ms,
             },
             changes,
-            gone,
+            applied: transactions,
+            invalid,
         }
     }
 
@@ -164,6 +169,7 @@ impl Closer<'_> {
 
     /// Compiles code that the set reads and that an earlier ledger uploaded, as validators have it ready.
     fn compile(&self, set: &TransactionSet, entries: &dyn Entries, modules: &mut Modules) {
+        modules.make_room();
         for tx in set.clusters.iter().flatten() {
             let Some(part) = &tx.soroban else { continue };
             for key in part.keys.iter().filter(|key| is_code_key(key)) {
@@ -211,13 +217,19 @@ fn apply_set(
         .map(|tx| tx.prepare(layer, ledger))
         .collect();
     let first = classic.len() as u64;
+    let mut bumps = Bumps::default();
     for (index, (tx, ready)) in soroban.iter_mut().zip(ready).enumerate() {
         if ready {
             let place = (first + index as u64).to_be_bytes();
             let seed = sha256_parts(&[&set_hash, &place]);
-            tx.apply_soroban(layer, ledger, seed, &modules.handle());
+            if let Some(part) = &tx.tx.soroban {
+                let written = &part.keys[part.read_only..];
+                bumps.settle_keys(written, layer, ledger.ledger.sequence);
+            }
+            tx.apply_soroban(layer, ledger, seed, &modules.handle(), &mut bumps);
         }
     }
+    bumps.settle(layer, ledger.ledger.sequence);
     for tx in soroban.iter_mut() {
         fee_pool -= tx.refund(layer, ledger);
     }
@@ -228,7 +240,7 @@ fn apply_set(
 fn shuffled<'a>(txs: &'a [Arc<Parsed>], set_hash: &[u8; 32]) -> Vec<&'a Arc<Parsed>> {
     let mut order: Vec<&Arc<Parsed>> = txs.iter().collect();
     order.sort_by_cached_key(|tx| {
-        let mut mixed = tx.hash;
+        let mut mixed = tx.full_hash;
         for (byte, with) in mixed.iter_mut().zip(set_hash) {
             *byte ^= with;
         }
@@ -243,11 +255,11 @@ fn event_stream(records: &[Arc<TransactionRecord>]) -> Vec<Arc<EventRecord>> {
     let mut during = Vec::new();
     let mut after = Vec::new();
     for tx in records {
-        let origin = |operation_index| EventOrigin {
+        let origin = |place: u64, operation_index| EventOrigin {
             ledger: tx.ledger,
             close_time_s: tx.close_time_s,
             transaction_hash: tx.hash,
-            transaction_index: tx.application_order,
+            transaction_index: place as u32,
             operation_index,
         };
         for event in &tx.transaction_events_xdr {
@@ -257,13 +269,13 @@ fn event_stream(records: &[Arc<TransactionRecord>]) -> Vec<Arc<EventRecord>> {
                 (&mut after, AFTER_ALL_TRANSACTIONS)
             };
             let id = event_id(tx.ledger, place, 0, list.len() as u32);
-            list.extend(record(&event[4..], id, origin(0)).map(Arc::new));
+            list.extend(record(&event[4..], id, origin(place, 0)).map(Arc::new));
         }
         for (operation, events) in tx.contract_events_xdr.iter().enumerate() {
             for (index, event) in events.iter().enumerate() {
                 let place = u64::from(tx.application_order);
                 let id = event_id(tx.ledger, place, operation as u32, index as u32);
-                during.extend(record(event, id, origin(operation as u32)).map(Arc::new));
+                during.extend(record(event, id, origin(place, operation as u32)).map(Arc::new));
             }
         }
     }

@@ -112,7 +112,7 @@ pub struct EventOrigin {
     pub ledger: u32,
     pub close_time_s: u64,
     pub transaction_hash: [u8; 32],
-    /// From 1.
+    /// As in the id: from 1, with 0 before and 1,048,575 after all transactions of the ledger.
     pub transaction_index: u32,
     pub operation_index: u32,
 }

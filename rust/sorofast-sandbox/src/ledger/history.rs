@@ -182,13 +182,10 @@ impl History {
 
 const PERCENTILES: [usize; 11] = [10, 20, 30, 40, 50, 60, 70, 80, 90, 95, 99];
 
-/// Statistics of sorted fees, by nearest rank.
+/// Statistics of sorted fees, by nearest rank; without any fee the network tells zero ledgers, too.
 fn distribution(sorted: &[u64], ledger_count: u32) -> FeeDistribution {
     let (Some(min), Some(max)) = (sorted.first(), sorted.last()) else {
-        return FeeDistribution {
-            ledger_count,
-            ..FeeDistribution::default()
-        };
+        return FeeDistribution::default();
     };
     let mut mode = (0, *min);
     for run in sorted.chunk_by(|a, b| a == b) {
@@ -252,6 +249,6 @@ mod tests {
         let told = distribution(&sorted, 3);
         assert_eq!((told.min, told.max, told.mode), (1, 100, 7));
         assert_eq!(told.percentiles[4], 50);
-        assert_eq!(distribution(&[], 3).transaction_count, 0);
+        assert_eq!(distribution(&[], 3), FeeDistribution::default());
     }
 }

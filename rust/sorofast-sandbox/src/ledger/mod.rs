@@ -2,6 +2,7 @@
 
 pub mod account;
 pub mod apply;
+pub mod bumps;
 pub mod changes;
 pub mod classic;
 pub mod close;

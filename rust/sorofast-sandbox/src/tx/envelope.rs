@@ -1,6 +1,6 @@
 //! A decoded transaction with everything that admission and apply ask of it more than once.
 
-use crate::crypto::sha256_parts;
+use crate::crypto::{sha256, sha256_parts};
 use crate::ledger::account::{account_id, muxed_bytes};
 use crate::ledger::state::Key;
 use crate::tx::signatures::Verified;
@@ -41,7 +41,10 @@ pub enum Decoded {
 #[derive(Debug)]
 pub struct Parsed {
     pub envelope_xdr: Arc<[u8]>,
+    /// Names the transaction, whoever signed it.
     pub hash: [u8; 32],
+    /// Names this very envelope, signatures included.
+    pub full_hash: [u8; 32],
     pub tx: Transaction,
     pub signatures: Vec<DecoratedSignature>,
     pub source: [u8; 32],
@@ -151,6 +154,7 @@ impl Parsed {
         Ok(Self {
             envelope_xdr: bytes.into(),
             hash,
+            full_hash: sha256(bytes),
             source: muxed_bytes(&envelope.tx.source_account),
             signatures: envelope.signatures.to_vec(),
             soroban,

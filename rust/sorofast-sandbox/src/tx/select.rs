@@ -124,13 +124,13 @@ impl Mul<i64> for Resources {
     }
 }
 
-/// A chosen set, each part ordered by hash as a set is written.
+/// A chosen set, each part ordered by the hashes of its envelopes as a set is written.
 #[derive(Debug, Default)]
 pub struct TransactionSet {
     pub classic: Vec<Arc<Parsed>>,
     /// What one included operation pays for inclusion.
     pub classic_base_fee: i64,
-    /// Independent clusters of one stage; transactions that share a written key are in the same one.
+    /// Independent clusters of one stage, by their first transactions; those that share a written key are in the same one.
     pub clusters: Vec<Vec<Arc<Parsed>>>,
     pub soroban_base_fee: i64,
 }
@@ -170,20 +170,22 @@ pub fn select(candidates: Vec<Arc<Parsed>>, settings: &Settings) -> TransactionS
             classic_left_out = true;
         }
     }
+    let mut clusters: Vec<Vec<Arc<Parsed>>> = packing
+        .clusters(&soroban)
+        .into_iter()
+        .map(by_hash)
+        .collect();
+    clusters.sort_unstable_by_key(|cluster| cluster.first().map(|tx| tx.full_hash));
     TransactionSet {
         classic_base_fee: base_fee(&classic, classic_left_out),
         soroban_base_fee: base_fee(&soroban, soroban_left_out),
         classic: by_hash(classic),
-        clusters: packing
-            .clusters(&soroban)
-            .into_iter()
-            .map(by_hash)
-            .collect(),
+        clusters,
     }
 }
 
 fn by_hash(mut txs: Vec<Arc<Parsed>>) -> Vec<Arc<Parsed>> {
-    txs.sort_unstable_by_key(|tx| tx.hash);
+    txs.sort_unstable_by_key(|tx| tx.full_hash);
     txs
 }
 

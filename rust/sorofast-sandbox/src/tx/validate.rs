@@ -86,12 +86,14 @@ pub fn check(
     if available_balance(&source) < fee_to_pay {
         return Err(late(Code::TxInsufficientBalance));
     }
-    check_operation_signatures(tx, entries, &source, moment, &mut checker)?;
-    if !moment.applying {
+    if moment.applying {
+        check_all_signatures(tx, entries, &source, &mut checker)?;
+    } else {
         for (index, operation) in tx.tx.operations.iter().enumerate() {
-            if let Err(result) = check_operation(tx, operation, moment.settings, diagnostics) {
-                return Err(late(result::failed_at(tx, index, *result)));
-            }
+            check_signature(tx, operation, entries, &source, &mut checker)
+                .map_err(Box::new)
+                .and_then(|()| check_operation(tx, operation, moment.settings, diagnostics))
+                .map_err(|result| late(result::failed_at(tx, index, *result)))?;
         }
     }
     if !checker.all_used() {
@@ -214,45 +216,54 @@ fn is_too_early_for_account(tx: &Parsed, source: &AccountEntry, moment: &Moment<
     too_young || too_near
 }
 
-fn check_operation_signatures(
+/// While applying, every operation gets its own verdict.
+fn check_all_signatures(
     tx: &Parsed,
     entries: &dyn Entries,
     source: &AccountEntry,
-    moment: &Moment<'_>,
     checker: &mut Checker<'_>,
 ) -> Result<(), Invalid> {
-    let mut first_failure = None;
-    let mut results: Vec<OperationResult> =
-        tx.tx.operations.iter().map(result::untouched).collect();
-    for (index, operation) in tx.tx.operations.iter().enumerate() {
-        let id = tx.operation_source(operation);
-        let loaded;
-        let account = if id == tx.source {
-            Some(source)
-        } else {
-            loaded = account::load(entries, &id);
-            loaded.as_ref()
-        };
-        let failure = match account {
-            Some(account) if checker.account(account, Threshold::Medium) => None,
-            None if moment.applying || operation.source_account.is_none() => {
-                Some(OperationResult::OpNoAccount)
-            }
-            None if checker.missing_account(&id) => None,
-            _ => Some(OperationResult::OpBadAuth),
-        };
-        if let Some(failure) = failure {
-            results[index] = failure;
-            first_failure.get_or_insert(index);
-            // Admission stops at the first; while applying, every operation gets its own verdict.
-            if !moment.applying {
-                break;
-            }
-        }
+    let mut failed = false;
+    let mut results: Vec<OperationResult> = Vec::with_capacity(tx.tx.operations.len());
+    for operation in &tx.tx.operations {
+        let verdict = check_signature(tx, operation, entries, source, checker);
+        failed |= verdict.is_err();
+        results.push(match verdict {
+            Ok(()) => result::untouched(operation),
+            Err(failure) => failure,
+        });
     }
-    match first_failure {
-        None => Ok(()),
-        Some(_) => Err(late(Code::TxFailed(results.try_into().unwrap_or_default()))),
+    if failed {
+        return Err(late(Code::TxFailed(results.try_into().unwrap_or_default())));
+    }
+    Ok(())
+}
+
+/// Did the operation's source sign? One that does not exist yet may still be made by an earlier operation, so its own
+/// key is enough here.
+fn check_signature(
+    tx: &Parsed,
+    operation: &Operation,
+    entries: &dyn Entries,
+    source: &AccountEntry,
+    checker: &mut Checker<'_>,
+) -> Result<(), OperationResult> {
+    let id = tx.operation_source(operation);
+    let loaded;
+    let account = if id == tx.source {
+        Some(source)
+    } else {
+        loaded = account::load(entries, &id);
+        loaded.as_ref()
+    };
+    let signed = match account {
+        Some(account) => checker.account(account, Threshold::Medium),
+        None => checker.missing_account(&id),
+    };
+    if signed {
+        Ok(())
+    } else {
+        Err(OperationResult::OpBadAuth)
     }
 }
 

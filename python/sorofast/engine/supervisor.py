@@ -24,6 +24,7 @@ from sorofast.coordination.client import open_redis
 from sorofast.coordination.embedded import EmbeddedServer
 from sorofast.coordination.fleet import Fleet
 from sorofast.coordination.shard import ShardStore
+from sorofast.engine.hardening import forbid_core_dumps
 from sorofast.engine.ledger_log import LedgerLog
 from sorofast.engine.loops import run_loop
 from sorofast.engine.preflight import check
@@ -291,4 +292,5 @@ async def _run(config: EngineConfig) -> int:
 
 def run(config: EngineConfig) -> int:
     """Runs the fleet of this host in the foreground; returns the exit code, or raises what made it end."""
+    forbid_core_dumps()
     return run_loop(_run(config))

@@ -28,6 +28,7 @@ from sorofast.coordination.shard import ShardStore
 from sorofast.coordination.streams import LedgerEntry, stream_id
 from sorofast.engine.context import Tally, WorkerContext
 from sorofast.engine.fleet_meta import fleet_meta
+from sorofast.engine.hardening import forbid_core_dumps
 from sorofast.engine.loops import run_loop
 from sorofast.engine.membership import Membership
 from sorofast.engine.report import LedgerReport, Reporter, Stopping, Up
@@ -299,6 +300,7 @@ def main() -> int:
     """Exit code 0 after a drain, else that of the error, which is also reported to the supervisor in one
     line.
     """
+    forbid_core_dumps()
     reporter = Reporter(sys.stdout.fileno())
     member = f"{socket.gethostname()}-{os.getpid()}-{secrets.token_hex(4)}"
     try:

@@ -79,7 +79,7 @@ pub(crate) fn shard_ids(
             "a registry has at least one shard and at most 100 million tasks",
         ));
     }
-    // A million ids are hashed at every takeover: detached, so that leases are renewed meanwhile.
+    // A million ids are hashed at every takeover: detached, so that a caller may give this to a thread.
     let ids = detached(py, || {
         let mut ids = Vec::new();
         for id in 1..=last_id {

@@ -82,7 +82,7 @@ pub(crate) fn decode_entries(
         ContractId(key("contract", contract)?),
         AccountKey(key("keeper", keeper)?),
     );
-    // A bootstrap decodes bodies of 200 KB by the hundred: detached, so that the next answers arrive meanwhile.
+    // A bootstrap decodes bodies of 200 KB by the hundred: detached, so that other threads run.
     let batch = detached(py, || rpc::read_entries(body, &contract, &keeper))?;
     batch
         .map(EntriesBatch)
@@ -155,7 +155,7 @@ impl EntriesBatch {
 #[pyfunction]
 pub(crate) fn decode_events(py: Python<'_>, body: &[u8], contract: &[u8]) -> PyResult<EventsBatch> {
     let contract = ContractId(key("contract", contract)?);
-    // A page holds up to ten thousand events: detached, so that the event loop's other threads go on.
+    // A page holds up to ten thousand events: detached, so that other threads run.
     let batch = detached(py, || rpc::read_events(body, &contract))?;
     batch
         .map(EventsBatch)

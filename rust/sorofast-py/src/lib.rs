@@ -1,7 +1,7 @@
 //! `sorofast._core`: conversions between Python and `sorofast-core`, nothing else.
 //!
-//! Batches cross as packed bytes. What takes longer than a call does runs with the interpreter detached, so that the
-//! event loop's other threads go on meanwhile.
+//! Batches cross as packed bytes. What takes longer than a call does runs with the interpreter detached, so that other
+//! threads run meanwhile; the calling thread waits for it like for any call.
 
 mod address;
 mod args;

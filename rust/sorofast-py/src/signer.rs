@@ -119,7 +119,7 @@ impl Signer {
             };
             self.0.build(&contract, &item, inclusion_fee_stroops)
         };
-        // Two signatures an item are the dearest thing a worker does: detached, so that its sends go out meanwhile.
+        // Two signatures an item are the dearest thing a worker does: detached, so that other threads run.
         let built: Result<Vec<_>, _> = detached(py, || items.iter().map(build).collect())?;
         let built = built.map_err(IntoPython::into_python)?;
         Ok(built

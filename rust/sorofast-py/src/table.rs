@@ -37,7 +37,7 @@ impl TaskTable {
                 "shard {shard} of {shards} does not exist"
             )));
         }
-        // A bootstrap applies a shard's every row: detached, so that the worker's event loop is not held up.
+        // A bootstrap applies a shard's every row: detached, so that other threads run.
         detached(py, || self.0.apply(rows, shard, shards))
     }
 
@@ -124,7 +124,7 @@ impl TaskTable {
     }
 
     fn snapshot<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyBytes>> {
-        // Copies and hashes every row: detached, so that the worker's event loop is not held up.
+        // Copies and hashes every row: detached, so that other threads run.
         let data = detached(py, || self.0.snapshot())?;
         Ok(PyBytes::new(py, &data))
     }

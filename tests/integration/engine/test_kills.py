@@ -90,6 +90,10 @@ async def test_two_engines_on_one_redis_share_the_registry_and_one_may_leave(tmp
         def shares(event: dict[str, Any]) -> bool:
             return event["event"] == "shards_held" and len(event["shards"]) == SHARDS // 2
 
+        for pid in (stays.pid, *stays.worker_pids()):
+            limits = Path(f"/proc/{pid}/limits").read_text(encoding="utf-8")
+            core = next(line for line in limits.splitlines() if line.startswith("Max core file size"))
+            assert core.split()[4:6] == ["0", "0"], "a crash would write the seeds to disk"
         await stays.wait_for(shares, "share the shards", TAKEOVER_MAX_S)
         await leaves.wait_for(shares, "share the shards", TAKEOVER_MAX_S)
         await trial.pass_until_due()

@@ -54,6 +54,8 @@ test: build ## Run the Rust tests, then pytest (unit and integration); ARGS go t
 	@echo '==> Rust tests'
 	@cargo test --release --locked --quiet -p sorofast-core
 	@cargo test --release --locked --quiet -p sorofast-sandbox
+	@echo "==> the contracts' tests"
+	@cargo test --locked --quiet --manifest-path rust/contracts/Cargo.toml
 	@echo '==> Python tests'
 	@$(BIN)/python -m pytest --numprocesses $(TEST_PROCESSES) $(ARGS)
 

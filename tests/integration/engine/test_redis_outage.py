@@ -1,0 +1,52 @@
+"""A Redis that stands still for longer than a lease, under a fleet at work."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import signal
+from pathlib import Path
+
+import psutil
+import pytest
+
+from helpers.demo import Trial, fleet_of, network_of, options_of
+
+OUTAGE_LEDGERS = 7
+
+
+def server_of(socket: str) -> int:
+    """The process that serves this unix socket."""
+    for process in psutil.Process().children(recursive=True):
+        if "valkey" in process.name() and any(
+            connection.laddr == socket for connection in process.net_connections("unix")
+        ):
+            return process.pid
+    raise AssertionError(f"nobody serves {socket}")
+
+
+@pytest.mark.timeout(240)
+async def test_a_redis_that_stands_still_and_comes_back_costs_no_run_and_doubles_none(tmp_path: Path) -> None:
+    options = options_of(workers=2, due_per_ledger=8)
+    async with (
+        network_of(options) as network,
+        fleet_of(network, tmp_path / "fleet") as fleet,
+        Trial(network, options) as trial,
+        fleet.run(2) as run,
+    ):
+        await run.ready()
+        await trial.pass_until_due()
+        await trial.pass_ledgers(4)
+        pid = await asyncio.to_thread(server_of, fleet.redis_url.removeprefix("unix://").partition("?")[0])
+        os.kill(pid, signal.SIGSTOP)
+        try:
+            await trial.pass_ledgers(OUTAGE_LEDGERS)
+        finally:
+            os.kill(pid, signal.SIGCONT)
+        await trial.pass_ledgers(20)
+        report = await trial.end(run)
+    # Seven ledgers of standstill and those of the takeover leave some windows late, but none behind for good.
+    assert report.duplicates == 0, report
+    assert (report.early, report.failed) == (0, 0), report
+    assert report.open <= 20, report
+    assert report.executed > 50, report

@@ -83,8 +83,11 @@ class Worker:
             for task in done - {stopped}:
                 task.result()
             await self._drain(tasks)
-        except* SorofastError as errors:
-            raise _first_of(errors) from errors
+        except ExceptionGroup as group:
+            ours, others = group.split(SorofastError)
+            if ours is None or others is not None:
+                raise
+            raise _first_of(ours) from group
         finally:
             for task in (*tasks, stopped, *self._sends):
                 task.cancel()

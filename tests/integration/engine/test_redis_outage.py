@@ -11,6 +11,8 @@ import psutil
 import pytest
 
 from helpers.demo import Trial, fleet_of, network_of, options_of
+from sorofast.coordination.client import open_redis
+from sorofast.settings import RedisConfig
 
 OUTAGE_LEDGERS = 7
 
@@ -50,3 +52,23 @@ async def test_a_redis_that_stands_still_and_comes_back_costs_no_run_and_doubles
     assert (report.early, report.failed) == (0, 0), report
     assert report.open <= 20, report
     assert report.executed > 50, report
+
+
+@pytest.mark.timeout(120)
+async def test_a_redis_that_was_emptied_ends_the_run_with_what_to_do(tmp_path: Path) -> None:
+    options = options_of(workers=2, due_per_ledger=8)
+    async with (
+        network_of(options) as network,
+        fleet_of(network, tmp_path / "fleet") as fleet,
+        Trial(network, options) as trial,
+        fleet.run(2) as run,
+    ):
+        await run.ready()
+        await trial.pass_until_due()
+        redis = await open_redis(RedisConfig(url=fleet.redis_url))
+        await redis.flushall()
+        await redis.aclose()
+        async with asyncio.timeout(60):
+            assert await run.wait() == 3
+    assert "Redis was emptied or replaced" in run.failure
+    assert "Traceback" not in run.log_path.read_text(encoding="utf-8")

@@ -1,24 +1,23 @@
 """Whole fleets in front of a local network, in a few lines: for tests that kill, stop or double them.
 
-async with network_of(tasks=200) as network, fleet_of(network, tmp_path) as fleet:
-    async with Trial(network) as trial, fleet.run(4) as run:
-        await run.ready()
-        await trial.pass_ledgers(30)
-        os.kill(run.worker_pids()[0], signal.SIGKILL)
-        await trial.pass_ledgers(30)
-        await trial.end(run)
-    assert trial.report.missed == 0
+async with at_work(options_of(workers=4), tmp_path) as work:
+    os.kill(work.run.worker_pids()[0], signal.SIGKILL)
+    await work.trial.pass_ledgers(30)
+    report = await work.trial.end(work.run)
+assert report.missed == 0
 """
 
 from __future__ import annotations
 
 import asyncio
-from contextlib import AsyncExitStack
+from collections.abc import AsyncIterator, Callable
+from contextlib import AsyncExitStack, asynccontextmanager
+from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
 from typing import Self
 
-from sorofast.demo.fleet import Fleet, RunProcess
+from sorofast.demo.fleet import Event, Fleet, RunProcess
 from sorofast.demo.network import DemoNetwork
 from sorofast.demo.progress import Progress
 from sorofast.demo.scenario import DemoOptions, DemoResult, Stop, lead_s, wait_until_quiet
@@ -70,6 +69,33 @@ def network_of(options: DemoOptions) -> DemoNetwork:
 def fleet_of(network: DemoNetwork, directory: Path, *, channels: int | None = None) -> Fleet:
     """A fleet with a Redis and channels of its own; `directory` must be another one for every fleet."""
     return Fleet(network, directory, channels=channels)
+
+
+@dataclass(frozen=True)
+class Work:
+    """One fleet at work on its network, its first tasks being due."""
+
+    network: DemoNetwork
+    fleet: Fleet
+    trial: Trial
+    run: RunProcess
+
+
+@asynccontextmanager
+async def at_work(
+    options: DemoOptions, directory: Path, listener: Callable[[Event], None] | None = None
+) -> AsyncIterator[Work]:
+    """A network, a fleet with its Redis in `directory`, and a run of it whose first tasks are due."""
+    async with (
+        network_of(options) as network,
+        fleet_of(network, directory / "fleet") as fleet,
+        Trial(network, options) as trial,
+        fleet.run(options.workers, listener) as run,
+    ):
+        await run.ready()
+        await trial.pass_until_due()
+        await trial.pass_ledgers(4)
+        yield Work(network, fleet, trial, run)
 
 
 class Trial:

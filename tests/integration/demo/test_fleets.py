@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from helpers.demo import Trial, fleet_of, network_of, options_of, run_demo
+from helpers.demo import Trial, at_work, fleet_of, network_of, options_of, run_demo
 
 
 @pytest.mark.timeout(240)
@@ -48,14 +48,8 @@ async def test_two_fleets_that_do_not_know_of_each_other_are_seen_to_do_work_twi
 @pytest.mark.timeout(240)
 async def test_suspended_workers_are_seen_to_miss_windows(tmp_path: Path) -> None:
     options = options_of(workers=2, due_per_ledger=5)
-    async with (
-        network_of(options) as network,
-        fleet_of(network, tmp_path / "fleet") as fleet,
-        Trial(network, options) as trial,
-        fleet.run(2) as run,
-    ):
-        await run.ready()
-        await trial.pass_until_due()
+    async with at_work(options, tmp_path) as work:
+        run, trial = work.run, work.trial
         run.signal_workers(signal.SIGSTOP)
         try:
             await trial.pass_ledgers(15)

@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from helpers.demo import Trial, fleet_of, network_of, options_of
+from helpers.demo import Trial, at_work, fleet_of, network_of, options_of
 from sorofast.demo.fleet import RunProcess
 from sorofast.sandbox.audit import Report
 
@@ -52,15 +52,8 @@ async def test_a_killed_worker_costs_no_run_and_doubles_none(
 ) -> None:
     options = options_of(workers=4, due_per_ledger=10)
     holdings = Holdings()
-    async with (
-        network_of(options) as network,
-        fleet_of(network, tmp_path / "fleet") as fleet,
-        Trial(network, options) as trial,
-        fleet.run(4, holdings.hear) as run,
-    ):
-        await run.ready()
-        await trial.pass_until_due()
-        await trial.pass_ledgers(5)
+    async with at_work(options, tmp_path, holdings.hear) as work:
+        run = work.run
         follower = run.follower_pid()
         assert follower is not None
         pid = follower if victim == "follower" else next(pid for pid in run.worker_pids() if pid != follower)
@@ -69,8 +62,8 @@ async def test_a_killed_worker_costs_no_run_and_doubles_none(
         await run.wait_for(lambda event: event["event"] == "worker_died", "notice the death", TAKEOVER_MAX_S)
         took_s = await holdings.whole_again(run, killed_at)
         record_property("takeover_s", round(took_s, 2))
-        await trial.pass_ledgers(15)
-        report = await trial.end(run)
+        await work.trial.pass_ledgers(15)
+        report = await work.trial.end(run)
     nothing_lost(report)
 
 

@@ -10,7 +10,7 @@ from pathlib import Path
 import psutil
 import pytest
 
-from helpers.demo import Trial, fleet_of, network_of, options_of
+from helpers.demo import at_work, options_of
 from sorofast.coordination.client import open_redis
 from sorofast.settings import RedisConfig
 
@@ -30,23 +30,16 @@ def server_of(socket: str) -> int:
 @pytest.mark.timeout(240)
 async def test_a_redis_that_stands_still_and_comes_back_costs_no_run_and_doubles_none(tmp_path: Path) -> None:
     options = options_of(workers=2, due_per_ledger=8)
-    async with (
-        network_of(options) as network,
-        fleet_of(network, tmp_path / "fleet") as fleet,
-        Trial(network, options) as trial,
-        fleet.run(2) as run,
-    ):
-        await run.ready()
-        await trial.pass_until_due()
-        await trial.pass_ledgers(4)
-        pid = await asyncio.to_thread(server_of, fleet.redis_url.removeprefix("unix://").partition("?")[0])
+    async with at_work(options, tmp_path) as work:
+        socket = work.fleet.redis_url.removeprefix("unix://").partition("?")[0]
+        pid = await asyncio.to_thread(server_of, socket)
         os.kill(pid, signal.SIGSTOP)
         try:
-            await trial.pass_ledgers(OUTAGE_LEDGERS)
+            await work.trial.pass_ledgers(OUTAGE_LEDGERS)
         finally:
             os.kill(pid, signal.SIGCONT)
-        await trial.pass_ledgers(20)
-        report = await trial.end(run)
+        await work.trial.pass_ledgers(20)
+        report = await work.trial.end(work.run)
     # Seven ledgers of standstill and those of the takeover leave some windows late, but none behind for good.
     assert report.duplicates == 0, report
     assert (report.early, report.failed) == (0, 0), report
@@ -57,15 +50,9 @@ async def test_a_redis_that_stands_still_and_comes_back_costs_no_run_and_doubles
 @pytest.mark.timeout(120)
 async def test_a_redis_that_was_emptied_ends_the_run_with_what_to_do(tmp_path: Path) -> None:
     options = options_of(workers=2, due_per_ledger=8)
-    async with (
-        network_of(options) as network,
-        fleet_of(network, tmp_path / "fleet") as fleet,
-        Trial(network, options) as trial,
-        fleet.run(2) as run,
-    ):
-        await run.ready()
-        await trial.pass_until_due()
-        redis = await open_redis(RedisConfig(url=fleet.redis_url))
+    async with at_work(options, tmp_path) as work:
+        run = work.run
+        redis = await open_redis(RedisConfig(url=work.fleet.redis_url))
         await redis.flushall()
         await redis.aclose()
         async with asyncio.timeout(60):

@@ -17,3 +17,22 @@ pub(crate) struct App {
     /// As clients reach it, told by `getNetwork`.
     pub(crate) friendbot_url: String,
 }
+
+#[cfg(test)]
+impl App {
+    /// A ledger that closes when told to. Needs a runtime.
+    pub(crate) fn for_tests() -> Arc<Self> {
+        let node = Node::new(sorofast_sandbox::node::NodeConfig {
+            ledger_close: std::time::Duration::ZERO,
+            ..sorofast_sandbox::node::NodeConfig::default()
+        })
+        .expect("a node");
+        Arc::new(Self {
+            surface: Surface::new(),
+            faults: Faults::new(),
+            friendbot: Friendbot::start(Arc::clone(&node)),
+            friendbot_url: String::new(),
+            node,
+        })
+    }
+}

@@ -6,32 +6,21 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use aws_lc_rs::digest;
-use aws_lc_rs::signature::Ed25519KeyPair;
 use axum::body::Body;
 use axum::extract::{Request, State};
 use axum::http::{Method, StatusCode};
 use axum::response::{IntoResponse, Response};
 use axum::Json;
 use sorofast_sandbox::node::{Node, SubmitStatus, TransactionRecord};
-use stellar_xdr::{
-    AccountId, CreateAccountOp, DecoratedSignature, Hash, LedgerEntry, LedgerEntryData, LedgerKey,
-    LedgerKeyAccount, Limits, Memo, MuxedAccount, Operation, OperationBody, Preconditions,
-    PublicKey, ReadXdr, SequenceNumber, Signature, SignatureHint, Transaction, TransactionEnvelope,
-    TransactionExt, TransactionSignaturePayload, TransactionSignaturePayloadTaggedTransaction,
-    TransactionV1Envelope, Uint256, WriteXdr,
-};
 use tokio::sync::{mpsc, oneshot};
 
 use crate::address;
 use crate::app::App;
+use crate::funding::{create_accounts, read_account, sign};
 use crate::http::{read_body, with_cors};
 use crate::rpc::format::base64;
 use crate::utc::rfc3339;
 
-/// 10,000 XLM.
-const STARTING_BALANCE_STROOPS: i64 = 100_000_000_000;
-const FEE_PER_OPERATION_STROOPS: u32 = 100;
 const ACCOUNTS_PER_TRANSACTION: usize = 100;
 const MAX_WAITING: usize = 10_000;
 /// Requests that arrive this close together share a transaction even when none is on its way.
@@ -41,6 +30,9 @@ const MAX_LEDGERS: u32 = 10;
 const ATTEMPTS: usize = 3;
 const ANSWER_TIME: Duration = Duration::from_mins(1);
 const FORM_BYTES: usize = 4 * 1024;
+const FORM_TIME: Duration = Duration::from_secs(25);
+/// Stroops that a transaction may bid above the lowest fee to differ from those before it.
+const MAX_SURPLUS_STROOPS: u32 = 1_000;
 
 /// Handle to the task that sends the transactions.
 #[derive(Debug)]
@@ -74,10 +66,12 @@ impl Friendbot {
 pub(crate) async fn request(State(app): State<Arc<App>>, request: Request) -> Response {
     let (parts, body) = request.into_parts();
     let response = match parts.method {
-        Method::GET | Method::POST => match read_address(parts.uri.query(), body).await {
-            Ok(account) => fund(&app, account).await,
-            Err(detail) => problem(StatusCode::BAD_REQUEST, &detail),
-        },
+        Method::GET | Method::POST => {
+            match read_address(parts.uri.query(), body, FORM_TIME).await {
+                Ok(account) => fund(&app, account).await,
+                Err(detail) => problem(StatusCode::BAD_REQUEST, &detail),
+            }
+        }
         Method::OPTIONS => StatusCode::NO_CONTENT.into_response(),
         _ => StatusCode::METHOD_NOT_ALLOWED.into_response(),
     };
@@ -85,11 +79,16 @@ pub(crate) async fn request(State(app): State<Arc<App>>, request: Request) -> Re
 }
 
 /// The address comes in the query or, with POST, as a form.
-async fn read_address(query: Option<&str>, body: Body) -> Result<[u8; 32], String> {
+async fn read_address(
+    query: Option<&str>,
+    body: Body,
+    limit: Duration,
+) -> Result<[u8; 32], String> {
     let mut address = query.and_then(find_address).map(str::to_owned);
     if address.is_none() {
-        let form = read_body(body, FORM_BYTES)
+        let form = tokio::time::timeout(limit, read_body(body, FORM_BYTES))
             .await
+            .map_err(|_| format!("the form took longer than {} s", limit.as_secs()))?
             .map_err(|refusal| refusal.to_string())?;
         address = std::str::from_utf8(&form)
             .ok()
@@ -170,6 +169,7 @@ fn show(app: &App, record: &TransactionRecord) -> serde_json::Value {
 }
 
 async fn work(node: Arc<Node>, mut waiting: mpsc::Receiver<Ask>) {
+    let mut surplus = 0;
     while let Some(first) = waiting.recv().await {
         tokio::time::sleep(GATHER_TIME).await;
         let mut asks = vec![first];
@@ -177,11 +177,13 @@ async fn work(node: Arc<Node>, mut waiting: mpsc::Receiver<Ask>) {
             let Ok(ask) = waiting.try_recv() else { break };
             asks.push(ask);
         }
-        serve_batch(&node, asks).await;
+        serve_batch(&node, asks, &mut surplus).await;
     }
 }
 
-async fn serve_batch(node: &Arc<Node>, mut asks: Vec<Ask>) {
+/// `surplus` tells transactions apart that are otherwise the same: one that the queue dropped is banned for a while, and
+/// a fee that is bid above the lowest is not taken unless ledgers are full.
+async fn serve_batch(node: &Arc<Node>, mut asks: Vec<Ask>, surplus: &mut u32) {
     let mut failure = String::new();
     for _ in 0..ATTEMPTS {
         let (funded, missing): (Vec<_>, Vec<_>) = asks
@@ -198,7 +200,7 @@ async fn serve_batch(node: &Arc<Node>, mut asks: Vec<Ask>) {
         let mut accounts: Vec<_> = asks.iter().map(|ask| ask.account).collect();
         accounts.sort_unstable();
         accounts.dedup();
-        match create(node, &accounts).await {
+        match create(node, &accounts, *surplus).await {
             Ok(record) if record.successful => {
                 for ask in asks {
                     let _ = ask.answer.send(Ok(Arc::clone(&record)));
@@ -209,7 +211,10 @@ async fn serve_batch(node: &Arc<Node>, mut asks: Vec<Ask>) {
             Ok(record) => {
                 failure = format!("transaction {} failed", hex::encode(record.hash));
             }
-            Err(reason) => failure = reason,
+            Err(reason) => {
+                *surplus = (*surplus + 1) % MAX_SURPLUS_STROOPS;
+                failure = reason;
+            }
         }
     }
     for ask in asks {
@@ -218,10 +223,16 @@ async fn serve_batch(node: &Arc<Node>, mut asks: Vec<Ask>) {
 }
 
 /// Creates accounts with one transaction and waits until it is applied.
-async fn create(node: &Arc<Node>, accounts: &[[u8; 32]]) -> Result<Arc<TransactionRecord>, String> {
+async fn create(
+    node: &Arc<Node>,
+    accounts: &[[u8; 32]],
+    surplus: u32,
+) -> Result<Arc<TransactionRecord>, String> {
     let sequence = read_account(node, node.friendbot_account())
         .ok_or("the friendbot account does not exist")?;
-    let envelope = sign(node, create_accounts(node, accounts, sequence + 1)?)?;
+    let mut tx = create_accounts(node, accounts, sequence + 1)?;
+    tx.fee += surplus;
+    let envelope = sign(node, tx)?;
     let first_seen = node.latest().sequence;
     let submitter = Arc::clone(node);
     let submission = tokio::task::spawn_blocking(move || submitter.submit(&envelope))
@@ -247,95 +258,101 @@ async fn create(node: &Arc<Node>, accounts: &[[u8; 32]]) -> Result<Arc<Transacti
     }
 }
 
-/// Sequence number of an account; `None` when there is no such account.
-fn read_account(node: &Node, account: [u8; 32]) -> Option<i64> {
-    let key = LedgerKey::Account(LedgerKeyAccount {
-        account_id: account_id(account),
-    });
-    let key_xdr = key.to_xdr(Limits::none()).ok()?;
-    let read = node.entries(&[key_xdr]);
-    let entry = LedgerEntry::from_xdr(&read.entries.first()?.entry_xdr, Limits::none()).ok()?;
-    match entry.data {
-        LedgerEntryData::Account(account) => Some(account.seq_num.0),
-        _ => None,
-    }
-}
-
-fn account_id(account: [u8; 32]) -> AccountId {
-    AccountId(PublicKey::PublicKeyTypeEd25519(Uint256(account)))
-}
-
-fn create_accounts(
-    node: &Node,
-    accounts: &[[u8; 32]],
-    sequence: i64,
-) -> Result<Transaction, String> {
-    let operations: Vec<_> = accounts
-        .iter()
-        .map(|account| Operation {
-            source_account: None,
-            body: OperationBody::CreateAccount(CreateAccountOp {
-                destination: account_id(*account),
-                starting_balance: STARTING_BALANCE_STROOPS,
-            }),
-        })
-        .collect();
-    Ok(Transaction {
-        source_account: MuxedAccount::Ed25519(Uint256(node.friendbot_account())),
-        fee: FEE_PER_OPERATION_STROOPS * operations.len() as u32,
-        seq_num: SequenceNumber(sequence),
-        cond: Preconditions::None,
-        memo: Memo::None,
-        operations: operations
-            .try_into()
-            .map_err(|_| "too many accounts for one transaction")?,
-        ext: TransactionExt::V0,
-    })
-}
-
-/// XDR of the envelope with the friendbot account's signature.
-fn sign(node: &Node, tx: Transaction) -> Result<Vec<u8>, String> {
-    let payload = TransactionSignaturePayload {
-        network_id: Hash(node.network_id()),
-        tagged_transaction: TransactionSignaturePayloadTaggedTransaction::Tx(tx.clone()),
-    };
-    let unwritable = |error: stellar_xdr::Error| error.to_string();
-    let payload = payload.to_xdr(Limits::none()).map_err(unwritable)?;
-    let hash = digest::digest(&digest::SHA256, &payload);
-    let key = Ed25519KeyPair::from_seed_unchecked(&node.friendbot_seed())
-        .map_err(|error| error.to_string())?;
-    let signature = key.sign(hash.as_ref());
-    let [.., a, b, c, d] = node.friendbot_account();
-    let signature = DecoratedSignature {
-        hint: SignatureHint([a, b, c, d]),
-        signature: Signature(signature.as_ref().to_vec().try_into().map_err(unwritable)?),
-    };
-    TransactionEnvelope::Tx(TransactionV1Envelope {
-        tx,
-        signatures: [signature].try_into().map_err(unwritable)?,
-    })
-    .to_xdr(Limits::none())
-    .map_err(unwritable)
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::funding::account_key;
+    use std::pin::Pin;
+    use std::task::{Context, Poll};
+
+    async fn read(query: Option<&str>, body: Body) -> Result<[u8; 32], String> {
+        read_address(query, body, FORM_TIME).await
+    }
 
     const ADDRESS: &str = "GAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAWHF";
 
     #[tokio::test]
     async fn the_address_is_in_the_query_or_in_the_form() {
         let query = format!("x=1&addr={ADDRESS}");
-        assert_eq!(read_address(Some(&query), Body::empty()).await, Ok([0; 32]));
+        assert_eq!(read(Some(&query), Body::empty()).await, Ok([0; 32]));
         let form = Body::from(format!("addr={ADDRESS}"));
-        assert_eq!(read_address(None, form).await, Ok([0; 32]));
+        assert_eq!(read(None, form).await, Ok([0; 32]));
     }
 
     #[tokio::test]
     async fn what_is_not_an_account_is_refused() {
         for query in ["", "addr=", "addr=GABC", "address=x"] {
-            assert!(read_address(Some(query), Body::empty()).await.is_err());
+            assert!(read(Some(query), Body::empty()).await.is_err());
         }
+    }
+
+    /// A body of which nothing ever arrives.
+    struct Silence;
+
+    impl hyper::body::Body for Silence {
+        type Data = axum::body::Bytes;
+        type Error = std::convert::Infallible;
+
+        fn poll_frame(
+            self: Pin<&mut Self>,
+            _: &mut Context<'_>,
+        ) -> Poll<Option<Result<hyper::body::Frame<Self::Data>, Self::Error>>> {
+            Poll::Pending
+        }
+    }
+
+    #[tokio::test]
+    async fn a_form_has_to_arrive_in_time() {
+        let body = Body::new(Silence);
+        let error = read_address(None, body, Duration::from_millis(10))
+            .await
+            .expect_err("nothing arrives");
+        assert!(error.contains("longer than"), "{error}");
+    }
+
+    #[tokio::test]
+    async fn what_was_banned_is_sent_in_another_form() {
+        let app = App::for_tests();
+        let node = &app.node;
+        let friendbot = read_account(node, node.friendbot_account()).expect("friendbot");
+        let tx = create_accounts(node, &[[7; 32]], friendbot + 1).expect("a transaction");
+        let banned = sign(node, tx).expect("an envelope");
+        assert_eq!(
+            node.submit(&banned).expect("decodable").status,
+            SubmitStatus::Pending
+        );
+        // Its account is unknown for a while, so that the queue drops and bans the transaction.
+        let key = account_key(node.friendbot_account());
+        let entry = node.entries(std::slice::from_ref(&key)).entries[0].clone();
+        let mut ahead = entry.entry_xdr.to_vec();
+        // The sequence number follows the balance.
+        ahead[52..60].copy_from_slice(&(friendbot + 5).to_be_bytes());
+        node.put_entries(vec![(ahead, None)]).expect("an entry");
+        node.advance(1, 0.0).expect("a ledger");
+        node.put_entries(vec![(entry.entry_xdr.to_vec(), None)])
+            .expect("an entry");
+        assert_eq!(
+            node.submit(&banned).expect("decodable").status,
+            SubmitStatus::TryAgainLater
+        );
+        let (answer, answered) = oneshot::channel();
+        let account = [7; 32];
+        let ask = Ask { account, answer };
+        app.friendbot.asks.send(ask).await.expect("the task runs");
+        let closing = Arc::clone(node);
+        let closing = tokio::spawn(async move {
+            loop {
+                closing.advance(1, 0.0).expect("a ledger");
+                tokio::time::sleep(Duration::from_millis(20)).await;
+            }
+        });
+        let answer = tokio::time::timeout(Duration::from_secs(20), answered).await;
+        closing.abort();
+        let record = answer
+            .expect("in time")
+            .expect("an answer")
+            .expect("funded");
+        assert!(record.successful);
+        assert_eq!(record.fee_charged_stroops, 100);
     }
 }

@@ -8,6 +8,7 @@ mod cli;
 mod contracts;
 mod faults;
 mod friendbot;
+mod funding;
 mod http;
 mod rpc;
 mod utc;

@@ -44,6 +44,8 @@ pub struct Node {
     latest: watch::Sender<u32>,
     /// The newest ledger whose set is fixed.
     frozen: watch::Sender<u32>,
+    /// When it was fixed; written only under the lock on `closing`, readable without.
+    frozen_at: watch::Sender<Instant>,
     /// Wakes the closing loop after an advance.
     rescheduled: Notify,
     simulations: simulating::Slots,
@@ -65,7 +67,6 @@ struct Closing {
     modules: Modules,
     /// Applied, not yet visible.
     ready: Option<Applied>,
-    frozen_at: Instant,
     clock_offset_ms: i64,
 }
 
@@ -136,11 +137,11 @@ impl Node {
                 },
                 modules,
                 ready: None,
-                frozen_at: Instant::now(),
                 clock_offset_ms: 0,
             }),
             latest: watch::Sender::new(1),
             frozen: watch::Sender::new(1),
+            frozen_at: watch::Sender::new(Instant::now()),
             rescheduled: Notify::new(),
             simulations: simulating::Slots::new(),
             config,

@@ -12,6 +12,7 @@ use std::time::Duration;
 use axum::body::Body;
 use axum::extract::{Request, State};
 use axum::http::{header, HeaderMap, StatusCode};
+use axum::middleware::{self, Next};
 use axum::response::{IntoResponse, Response};
 use axum::routing::{get, post};
 use axum::{Json, Router};
@@ -96,6 +97,7 @@ pub(crate) fn router() -> Router<Arc<App>> {
                 message: "there is no such admin call".to_owned(),
             }
         })
+        .layer(middleware::from_fn(refuse_web_pages))
 }
 
 #[derive(Debug, Serialize)]
@@ -143,8 +145,19 @@ async fn timed_body(body: Body) -> Result<axum::body::Bytes, AdminError> {
         .map_err(AdminError::from)
 }
 
-/// A web page cannot send this content type to another origin unasked, so it cannot reach the admin
-/// interface through somebody's browser.
+/// Browsers name the page that a call comes from; no page is to reach the admin interface through them.
+async fn refuse_web_pages(request: Request, next: Next) -> Response {
+    if request.headers().contains_key(header::ORIGIN) {
+        return AdminError {
+            status: StatusCode::FORBIDDEN,
+            message: "the admin interface is not for web pages; call it without an origin header"
+                .to_owned(),
+        }
+        .into_response();
+    }
+    next.run(request).await
+}
+
 fn require_json(headers: &HeaderMap) -> Result<(), AdminError> {
     if is_json(headers) {
         return Ok(());
@@ -172,3 +185,32 @@ async fn blocking<T: Send + 'static>(
 
 /// Content type of a wasm file.
 const WASM: [(header::HeaderName, &str); 1] = [(header::CONTENT_TYPE, "application/wasm")];
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use tower::ServiceExt;
+
+    async fn advance(app: &Arc<App>, origin: Option<&str>) -> StatusCode {
+        let mut request = axum::http::Request::post("/advance");
+        if let Some(origin) = origin {
+            request = request.header(header::ORIGIN, origin);
+        }
+        router()
+            .with_state(Arc::clone(app))
+            .oneshot(request.body(Body::empty()).expect("a request"))
+            .await
+            .expect("an answer")
+            .status()
+    }
+
+    #[tokio::test]
+    async fn web_pages_are_refused() {
+        let app = App::for_tests();
+        assert_eq!(advance(&app, None).await, StatusCode::OK);
+        for origin in ["http://example.org", "null"] {
+            assert_eq!(advance(&app, Some(origin)).await, StatusCode::FORBIDDEN);
+        }
+        assert_eq!(app.node.latest().sequence, 2);
+    }
+}

@@ -130,3 +130,61 @@ fn code_hash(key_xdr: &[u8]) -> Option<Hash> {
 pub fn is_code_key(key_xdr: &[u8]) -> bool {
     key_xdr.len() == 36 && key_xdr[..4] == [0, 0, 0, 7]
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::config::NodeConfig;
+    use soroban_env_host::xdr::{
+        ContractCodeCostInputs, ContractCodeEntry, ContractCodeEntryV1, ExtensionPoint,
+        LedgerEntryExt, WriteXdr,
+    };
+
+    /// Key and entry of a contract's code.
+    fn code(wasm: &[u8]) -> (Vec<u8>, Vec<u8>) {
+        let hash = crate::crypto::sha256(wasm);
+        let cost_inputs = ContractCodeCostInputs {
+            ext: ExtensionPoint::V0,
+            n_instructions: 0,
+            n_functions: 0,
+            n_globals: 0,
+            n_table_entries: 0,
+            n_types: 0,
+            n_data_segments: 0,
+            n_elem_segments: 0,
+            n_imports: 0,
+            n_exports: 0,
+            n_data_segment_bytes: 0,
+        };
+        let entry = LedgerEntry {
+            last_modified_ledger_seq: 1,
+            data: LedgerEntryData::ContractCode(ContractCodeEntry {
+                ext: ContractCodeEntryExt::V1(ContractCodeEntryV1 {
+                    ext: ExtensionPoint::V0,
+                    cost_inputs,
+                }),
+                hash: Hash(hash),
+                code: wasm.to_vec().try_into().expect("wasm"),
+            }),
+            ext: LedgerEntryExt::V0,
+        };
+        let key = [&[0, 0, 0, 7][..], &hash].concat();
+        (key, entry.to_xdr(Limits::none()).expect("an entry"))
+    }
+
+    #[test]
+    fn a_full_cache_keeps_what_the_ledger_needs() {
+        let settings = Settings::mainnet(&NodeConfig::default());
+        let mut modules = Modules::new(&settings).expect("a cache");
+        let (first, second) = (
+            code(include_bytes!("../../wasm/counter.wasm")),
+            code(include_bytes!("../../wasm/always_panics.wasm")),
+        );
+        modules.count = MAX_MODULES;
+        modules.add(&first.1, &settings);
+        modules.add(&second.1, &settings);
+        assert!(modules.contains(&first.0) && modules.contains(&second.0));
+        modules.make_room();
+        assert!(!modules.contains(&first.0) && !modules.contains(&second.0));
+    }
+}

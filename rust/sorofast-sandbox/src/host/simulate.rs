@@ -106,7 +106,10 @@ pub fn simulate<S: Snapshot + 'static>(
     };
     network.fill_config_fields_in_ledger_info(&mut info);
     let mut adjustments = SimulationAdjustmentConfig::default_adjustment();
-    let leeway = u32::try_from(options.instruction_leeway).unwrap_or(u32::MAX);
+    let leeway = match u32::try_from(options.instruction_leeway) {
+        Ok(leeway) => leeway,
+        Err(error) => return refuse(error.to_string()),
+    };
     adjustments.instructions.additive_factor = adjustments.instructions.additive_factor.max(leeway);
     let result = simulate_invoke_host_function_op(
         snapshot,

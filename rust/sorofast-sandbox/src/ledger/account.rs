@@ -95,7 +95,8 @@ pub fn minimum_balance(account: &AccountEntry) -> i64 {
     units * i64::from(BASE_RESERVE_STROOPS)
 }
 
-fn liabilities(account: &AccountEntry) -> (i64, i64) {
+/// Stroops promised to offers: (buying, selling).
+pub fn liabilities(account: &AccountEntry) -> (i64, i64) {
     match &account.ext {
         AccountEntryExt::V0 => (0, 0),
         AccountEntryExt::V1(v1) => (v1.liabilities.buying, v1.liabilities.selling),

@@ -191,7 +191,10 @@ mod tests {
             told(Some(before), None, false),
             ["state 5 @1", "removed entry", "state 3 @1", "removed ttl"]
         );
-        assert_eq!(told(None, Some(after), false), ["created 6 @2", "created 4 @2"]);
+        assert_eq!(
+            told(None, Some(after), false),
+            ["created 6 @2", "created 4 @2"]
+        );
     }
 
     #[test]
@@ -211,7 +214,12 @@ mod tests {
         );
         assert_eq!(
             told(archived(), None, true),
-            ["restored 5 @9", "removed entry", "restored 3 @9", "removed ttl"]
+            [
+                "restored 5 @9",
+                "removed entry",
+                "restored 3 @9",
+                "removed ttl"
+            ]
         );
     }
 }

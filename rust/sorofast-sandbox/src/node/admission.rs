@@ -3,7 +3,7 @@
 use super::{locked, readable, Node, Visible};
 use crate::tx::diagnostics::Diagnostics;
 use crate::tx::envelope::{decode, Decoded, Parsed};
-use crate::tx::queue::{Queue, Standing};
+use crate::tx::queue::{NoRoom, Queue, Standing};
 use crate::tx::result;
 use crate::tx::signatures::warm_up;
 use crate::tx::soroban_form::check_resources;
@@ -49,7 +49,7 @@ impl Node {
 
     fn admit(&self, tx: Arc<Parsed>, queue: &mut Queue, visible: &Visible) -> SubmitStatus {
         let standing = queue.standing(&tx);
-        if standing == Standing::Banned {
+        if matches!(standing, Standing::Banned | Standing::OtherKind) {
             return SubmitStatus::TryAgainLater;
         }
         let mut diagnostics = Diagnostics::default();
@@ -62,7 +62,7 @@ impl Node {
             return refused(Code::TxMalformed, 0, diagnostics);
         }
         match standing {
-            Standing::Banned | Standing::Free => {}
+            Standing::Banned | Standing::OtherKind | Standing::Free => {}
             Standing::Duplicate => return SubmitStatus::Duplicate,
             Standing::Older => return refused(Code::TxBadSeq, 0, diagnostics),
             Standing::Occupied => {
@@ -75,23 +75,40 @@ impl Node {
                 return SubmitStatus::TryAgainLater;
             }
         }
-        let latest = visible.history.latest();
-        let moment = Moment {
+        let evicted = match queue.room_for(&tx, &self.settings) {
+            Ok(evicted) => evicted,
+            Err(NoRoom::Bid(needed)) => {
+                return refused(Code::TxInsufficientFee, needed, diagnostics)
+            }
+            Err(NoRoom::TooLarge) => return SubmitStatus::TryAgainLater,
+        };
+        let moment = self.admission_moment(visible.history.latest());
+        if let Err(invalid) = check(&tx, &visible.state, &moment, &mut diagnostics) {
+            return refused(invalid.code, quoted_fee(&tx), diagnostics);
+        }
+        queue.insert(tx, &evicted);
+        SubmitStatus::Pending
+    }
+
+    /// After a ledger: drops what could not be admitted any more.
+    pub(super) fn drop_invalid(&self, queue: &mut Queue, visible: &Visible) {
+        let moment = self.admission_moment(visible.history.latest());
+        for tx in queue.candidates() {
+            if check(&tx, &visible.state, &moment, &mut Diagnostics::default()).is_err() {
+                queue.drop_waiting(&tx);
+            }
+        }
+    }
+
+    fn admission_moment(&self, latest: &LedgerSummary) -> Moment<'_> {
+        Moment {
             settings: &self.settings,
             header_sequence: latest.sequence,
             target_sequence: latest.sequence + 1,
             lower_close_s: latest.close_time_s,
             upper_close_s: latest.close_time_s + self.upper_close_offset_s(latest),
             applying: false,
-        };
-        if let Err(invalid) = check(&tx, &visible.state, &moment, &mut diagnostics) {
-            return refused(invalid.code, quoted_fee(&tx), diagnostics);
         }
-        if let Err(needed) = queue.make_room(&tx, &self.settings) {
-            return refused(Code::TxInsufficientFee, needed, diagnostics);
-        }
-        queue.insert(tx);
-        SubmitStatus::Pending
     }
 
     /// How long after the last close `max_time` must still hold: the time since, and twice a ledger in whole seconds.

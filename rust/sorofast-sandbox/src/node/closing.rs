@@ -14,7 +14,7 @@ impl Node {
             std::future::pending::<()>().await;
         }
         loop {
-            let anchor = locked(&self.closing).frozen_at;
+            let anchor = *self.frozen_at.borrow();
             let freeze_at = anchor + self.next_interval();
             tokio::select! {
                 () = tokio::time::sleep_until(freeze_at.into()) => {}
@@ -24,11 +24,11 @@ impl Node {
             let node = Arc::clone(&self);
             let frozen_at = blocking(move || {
                 let mut closing = locked(&node.closing);
-                if closing.frozen_at != anchor {
+                if *node.frozen_at.borrow() != anchor {
                     return Ok(None);
                 }
                 node.freeze(&mut closing)?;
-                Ok(Some(closing.frozen_at))
+                Ok(Some(*node.frozen_at.borrow()))
             })
             .await?;
             let Some(frozen_at) = frozen_at else {
@@ -40,7 +40,7 @@ impl Node {
             blocking(move || {
                 let mut closing = locked(&node.closing);
                 // An advance may have published it already, and may even have frozen ledgers of its own since.
-                if closing.frozen_at == frozen_at {
+                if *node.frozen_at.borrow() == frozen_at {
                     node.publish(&mut closing);
                 }
                 Ok(())
@@ -85,7 +85,7 @@ impl Node {
     fn freeze(&self, closing: &mut Closing) -> Result<(), NodeError> {
         // Nobody may have shown the last one, when the loop was stopped between freeze and consensus.
         self.publish(closing);
-        closing.frozen_at = Instant::now();
+        self.frozen_at.send_replace(Instant::now());
         closing.clock_offset_ms = self.clock.offset_ms();
         let close_time_ms = self.clock.now_ms().max(closing.tip.close_time_ms + 1);
         let candidates = locked(&self.queue).candidates();
@@ -119,7 +119,8 @@ impl Node {
             visible.clock_offset_ms = closing.clock_offset_ms;
             visible.state.publish(sequence, applied.changes);
             visible.history.push(Arc::new(applied.closed));
-            queue.ledger_closed(applied.gone.iter());
+            queue.ledger_closed(&applied.applied, &applied.invalid);
+            self.drop_invalid(&mut queue, &visible);
         }
         closing.tip = applied.tip;
         self.latest.send_replace(sequence);
@@ -134,4 +135,34 @@ async fn blocking<T: Send + 'static>(
             "a task of the closing loop panicked".into(),
         ))
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::config::NodeConfig;
+
+    #[test]
+    fn a_long_advance_does_not_hold_up_the_runtime() {
+        let node = Node::new(NodeConfig::default()).expect("a node");
+        let (told, done) = std::sync::mpsc::channel();
+        let closing = locked(&node.closing);
+        std::thread::scope(|scope| {
+            let running = Arc::clone(&node);
+            scope.spawn(move || {
+                let runtime = tokio::runtime::Builder::new_current_thread()
+                    .enable_all()
+                    .build()
+                    .expect("a runtime");
+                runtime.block_on(async {
+                    // The only thread of this runtime must come round to the time limit.
+                    let _ = tokio::time::timeout(Duration::from_millis(50), running.run()).await;
+                });
+                told.send(()).expect("somebody waits");
+            });
+            let in_time = done.recv_timeout(Duration::from_secs(10));
+            drop(closing);
+            assert!(in_time.is_ok(), "the loop waited for the lock");
+        });
+    }
 }

@@ -2,6 +2,7 @@
 
 use super::{locked, Node};
 use crate::crypto::sha256;
+use crate::ledger::account::liabilities;
 use crate::ledger::settings::Settings;
 use crate::ledger::state::{Key, Lifetime, Stored};
 use crate::tx::envelope::decode_limits;
@@ -11,14 +12,25 @@ use soroban_env_host::e2e_invoke::entry_size_for_rent;
 use std::collections::HashMap;
 use std::sync::PoisonError;
 use stellar_xdr::{
-    ContractDataDurability, LedgerEntry, LedgerEntryData, LedgerEntryExt, Limits, ReadXdr, WriteXdr,
+    AccountEntry, ContractDataDurability, LedgerEntry, LedgerEntryData, LedgerEntryExt, Limits,
+    ReadXdr, Signer, SignerKey, WriteXdr,
 };
 
-/// An entry that passed all checks.
+/// An entry that passed all checks which do not depend on the ledger.
 struct Checked {
     key: Key,
-    stored: Stored,
+    /// XDR; its first word is the ledger that last modified it, as it came.
+    xdr: Vec<u8>,
     balance: i64,
+    /// None for entries that live forever.
+    rent: Option<Rent>,
+}
+
+struct Rent {
+    live_until: Option<u32>,
+    /// The lifetime that the network would give it.
+    shortest_ledgers: u32,
+    size_bytes: u32,
 }
 
 impl Node {
@@ -27,22 +39,30 @@ impl Node {
     /// Accounts, contract data and contract code are taken; without a live-until, contract entries get the network's
     /// shortest lifetime. Balances add to the lumens there are.
     pub fn put_entries(&self, entries: Vec<(Vec<u8>, Option<u32>)>) -> Result<usize, NodeError> {
+        let refused = |index, reason| NodeError::Invalid(format!("entry {index}: {reason}"));
+        let mut read = Vec::with_capacity(entries.len());
+        for (index, (xdr, live_until)) in entries.into_iter().enumerate() {
+            let entry = check_entry(&xdr, live_until, &self.settings)
+                .map_err(|reason| refused(index, reason))?;
+            read.push(entry);
+        }
         let mut closing = locked(&self.closing);
         // A ledger under way was applied without these entries; let it be seen first, so that the order is plain.
         self.publish(&mut closing);
         let latest = closing.tip.header.ledger_seq;
-        let mut checked = Vec::with_capacity(entries.len());
-        for (index, (xdr, live_until)) in entries.into_iter().enumerate() {
-            let entry = check_entry(&xdr, live_until, latest, &self.settings)
-                .map_err(|reason| NodeError::Invalid(format!("entry {index}: {reason}")))?;
-            checked.push(entry);
+        let mut checked = Vec::with_capacity(read.len());
+        for (index, entry) in read.into_iter().enumerate() {
+            let balance = entry.balance;
+            let (key, stored) =
+                place(entry, latest, &self.settings).map_err(|reason| refused(index, reason))?;
+            checked.push((key, stored, balance));
         }
         let count = checked.len();
         let mut visible = self.visible.write().unwrap_or_else(PoisonError::into_inner);
         // The same account may come twice; the last one stands.
         let balances: HashMap<&Key, i64> = checked
             .iter()
-            .map(|entry| (&entry.key, entry.balance))
+            .map(|(key, _, balance)| (key, *balance))
             .collect();
         let total: i128 = i128::from(visible.total_coins)
             + balances
@@ -52,8 +72,8 @@ impl Node {
         let total = i64::try_from(total).map_err(|_| {
             NodeError::Invalid("the balances are more than a ledger can count".into())
         })?;
-        for entry in checked {
-            visible.state.put(entry.key, entry.stored);
+        for (key, stored, _) in checked {
+            visible.state.put(key, stored);
         }
         visible.total_coins = total;
         closing.tip.header.total_coins = total;
@@ -64,20 +84,16 @@ impl Node {
 fn check_entry(
     xdr: &[u8],
     live_until: Option<u32>,
-    latest: u32,
     settings: &Settings,
 ) -> Result<Checked, String> {
-    let mut entry = LedgerEntry::from_xdr(xdr, decode_limits(xdr.len()))
+    let entry = LedgerEntry::from_xdr(xdr, decode_limits(xdr.len()))
         .map_err(|error| format!("not a LedgerEntry: {error}"))?;
     if entry.ext != LedgerEntryExt::V0 {
         return Err("sponsored entries are not supported".into());
     }
-    entry.last_modified_ledger_seq = entry.last_modified_ledger_seq.clamp(1, latest);
     let (shortest, limit, balance) = match &entry.data {
         LedgerEntryData::Account(account) => {
-            if account.balance < 0 {
-                return Err("the balance is negative".into());
-            }
+            check_account(account)?;
             (None, usize::MAX, account.balance)
         }
         LedgerEntryData::ContractData(data) => {
@@ -118,11 +134,60 @@ fn check_entry(
         .to_key()
         .to_xdr(Limits::none())
         .map_err(|error| error.to_string())?;
-    let lifetime = match shortest {
+    let rent = match shortest {
         None if live_until.is_some() => return Err("accounts have no live_until".into()),
         None => None,
-        Some(shortest) => {
-            let live_until = live_until.unwrap_or(latest + shortest - 1);
+        Some(shortest_ledgers) => Some(Rent {
+            live_until,
+            shortest_ledgers,
+            size_bytes: rent_size(&entry, encoded.len() as u32, settings)?,
+        }),
+    };
+    Ok(Checked {
+        key: Key::from(key),
+        xdr: encoded,
+        balance,
+        rent,
+    })
+}
+
+/// What no transaction could bring about, and what the ledger would not keep up.
+fn check_account(account: &AccountEntry) -> Result<(), String> {
+    let (buying, selling) = liabilities(account);
+    if account.balance < 0 {
+        return Err("the balance is negative".into());
+    }
+    if buying < 0 || selling < 0 {
+        return Err("a liability is negative".into());
+    }
+    if selling > account.balance {
+        return Err("the selling liabilities are more than the balance".into());
+    }
+    if buying > i64::MAX - account.balance {
+        return Err("the buying liabilities are more than the account could hold".into());
+    }
+    if account.seq_num.0 < 0 {
+        return Err("the sequence number is negative".into());
+    }
+    let pre_authorized = |signer: &Signer| matches!(signer.key, SignerKey::PreAuthTx(_));
+    if account.signers.iter().any(pre_authorized) {
+        return Err("signers that are pre-authorized transactions are not supported".into());
+    }
+    Ok(())
+}
+
+/// The entry as the latest ledger holds it.
+fn place(entry: Checked, latest: u32, settings: &Settings) -> Result<(Key, Stored), String> {
+    let mut xdr = entry.xdr;
+    let word = &mut xdr[..4];
+    let modified = u32::from_be_bytes([word[0], word[1], word[2], word[3]]).clamp(1, latest);
+    word.copy_from_slice(&modified.to_be_bytes());
+    let lifetime = match entry.rent {
+        None => None,
+        Some(rent) => {
+            let live_until = rent
+                .live_until
+                .unwrap_or(latest + rent.shortest_ledgers - 1);
             let latest_end = latest + settings.archival.max_entry_ttl - 1;
             if live_until > latest_end {
                 return Err(format!(
@@ -131,19 +196,13 @@ fn check_entry(
             }
             Some(Lifetime {
                 live_until,
-                rent_size_bytes: rent_size(&entry, encoded.len() as u32, settings)?,
-                modified: entry.last_modified_ledger_seq,
+                rent_size_bytes: rent.size_bytes,
+                modified,
             })
         }
     };
-    Ok(Checked {
-        key: Key::from(key),
-        stored: Stored {
-            xdr: encoded.into(),
-            lifetime,
-        },
-        balance,
-    })
+    let xdr = xdr.into();
+    Ok((entry.key, Stored { xdr, lifetime }))
 }
 
 fn rent_size(entry: &LedgerEntry, bytes: u32, settings: &Settings) -> Result<u32, String> {

@@ -28,6 +28,9 @@ use envelope::{Body, Call, Params, Request};
 use error::RpcError;
 use method::{Method, Traffic};
 
+/// Answers to one batch, together: the calls beyond it are not carried out.
+const BATCH_REPLY_BYTES: usize = 64 * 1024 * 1024;
+
 /// What an RPC body is answered with.
 #[derive(Debug, PartialEq)]
 pub(crate) enum Reply {
@@ -80,15 +83,23 @@ pub(crate) fn is_method(name: &str) -> bool {
 
 /// Carries out an RPC body, element by element.
 pub(crate) async fn answer(app: &Arc<App>, body: &[u8]) -> Reply {
+    answer_within(app, body, BATCH_REPLY_BYTES).await
+}
+
+async fn answer_within(app: &Arc<App>, body: &[u8], limit_bytes: usize) -> Reply {
     let (calls, is_batch) = match envelope::parse(body) {
         Ok(Body::Single(call)) => (vec![call], false),
         Ok(Body::Batch(calls)) => (calls, true),
         Err(error) => return Reply::Json(envelope::response(&Value::Null, &Err(error))),
     };
     let mut responses = Vec::with_capacity(calls.len());
+    let mut bytes = 0;
     let mut dropped = false;
     for Call { id, request } in calls {
         let outcome = match request {
+            Ok(_) if bytes >= limit_bytes => Err(RpcError::internal(
+                "the answers to this batch are too large together; send fewer calls at once",
+            )),
             Ok(request) => match carry_out(app, request).await {
                 Carried::Out(outcome) => outcome,
                 Carried::OutUnanswered => {
@@ -100,7 +111,9 @@ pub(crate) async fn answer(app: &Arc<App>, body: &[u8]) -> Reply {
             Err(error) => Err(error),
         };
         if let Some(id) = id {
-            responses.push(envelope::response(&id, &outcome));
+            let response = envelope::response(&id, &outcome);
+            bytes += response.len();
+            responses.push(response);
         }
     }
     if dropped {
@@ -198,4 +211,26 @@ fn call(app: &App, method: Method, params: Params) -> Result<String, RpcError> {
 fn to_json(result: &impl Serialize) -> Result<String, RpcError> {
     serde_json::to_string(result)
         .map_err(|error| RpcError::internal(format!("the answer could not be written: {error}")))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn the_answers_to_a_batch_have_a_bound() {
+        let app = App::for_tests();
+        let call = r#"{"jsonrpc":"2.0","id":1,"method":"getNetwork"}"#;
+        let batch = format!("[{call},{call},{call}]");
+        let count = |reply: &Reply, what: &str| match reply {
+            Reply::Json(text) => text.matches(what).count(),
+            other => panic!("{other:?}"),
+        };
+        let all = answer_within(&app, batch.as_bytes(), BATCH_REPLY_BYTES).await;
+        assert_eq!(count(&all, "passphrase"), 3);
+        let one = answer_within(&app, batch.as_bytes(), 1).await;
+        assert_eq!((count(&one, "passphrase"), count(&one, "-32603")), (1, 2));
+        let received: u64 = app.surface.received().map(|(_, count)| count).sum();
+        assert_eq!(received, 4, "the others were not carried out");
+    }
 }

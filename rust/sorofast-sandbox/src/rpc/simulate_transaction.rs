@@ -56,12 +56,17 @@ struct Change {
     after: Option<String>,
 }
 
-/// A failed run is a result too, with `error` set.
+/// A failed run is a result too, with `error` set, and so is a format that there is not.
 ///
 /// # Errors
-/// `-32602` for a format other than base64.
+/// `-32602` for JSON, which only the sandbox does not speak.
 pub(crate) fn call(app: &App, request: &Request) -> Result<Response, RpcError> {
-    require_base64(request.xdr_format.as_deref())?;
+    if let Err(error) = require_base64(request.xdr_format.as_deref()) {
+        return match request.xdr_format.as_deref() {
+            Some("json") => Err(error),
+            _ => Ok(failure(app, error.message)),
+        };
+    }
     let options = match read_options(request) {
         Ok(options) => options,
         Err(error) => return Ok(failure(app, error)),
@@ -173,5 +178,17 @@ mod tests {
     #[test]
     fn an_unknown_auth_mode_is_an_error_text() {
         assert!(options(serde_json::json!({"authMode": "guess"})).is_err());
+    }
+
+    #[tokio::test]
+    async fn an_unknown_format_is_an_error_text() {
+        let app = App::for_tests();
+        let request = |format: &str| Request {
+            xdr_format: Some(format.to_owned()),
+            ..Request::default()
+        };
+        let response = call(&app, &request("hex")).expect("a result");
+        assert!(response.error.is_some_and(|error| error.contains("hex")));
+        assert!(call(&app, &request("json")).is_err());
     }
 }

@@ -3,6 +3,7 @@
 use crate::ledger::settings::{Settings, LEDGER_MAX_CLASSIC_OPERATIONS};
 use crate::tx::envelope::Parsed;
 use crate::tx::select::Resources;
+use std::cmp::Ordering;
 use std::collections::{HashMap, HashSet, VecDeque};
 use std::sync::Arc;
 
@@ -25,6 +26,8 @@ struct Waiting {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Standing {
     Free,
+    /// A Soroban transaction of the source is waiting and this one is classic, or the other way round.
+    OtherKind,
     Banned,
     Duplicate,
     /// Another transaction of the source is waiting, with a later sequence.
@@ -33,13 +36,31 @@ pub enum Standing {
     Occupied,
 }
 
+/// Why a valid transaction would not get in.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum NoRoom {
+    /// The full fee in stroops that would have been enough.
+    Bid(i64),
+    /// The queue is smaller than the transaction.
+    TooLarge,
+}
+
+/// Soroban and classic transactions compete among themselves.
+#[derive(Debug, Default)]
+struct Lane {
+    used: Resources,
+    /// The best bid that was evicted since the last ledger: stroops, for so many operations. Worse ones stay out even
+    /// where they would fit.
+    evicted: Option<(i64, i64)>,
+}
+
 #[derive(Debug)]
 pub struct Queue {
     by_source: HashMap<[u8; 32], Waiting>,
-    /// Front: bans of the ledger under way.
+    /// Full hashes. Front: bans of the ledger under way.
     bans: VecDeque<HashSet<[u8; 32]>>,
-    soroban: Resources,
-    classic: Resources,
+    soroban: Lane,
+    classic: Lane,
 }
 
 impl Default for Queue {
@@ -49,8 +70,8 @@ impl Default for Queue {
             bans: std::iter::repeat_with(HashSet::new)
                 .take(BAN_LEDGERS)
                 .collect(),
-            soroban: Resources::default(),
-            classic: Resources::default(),
+            soroban: Lane::default(),
+            classic: Lane::default(),
         }
     }
 }
@@ -64,62 +85,85 @@ impl Queue {
         self.by_source.is_empty()
     }
 
-    pub fn is_banned(&self, hash: &[u8; 32]) -> bool {
-        self.bans.iter().any(|bans| bans.contains(hash))
+    pub fn is_banned(&self, full_hash: &[u8; 32]) -> bool {
+        self.bans.iter().any(|bans| bans.contains(full_hash))
     }
 
     pub fn standing(&self, tx: &Parsed) -> Standing {
-        if self.is_banned(&tx.hash) {
+        let waiting = self.by_source.get(&tx.source);
+        if waiting.is_some_and(|waiting| waiting.tx.is_soroban() != tx.is_soroban()) {
+            return Standing::OtherKind;
+        }
+        if self.is_banned(&tx.full_hash) {
             return Standing::Banned;
         }
-        match self.by_source.get(&tx.source) {
+        match waiting {
             None => Standing::Free,
-            Some(waiting) if waiting.tx.hash == tx.hash => Standing::Duplicate,
+            Some(waiting) if waiting.tx.full_hash == tx.full_hash => Standing::Duplicate,
             Some(waiting) if tx.sequence() < waiting.tx.sequence() => Standing::Older,
             Some(_) => Standing::Occupied,
         }
     }
 
-    /// Makes room for a valid transaction, if its bid is worth it: cheaper ones are evicted and banned. When it is not,
-    /// the error is the full fee in stroops that would have been enough, and the transaction is banned.
-    pub fn make_room(&mut self, tx: &Parsed, settings: &Settings) -> Result<(), i64> {
+    /// What would have to leave for this transaction. When its bid is not worth it, or nothing helps, it is banned.
+    pub fn room_for(
+        &mut self,
+        tx: &Parsed,
+        settings: &Settings,
+    ) -> Result<Vec<Arc<Parsed>>, NoRoom> {
+        let found = self.find_room(tx, settings);
+        if found.is_err() {
+            self.ban(tx.full_hash);
+        }
+        found
+    }
+
+    fn find_room(&self, tx: &Parsed, settings: &Settings) -> Result<Vec<Arc<Parsed>>, NoRoom> {
         let asked = Resources::of(tx);
         let limit = capacity(tx.is_soroban(), settings);
-        let used = self.used(tx.is_soroban());
-        if (used + asked).fits(&limit) {
-            return Ok(());
+        let lane = self.lane(tx.is_soroban());
+        if let Some(evicted) = lane.evicted {
+            if !is_better(bid(tx), evicted) {
+                return Err(NoRoom::Bid(better_fee(tx, evicted)));
+            }
         }
-        let mut lane: Vec<Arc<Parsed>> = self
+        if !asked.fits(&limit) {
+            return Err(NoRoom::TooLarge);
+        }
+        let mut left = lane.used;
+        if (left + asked).fits(&limit) {
+            return Ok(Vec::new());
+        }
+        let mut cheapest_first: Vec<&Arc<Parsed>> = self
             .by_source
             .values()
-            .filter(|waiting| waiting.tx.is_soroban() == tx.is_soroban())
-            .map(|waiting| Arc::clone(&waiting.tx))
+            .map(|waiting| &waiting.tx)
+            .filter(|other| other.is_soroban() == tx.is_soroban())
             .collect();
-        lane.sort_by_key(|other| other.inclusion_rate());
-        let mut left = used;
+        cheapest_first.sort_by(|a, b| compare_bids(bid(a), bid(b)));
         let mut evicted = Vec::new();
-        for other in &lane {
+        for other in cheapest_first {
             if (left + asked).fits(&limit) {
                 break;
             }
-            if other.inclusion_rate() >= tx.inclusion_rate() {
-                self.ban(tx.hash);
-                let needed = (other.inclusion_rate() + 1) * tx.operation_count();
-                return Err(needed.saturating_add(tx.resource_fee()));
+            if !is_better(bid(tx), bid(other)) {
+                return Err(NoRoom::Bid(better_fee(tx, bid(other))));
             }
             left = left - Resources::of(other);
             evicted.push(Arc::clone(other));
         }
-        for other in evicted {
-            self.remove(&other.source);
-            self.ban(other.hash);
-        }
-        Ok(())
+        Ok(evicted)
     }
 
-    pub fn insert(&mut self, tx: Arc<Parsed>) {
-        let asked = Resources::of(&tx);
-        *self.lane_mut(tx.is_soroban()) = self.used(tx.is_soroban()) + asked;
+    /// Lets a valid transaction in, in place of those that `room_for` named; they are banned.
+    pub fn insert(&mut self, tx: Arc<Parsed>, evicted: &[Arc<Parsed>]) {
+        let soroban = tx.is_soroban();
+        for other in evicted {
+            self.lane_mut(soroban).evicted = Some(bid(other));
+            self.drop_waiting(other);
+        }
+        let lane = self.lane_mut(soroban);
+        lane.used = lane.used + Resources::of(&tx);
         self.by_source
             .insert(tx.source, Waiting { tx, age_ledgers: 0 });
     }
@@ -132,65 +176,100 @@ impl Queue {
             .collect()
     }
 
-    /// A ledger became visible: what it applied, or found invalid, leaves and is banned; the rest grows older.
-    pub fn ledger_closed<'a>(&mut self, gone: impl Iterator<Item = &'a Arc<Parsed>>) {
-        for tx in gone {
-            if self
-                .by_source
-                .get(&tx.source)
-                .is_some_and(|waiting| waiting.tx.hash == tx.hash)
-            {
+    /// A ledger became visible: what it applied leaves and is banned, as does what had become invalid before; the rest
+    /// grows older.
+    pub fn ledger_closed(&mut self, applied: &[Arc<Parsed>], invalid: &[Arc<Parsed>]) {
+        for tx in invalid {
+            self.drop_waiting(tx);
+        }
+        for tx in applied {
+            // Whatever its hash, a sequence that is used up can never be applied.
+            let used_up = |waiting: &Waiting| waiting.tx.sequence() <= tx.sequence();
+            if self.by_source.get(&tx.source).is_some_and(used_up) {
                 self.remove(&tx.source);
             }
-            self.ban(tx.hash);
+            self.ban(tx.full_hash);
         }
+        self.bans.pop_back();
+        self.bans.push_front(HashSet::new());
+        self.soroban.evicted = None;
+        self.classic.evicted = None;
         let mut too_old = Vec::new();
         for waiting in self.by_source.values_mut() {
             waiting.age_ledgers += 1;
             if waiting.age_ledgers >= MAX_AGE_LEDGERS {
-                too_old.push((waiting.tx.source, waiting.tx.hash));
+                too_old.push(Arc::clone(&waiting.tx));
             }
         }
-        for (source, hash) in too_old {
-            self.remove(&source);
-            self.ban(hash);
+        for tx in too_old {
+            self.drop_waiting(&tx);
         }
-        self.bans.pop_back();
-        self.bans.push_front(HashSet::new());
     }
 
-    fn ban(&mut self, hash: [u8; 32]) {
+    /// Takes out this very transaction, if it is there, and bans it.
+    pub fn drop_waiting(&mut self, tx: &Parsed) {
+        let is_it = |waiting: &Waiting| waiting.tx.full_hash == tx.full_hash;
+        if self.by_source.get(&tx.source).is_some_and(is_it) {
+            self.remove(&tx.source);
+        }
+        self.ban(tx.full_hash);
+    }
+
+    fn ban(&mut self, full_hash: [u8; 32]) {
         if let Some(bans) = self.bans.front_mut() {
             // Beyond the bound a hash merely gets a full answer instead of a short one.
             if bans.len() < MAX_BANS_PER_LEDGER {
-                bans.insert(hash);
+                bans.insert(full_hash);
             }
         }
     }
 
     fn remove(&mut self, source: &[u8; 32]) {
         if let Some(waiting) = self.by_source.remove(source) {
-            let freed = Resources::of(&waiting.tx);
-            let soroban = waiting.tx.is_soroban();
-            *self.lane_mut(soroban) = self.used(soroban) - freed;
+            let lane = self.lane_mut(waiting.tx.is_soroban());
+            lane.used = lane.used - Resources::of(&waiting.tx);
         }
     }
 
-    fn used(&self, soroban: bool) -> Resources {
+    fn lane(&self, soroban: bool) -> &Lane {
         if soroban {
-            self.soroban
+            &self.soroban
         } else {
-            self.classic
+            &self.classic
         }
     }
 
-    fn lane_mut(&mut self, soroban: bool) -> &mut Resources {
+    fn lane_mut(&mut self, soroban: bool) -> &mut Lane {
         if soroban {
             &mut self.soroban
         } else {
             &mut self.classic
         }
     }
+}
+
+/// Stroops for inclusion, and the operations that they are for.
+fn bid(tx: &Parsed) -> (i64, i64) {
+    (tx.inclusion_fee(), tx.operation_count())
+}
+
+/// Compares bids per operation, without rounding.
+fn compare_bids(a: (i64, i64), b: (i64, i64)) -> Ordering {
+    let product = |fee: i64, operations: i64| i128::from(fee) * i128::from(operations);
+    product(a.0, b.1).cmp(&product(b.0, a.1))
+}
+
+fn is_better(a: (i64, i64), b: (i64, i64)) -> bool {
+    compare_bids(a, b) == Ordering::Greater
+}
+
+/// The lowest full fee with which the transaction bids more than that.
+fn better_fee(tx: &Parsed, (fee, operations): (i64, i64)) -> i64 {
+    let inclusion =
+        i128::from(fee) * i128::from(tx.operation_count()) / i128::from(operations.max(1)) + 1;
+    i64::try_from(inclusion)
+        .unwrap_or(i64::MAX)
+        .saturating_add(tx.resource_fee())
 }
 
 fn capacity(soroban: bool, settings: &Settings) -> Resources {

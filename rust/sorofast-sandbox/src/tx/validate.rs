@@ -90,10 +90,12 @@ pub fn check(
         check_all_signatures(tx, entries, &source, &mut checker)?;
     } else {
         for (index, operation) in tx.tx.operations.iter().enumerate() {
-            check_signature(tx, operation, entries, &source, &mut checker)
-                .map_err(Box::new)
-                .and_then(|()| check_operation(tx, operation, moment.settings, diagnostics))
-                .map_err(|result| late(result::failed_at(tx, index, *result)))?;
+            let verdict = if is_signed(tx, operation, entries, &source, &mut checker) {
+                check_operation(tx, operation, moment.settings, diagnostics)
+            } else {
+                Err(Box::new(OperationResult::OpBadAuth))
+            };
+            verdict.map_err(|result| late(result::failed_at(tx, index, *result)))?;
         }
     }
     if !checker.all_used() {
@@ -226,12 +228,12 @@ fn check_all_signatures(
     let mut failed = false;
     let mut results: Vec<OperationResult> = Vec::with_capacity(tx.tx.operations.len());
     for operation in &tx.tx.operations {
-        let verdict = check_signature(tx, operation, entries, source, checker);
-        failed |= verdict.is_err();
-        results.push(match verdict {
-            Ok(()) => result::untouched(operation),
-            Err(failure) => failure,
-        });
+        if is_signed(tx, operation, entries, source, checker) {
+            results.push(result::untouched(operation));
+        } else {
+            failed = true;
+            results.push(OperationResult::OpBadAuth);
+        }
     }
     if failed {
         return Err(late(Code::TxFailed(results.try_into().unwrap_or_default())));
@@ -241,13 +243,13 @@ fn check_all_signatures(
 
 /// Did the operation's source sign? One that does not exist yet may still be made by an earlier operation, so its own
 /// key is enough here.
-fn check_signature(
+fn is_signed(
     tx: &Parsed,
     operation: &Operation,
     entries: &dyn Entries,
     source: &AccountEntry,
     checker: &mut Checker<'_>,
-) -> Result<(), OperationResult> {
+) -> bool {
     let id = tx.operation_source(operation);
     let loaded;
     let account = if id == tx.source {
@@ -256,14 +258,9 @@ fn check_signature(
         loaded = account::load(entries, &id);
         loaded.as_ref()
     };
-    let signed = match account {
+    match account {
         Some(account) => checker.account(account, Threshold::Medium),
         None => checker.missing_account(&id),
-    };
-    if signed {
-        Ok(())
-    } else {
-        Err(OperationResult::OpBadAuth)
     }
 }
 

@@ -7,9 +7,9 @@ use sorofast_sandbox::node::SubmitStatus;
 use stellar_xdr::{
     Duration as XdrDuration, FeeBumpTransaction, FeeBumpTransactionEnvelope, FeeBumpTransactionExt,
     FeeBumpTransactionInnerTx, LedgerBounds, Limits, ManageDataOp, Operation, OperationBody,
-    OperationResult, Preconditions, PreconditionsV2, ReadXdr, ScVal, SequenceNumber, SignerKey,
-    String64, TimeBounds, TimePoint, TransactionEnvelope, TransactionExt,
-    TransactionResultResult as Code, Uint256, WriteXdr,
+    OperationResult, OperationResultTr, PaymentResult, Preconditions, PreconditionsV2, ReadXdr,
+    ScVal, SequenceNumber, SignerKey, String64, TimeBounds, TimePoint, TransactionEnvelope,
+    TransactionExt, TransactionResultResult as Code, Uint256, WriteXdr,
 };
 
 fn with_account() -> (Network, Key, Key) {
@@ -58,6 +58,26 @@ fn every_operation_source_must_sign() {
     assert!(matches!(results[0], OperationResult::OpInner(_)));
     let both = network.submit(&network.sign(&tx, &[alice, bob]));
     assert_eq!(both.status, SubmitStatus::Pending);
+}
+
+#[test]
+fn operations_are_checked_one_after_the_other() {
+    let (network, alice, bob) = with_account();
+    let mut operation = pay(&alice, 1);
+    operation.source_account = Some(bob.muxed());
+    let tx = network.tx(&alice, vec![pay(&bob, 0), operation]);
+    let submission = network.submit(&network.sign(&tx, &[alice]));
+    let Code::TxFailed(results) = refusal(&submission) else {
+        panic!("{}", explain(&submission));
+    };
+    let payment = |code| OperationResult::OpInner(OperationResultTr::Payment(code));
+    assert_eq!(
+        results.to_vec(),
+        [
+            payment(PaymentResult::Malformed),
+            payment(PaymentResult::Success)
+        ]
+    );
 }
 
 #[test]

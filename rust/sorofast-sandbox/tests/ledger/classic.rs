@@ -1,13 +1,14 @@
 //! Classic operations, and what every ledger records about them.
 
-use crate::network::{create_account, decode_result, pay, Key, Network, XLM};
+use crate::contracts::with_counter;
+use crate::network::{call, create_account, decode_result, pay, Key, Network, XLM};
 use sorofast_sandbox::crypto::sha256;
 use sorofast_sandbox::ledger::account::sequence_age;
 use sorofast_sandbox::node::{EventId, Node};
 use stellar_xdr::{
     CreateAccountResult, LedgerCloseMeta, LedgerHeader, Limits, OperationResult, OperationResultTr,
-    PaymentResult, ReadXdr, StellarValueExt, TransactionMeta, TransactionResultResult as Code,
-    WriteXdr,
+    PaymentResult, ReadXdr, StellarValueExt, TransactionExt, TransactionMeta,
+    TransactionResultResult as Code, WriteXdr,
 };
 
 fn inner(xdr: &[u8]) -> Vec<OperationResult> {
@@ -166,6 +167,10 @@ fn events_come_in_order_and_by_cursor() {
             format!("{:019}-0000000000", toid(1, 1)),
         ]
     );
+    for event in &page.events {
+        let place = (event.id.toid >> 12) & 0xF_FFFF;
+        assert_eq!(u64::from(event.transaction_index), place);
+    }
     assert_eq!(EventId::parse(&ids[1]), Some(page.events[1].id));
     let rest = network
         .node
@@ -177,4 +182,42 @@ fn events_come_in_order_and_by_cursor() {
         .events(start, false, record.ledger, 100, &mut |_| true);
     assert!(none.events.is_empty());
     assert_eq!(none.range.latest.sequence, network.node.latest().sequence);
+}
+
+#[test]
+fn an_account_acts_in_the_transaction_that_makes_it() {
+    let network = Network::new();
+    let (alice, bob) = (Key::new(1), Key::new(2));
+    network.fund(&[alice], 50 * XLM);
+    let mut payment = pay(&alice, 1);
+    payment.source_account = Some(bob.muxed());
+    let tx = network.tx(&alice, vec![create_account(&bob, 5 * XLM), payment.clone()]);
+    let record = network.apply(&network.sign(&tx, &[alice, bob]));
+    assert!(record.successful, "{:?}", inner(&record.result_xdr));
+    assert_eq!(network.account(&bob).expect("bob").balance, 5 * XLM - 1);
+
+    let nobody = Key::new(3);
+    payment.source_account = Some(nobody.muxed());
+    let tx = network.tx(&alice, vec![pay(&bob, 1), payment]);
+    let record = network.apply(&network.sign(&tx, &[alice, nobody]));
+    assert_eq!(inner(&record.result_xdr)[1], OperationResult::OpNoAccount);
+    network.assert_coins();
+}
+
+#[test]
+fn a_call_by_nobody_uses_up_the_sequence() {
+    let (network, alice, counter) = with_counter();
+    let nobody = Key::new(3);
+    let mut tx = network.soroban_tx(&alice, None, call(&counter, "increment", vec![]));
+    let mut operation = tx.operations[0].clone();
+    operation.source_account = Some(nobody.muxed());
+    tx.operations = vec![operation].try_into().expect("one operation");
+    tx.fee += 100_000;
+    if let TransactionExt::V1(data) = &mut tx.ext {
+        data.resource_fee += 100_000;
+    }
+    let record = network.apply(&network.sign(&tx, &[alice, nobody]));
+    assert_eq!(inner(&record.result_xdr), [OperationResult::OpNoAccount]);
+    assert_eq!(network.sequence(&alice), tx.seq_num.0);
+    network.assert_coins();
 }

@@ -1,11 +1,11 @@
 //! Which Soroban transactions share a ledger: limits, conflicts and clusters.
 
-use crate::network::{call, wasm, Key, Network, XLM};
+use crate::network::{call, pay, wasm, Key, Network, XLM};
 use sorofast_sandbox::crypto::sha256;
 use sorofast_sandbox::node::SubmitStatus;
 use stellar_xdr::{
-    ContractId, GeneralizedTransactionSet, LedgerCloseMeta, Limits, ReadXdr, ScVal, TransactionExt,
-    TransactionPhase, WriteXdr,
+    ContractId, GeneralizedTransactionSet, LedgerCloseMeta, Limits, ReadXdr, ScVal,
+    TransactionEnvelope, TransactionExt, TransactionPhase, TxSetComponent, WriteXdr,
 };
 
 /// Submits one call per key, each declaring that many instructions.
@@ -29,6 +29,14 @@ fn submit_all(
     }
 }
 
+/// Of envelopes with their signatures, in the order of the set.
+fn full_hashes(envelopes: &[TransactionEnvelope]) -> Vec<[u8; 32]> {
+    let hash = |envelope: &TransactionEnvelope| {
+        sha256(&envelope.to_xdr(Limits::none()).expect("an envelope"))
+    };
+    envelopes.iter().map(hash).collect()
+}
+
 /// Cluster sizes of a ledger, after checking that its meta and its set say the same.
 fn clusters(network: &Network, ledger: u32) -> Vec<usize> {
     let meta = network.node.ledger_meta_xdr(ledger).expect("a kept ledger");
@@ -44,6 +52,18 @@ fn clusters(network: &Network, ledger: u32) -> Vec<usize> {
     let TransactionPhase::V1(phase) = &set.phases[1] else {
         panic!("the second phase is parallel");
     };
+    for stage in &phase.execution_stages {
+        let hashes: Vec<Vec<[u8; 32]>> = stage
+            .0
+            .iter()
+            .map(|cluster| full_hashes(&cluster.0))
+            .collect();
+        assert!(hashes.iter().all(|cluster| cluster.is_sorted()));
+        assert!(
+            hashes.is_sorted(),
+            "clusters follow their first transactions"
+        );
+    }
     let sizes: Vec<usize> = phase
         .execution_stages
         .iter()
@@ -93,4 +113,31 @@ fn what_does_not_fit_waits_for_the_next_ledger() {
     assert_eq!(clusters(&network, network.close()), vec![1, 1]);
     assert_eq!(clusters(&network, network.close()), vec![1]);
     network.assert_coins();
+}
+
+#[test]
+fn sets_are_written_in_the_order_of_their_envelopes() {
+    let network = Network::new();
+    let keys: Vec<Key> = (0..12).map(Key::new).collect();
+    network.fund(&keys, 100 * XLM);
+    for key in &keys {
+        let tx = network.tx(key, vec![pay(&keys[0], 1)]);
+        assert_eq!(
+            network.submit(&network.sign(&tx, &[*key])).status,
+            SubmitStatus::Pending
+        );
+    }
+    let meta = network.node.ledger_meta_xdr(network.close()).expect("kept");
+    let LedgerCloseMeta::V2(meta) = LedgerCloseMeta::from_xdr(&meta, Limits::none()).expect("meta")
+    else {
+        panic!("version 2");
+    };
+    let GeneralizedTransactionSet::V1(set) = meta.tx_set;
+    let TransactionPhase::V0(components) = &set.phases[0] else {
+        panic!("the first phase is sequential");
+    };
+    let TxSetComponent::TxsetCompTxsMaybeDiscountedFee(component) = &components[0];
+    let hashes = full_hashes(&component.txs);
+    assert_eq!(hashes.len(), 12);
+    assert!(hashes.is_sorted());
 }

@@ -22,7 +22,7 @@ fn code(record: &TransactionRecord) -> InvokeHostFunctionResult {
     }
 }
 
-fn meta(record: &TransactionRecord) -> TransactionMetaV4 {
+pub(crate) fn meta(record: &TransactionRecord) -> TransactionMetaV4 {
     match TransactionMeta::from_xdr(&record.meta_xdr, Limits::none()).expect("a meta") {
         TransactionMeta::V4(meta) => meta,
         _ => panic!("version 4"),
@@ -365,6 +365,14 @@ fn simulations_leave_no_trace() {
             .map(|run| run.join().expect("a simulation"))
             .collect()
     });
+    let too_much = SimulateOptions {
+        instruction_leeway: u64::from(u32::MAX) + 1,
+        ..SimulateOptions::default()
+    };
+    let outcome = network.node.simulate(&envelope, too_much).outcome;
+    assert!(outcome
+        .expect_err("no call has that much")
+        .contains("range"));
     for simulation in results {
         let success = simulation.outcome.expect("it succeeds");
         assert_eq!(

@@ -2,9 +2,11 @@
 
 use crate::contracts::{bump_key, with_counter};
 use crate::network::{call, Key, Network, XLM};
+use sorofast_sandbox::ledger::account::{encode, new_account};
 use stellar_xdr::{
+    AccountEntry, AccountEntryExt, AccountEntryExtensionV1, AccountEntryExtensionV1Ext,
     ConfigSettingEntry, ConfigSettingId, LedgerEntryData, LedgerKey, LedgerKeyConfigSetting,
-    Limits, ReadXdr, ScVal, WriteXdr,
+    Liabilities, Limits, ReadXdr, ScVal, Signer, SignerKey, Uint256, WriteXdr,
 };
 
 #[test]
@@ -20,8 +22,8 @@ fn seeded_entries_are_checked() {
     assert!(network.node.put_entries(vec![(vec![1, 2], None)]).is_err());
     // Money that is put in counts.
     let rich = Key::new(5);
-    let account = sorofast_sandbox::ledger::account::new_account(&rich.id, 70 * XLM, 1);
-    let stored = sorofast_sandbox::ledger::account::encode(account, 1);
+    let account = new_account(&rich.id, 70 * XLM, 1);
+    let stored = encode(account, 1);
     for _ in 0..2 {
         network
             .node
@@ -35,6 +37,40 @@ fn seeded_entries_are_checked() {
     network.close();
     network.assert_coins();
     assert_eq!(network.account(&rich).expect("rich").balance, 70 * XLM);
+}
+
+#[test]
+fn seeded_accounts_hold_together() {
+    let network = Network::new();
+    let try_put = |change: &dyn Fn(&mut AccountEntry, &mut Liabilities)| {
+        let mut account = new_account(&Key::new(5).id, 70 * XLM, 1);
+        let mut liabilities = Liabilities {
+            buying: 1,
+            selling: 1,
+        };
+        change(&mut account, &mut liabilities);
+        account.ext = AccountEntryExt::V1(AccountEntryExtensionV1 {
+            liabilities,
+            ext: AccountEntryExtensionV1Ext::V0,
+        });
+        let xdr = encode(account, 1).xdr.to_vec();
+        network.node.put_entries(vec![(xdr, None)]).is_ok()
+    };
+    assert!(try_put(&|_, _| ()));
+    assert!(!try_put(&|account, _| account.balance = -1));
+    assert!(!try_put(&|account, _| account.seq_num.0 = -1));
+    assert!(!try_put(&|_, liabilities| liabilities.buying = -1));
+    assert!(!try_put(&|_, liabilities| liabilities.selling = -1));
+    assert!(!try_put(&|_, liabilities| liabilities.selling = 71 * XLM));
+    assert!(!try_put(&|_, liabilities| liabilities.buying = i64::MAX));
+    let signer = |key| Signer { key, weight: 1 };
+    let with_signer = |key: SignerKey| {
+        try_put(&|account, _| {
+            account.signers = vec![signer(key.clone())].try_into().expect("one signer");
+        })
+    };
+    assert!(with_signer(SignerKey::Ed25519(Uint256([1; 32]))));
+    assert!(!with_signer(SignerKey::PreAuthTx(Uint256([1; 32]))));
 }
 
 #[test]

@@ -1,14 +1,17 @@
-"""The event loop every process of ours runs on: uvloop."""
+"""The event loop every process of ours runs on, uvloop, and how its tasks are ended."""
 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Coroutine
-from typing import TypeVar
+from collections.abc import Coroutine, Sequence
+from typing import Any, TypeVar
 
 import uvloop
 
-__all__ = ["run_loop"]
+__all__ = ["cancel_and_wait", "run_loop"]
+
+CANCEL_TRIES_MAX = 3
+CANCEL_TIMEOUT_S = 1.0
 
 Result = TypeVar("Result")
 
@@ -17,3 +20,22 @@ def run_loop(main: Coroutine[object, object, Result]) -> Result:
     """Runs `main` to its end on a fresh loop and closes the loop."""
     with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
         return runner.run(main)
+
+
+async def cancel_and_wait(tasks: Sequence[asyncio.Task[Any]]) -> list[str]:
+    """Cancels tasks and waits for them, but not for ever; returns the names of those that go on.
+
+    A library may swallow a cancellation that meets an answer, so a task that goes on is cancelled again. What a task
+    raises is not looked at.
+    """
+    for _ in range(CANCEL_TRIES_MAX):
+        left = [task for task in tasks if not task.done()]
+        if not left:
+            break
+        for task in left:
+            task.cancel()
+        await asyncio.wait(left, timeout=CANCEL_TIMEOUT_S)
+    for task in tasks:
+        if task.done() and not task.cancelled():
+            task.exception()
+    return sorted(task.get_name() for task in tasks if not task.done())

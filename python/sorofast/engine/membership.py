@@ -23,6 +23,7 @@ from sorofast.coordination.streams import LedgerEntry, ledger_of, stream_id
 from sorofast.engine.context import WorkerContext
 from sorofast.engine.follower import Follower
 from sorofast.engine.loading import load_shard
+from sorofast.engine.loops import cancel_and_wait
 from sorofast.engine.report import Loaded, Reporter
 from sorofast.engine.shard import ShardRunner
 from sorofast.errors import (
@@ -83,14 +84,8 @@ class Membership:
     def follows(self) -> bool:
         return self._following is not None and not self._following.done()
 
-    async def run(self) -> None:
-        """Runs both loops until cancelled, or until one of them finds that going on is senseless."""
-        async with asyncio.TaskGroup() as group:
-            group.create_task(self._stay_alive(), name="stay-alive")
-            group.create_task(self._assign(), name="assign")
-
     async def leave(self) -> None:
-        """Hands everything over and says goodbye. Call when `run` has ended."""
+        """Hands everything over and says goodbye. Call when both loops have ended."""
         await self._stop_following()
         for shard in sorted(self._held()):
             await self._let_go(shard)
@@ -103,7 +98,8 @@ class Membership:
 
     # What is held, kept alive
 
-    async def _stay_alive(self) -> None:
+    async def stay_alive(self) -> None:
+        """Beats and renews until cancelled."""
         while True:
             try:
                 await self._beat()
@@ -152,7 +148,8 @@ class Membership:
 
     # What is held, changed
 
-    async def _assign(self) -> None:
+    async def assign(self) -> None:
+        """Takes and hands over shards until cancelled, or until it finds that going on is senseless."""
         while True:
             settled = False
             try:
@@ -170,9 +167,14 @@ class Membership:
         for shard, runner in list(self.runners.items()):
             if runner.lost is not None:
                 self._drop(shard, runner.lost)
-        if not self._members or self._stop.is_set():
-            return True
+        if not self._members:
+            return False
         await self._check_generation()
+        if self._stop.is_set():
+            # Whoever followed may have drained first; what is still in flight here needs a follower to be settled.
+            if self._context.in_flight_total():
+                await self._lead()
+            return False
         await self._lead()
         wanted = fair_share(self._members, self._context.shards, self._context.member)
         for shard in sorted(self._held() - wanted):
@@ -272,8 +274,7 @@ class Membership:
         """Hands a shard over: no new claims, a snapshot for the next owner, the lease released."""
         loading = self._loading.pop(shard, None)
         if loading is not None:
-            loading.cancel()
-            await asyncio.gather(loading, return_exceptions=True)
+            await cancel_and_wait([loading])
         runner = self.runners.pop(shard, None)
         with contextlib.suppress(LeaseLost, ShardRegressed):
             if runner is not None:
@@ -311,8 +312,7 @@ class Membership:
 
     async def _cancel_following(self) -> None:
         if self._following is not None:
-            self._following.cancel()
-            await asyncio.gather(self._following, return_exceptions=True)
+            await cancel_and_wait([self._following])
             self._following = None
 
     async def _stop_following(self) -> None:

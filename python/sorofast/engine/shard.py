@@ -40,6 +40,7 @@ CATCH_UP_COUNT = 256
 READ_ERROR = code_of("read_error")
 NOT_DUE = code_of("not_due")
 # A task that simply waits for its next run, or is being run, is not one that was passed over.
+FRESH = frozenset({code_of("none"), NOT_DUE})
 NOT_SKIPPED = frozenset({code_of("none"), NOT_DUE, code_of("in_flight"), code_of("executed")})
 UNUSABLE_CHANNEL_CODES = ("txINSUFFICIENT_BALANCE", "txNO_ACCOUNT", "txBAD_AUTH")
 
@@ -206,7 +207,8 @@ class ShardRunner:
         rows = list(rows_of(self.table.pop_due(until_s, len(free) + POP_EXTRA)))
         if not rows:
             return []
-        self._context.tally.due += len(rows)
+        # Those that waited for a ledger, a channel or their back-off were counted when they fell due.
+        self._context.tally.due += sum(1 for row in rows if row.reason in FRESH)
         self._retries.forget_outrun(rows)
         view = CycleView(
             close_s=self._context.ledgers.latest[1],

@@ -120,7 +120,8 @@ class Supervisor:
                 pause_s = min(OUTAGE_PAUSE_MAX_S, 2.0 ** min(slot.outages, 8))
                 self._log.warning("worker_waits", slot=slot.number, reason=slot.last_words, pause_s=pause_s)
                 with contextlib.suppress(TimeoutError):
-                    await asyncio.wait_for(self._stop.wait(), pause_s)
+                    async with asyncio.timeout(pause_s):
+                        await self._stop.wait()
                 continue
             now = self._clock.monotonic()
             slot.deaths_s.append(now)
@@ -212,7 +213,8 @@ class Supervisor:
         arrival.
         """
         with contextlib.suppress(TimeoutError):
-            await asyncio.wait_for(asyncio.gather(*(slot.up.wait() for slot in self._slots)), START_TIMEOUT_S)
+            async with asyncio.timeout(START_TIMEOUT_S):
+                await asyncio.gather(*(slot.up.wait() for slot in self._slots))
         self._started.set()
         for slot in self._slots:
             if slot.process is not None and slot.process.stdin is not None:
@@ -287,6 +289,13 @@ async def _run(config: EngineConfig) -> int:
             shards=config.engine.shards,
             contract=config.contract.id,
         )
+        if config.engine.workers > config.engine.shards:
+            structlog.get_logger().warning(
+                "idle_workers",
+                workers=config.engine.workers,
+                shards=config.engine.shards,
+                fix="a worker without a shard only waits; lower engine.workers",
+            )
         return await Supervisor(config).run()
 
 

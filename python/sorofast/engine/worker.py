@@ -29,7 +29,7 @@ from sorofast.coordination.streams import LedgerEntry, stream_id
 from sorofast.engine.context import Tally, WorkerContext
 from sorofast.engine.fleet_meta import fleet_meta
 from sorofast.engine.hardening import forbid_core_dumps
-from sorofast.engine.loops import run_loop
+from sorofast.engine.loops import cancel_and_wait, run_loop
 from sorofast.engine.membership import Membership
 from sorofast.engine.report import LedgerReport, Reporter, Stopping, Up
 from sorofast.engine.shard import ShardRunner
@@ -73,7 +73,8 @@ class Worker:
     async def run(self) -> None:
         """Ends normally after a drain; raises what makes going on senseless."""
         tasks = [
-            asyncio.create_task(self.membership.run(), name="membership"),
+            asyncio.create_task(self.membership.stay_alive(), name="stay-alive"),
+            asyncio.create_task(self.membership.assign(), name="assign"),
             asyncio.create_task(self._work(), name="work"),
             asyncio.create_task(self._wave_loop(), name="waves"),
         ]
@@ -83,15 +84,10 @@ class Worker:
             for task in done - {stopped}:
                 task.result()
             await self._drain(tasks)
-        except ExceptionGroup as group:
-            ours, others = group.split(SorofastError)
-            if ours is None or others is not None:
-                raise
-            raise _first_of(ours) from group
         finally:
-            for task in (*tasks, stopped, *self._sends):
-                task.cancel()
-            await asyncio.gather(*tasks, stopped, *self._sends, return_exceptions=True)
+            stuck = await cancel_and_wait([*tasks, stopped, *self._sends])
+            if stuck:
+                self._context.log.error("tasks_stuck", tasks=stuck)
             with contextlib.suppress(SorofastError):
                 await self.membership.leave()
 
@@ -167,8 +163,10 @@ class Worker:
         """Between ledgers: runs a cycle when the wall clock passes the due time of what waits in an index."""
         while True:
             wait_s = self._next_wave_in_s()
+            # Not wait_for: before Python 3.12 it may swallow a cancellation that comes with the event.
             with contextlib.suppress(TimeoutError):
-                await asyncio.wait_for(self._woken.wait(), wait_s)
+                async with asyncio.timeout(wait_s):
+                    await self._woken.wait()
                 self._woken.clear()
                 continue
             if self._entry is not None and self._next_wave_in_s() <= WAVE_MIN_S:
@@ -229,12 +227,6 @@ class Worker:
             in_flight=self._context.in_flight_total(),
             kept="in the write-ahead log for the next owner",
         )
-
-
-def _first_of(errors: BaseExceptionGroup[SorofastError]) -> SorofastError:
-    """The first error of a group, however deep, since an operator needs one line."""
-    first = errors.exceptions[0]
-    return _first_of(first) if isinstance(first, BaseExceptionGroup) else first
 
 
 async def _connect(config: EngineConfig, member: str) -> WorkerContext:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import signal
 import time
@@ -17,6 +18,7 @@ from sorofast.sandbox.audit import Report
 SHARDS = 16
 # The aim is ten seconds; the bound leaves room for a machine that compiles something else besides.
 TAKEOVER_MAX_S = 40.0
+DRAIN_MAX_S = 20.0
 
 
 class Holdings:
@@ -142,3 +144,23 @@ async def test_a_worker_that_keeps_dying_ends_the_run_with_the_reason(tmp_path: 
     ):
         assert await run.wait() == 1
     assert "died 5 times" in run.failure
+
+
+@pytest.mark.timeout(240)
+async def test_a_drain_ends_when_all_is_settled_whoever_of_the_workers_leaves_first(tmp_path: Path) -> None:
+    options = options_of(workers=3, due_per_ledger=15, ledger_close="500ms")
+    async with at_work(options, tmp_path) as work:
+        drains_s = []
+        for run in (work.run, work.fleet.run(3), work.fleet.run(3)):
+            async with contextlib.AsyncExitStack() as stack:
+                if run is not work.run:
+                    await stack.enter_async_context(run)
+                    await run.ready()
+                    await run.wait_for(lambda event: event.get("in_flight", 0) > 0, "send something", 30)
+                began = time.monotonic()
+                assert await run.stop() == 0
+                drains_s.append(time.monotonic() - began)
+        report = await work.trial.end()
+    assert report.duplicates == 0, report
+    # An envelope lives for six ledgers; who waits for the timeout of thirty seconds waits for nobody.
+    assert max(drains_s) < DRAIN_MAX_S, drains_s

@@ -34,9 +34,6 @@ INCLUSION_FEE_STROOPS_MIN = 100
 FEE_STROOPS_MAX = 2**32 - 1
 """A transaction's fee field is a u32."""
 
-KEYS_PER_READ_MAX = 200
-"""getLedgerEntries answers at most this many keys."""
-
 SECRET_FILE_BYTES_MAX = 4_096
 CONFIG_FILE_BYTES_MAX = 1 << 20
 

@@ -9,6 +9,7 @@ from collections.abc import Callable
 from dataclasses import replace
 
 from sorofast import _core
+from sorofast.chain.rpc import KEYS_PER_CALL_MAX
 from sorofast.coordination.leases import Term
 from sorofast.coordination.shard import ShardState
 from sorofast.coordination.streams import LedgerEntry, ledger_of, stream_id
@@ -18,7 +19,6 @@ from sorofast.errors import RpcUnreachable, SnapshotError, WrongContract
 
 __all__ = ["load_shard"]
 
-IDS_PER_CALL = 200
 PARALLEL_READS_MAX = 8
 STREAM_COUNT = 256
 
@@ -108,7 +108,7 @@ async def _read_registry(context: WorkerContext, shard: int, ledger: int) -> _co
         for task_id, offset, reason in batch.problems:
             context.log.warning("task_undecodable", task=task_id, offset=offset, reason=reason)
 
-    step = IDS_PER_CALL * 8
+    step = KEYS_PER_CALL_MAX * 8
     await asyncio.gather(*(read(ids[start : start + step]) for start in range(0, len(ids), step)))
     return table
 
@@ -125,8 +125,8 @@ async def _confirm_channels(
     idle = [channel for channel in context.channels_of(shard) if channel not in busy]
     confirmed = dict(state.confirmed)
     found: dict[int, int] = {}
-    for start in range(0, len(idle), IDS_PER_CALL):
-        part = idle[start : start + IDS_PER_CALL]
+    for start in range(0, len(idle), KEYS_PER_CALL_MAX):
+        part = idle[start : start + KEYS_PER_CALL_MAX]
         keys = context.channel_keys(part)
         batch = await context.rpc.entries(
             context.contract, context.signer.keeper, b"", keys, ledger_min=ledger

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from sorofast import _core
-from sorofast.chain.rpc import RpcClient
+from sorofast.chain.rpc import KEYS_PER_CALL_MAX, RpcClient
 from sorofast.coordination.client import check_server, open_redis
 from sorofast.coordination.fleet import Fleet
 from sorofast.engine.fleet_meta import fleet_meta
@@ -11,8 +11,6 @@ from sorofast.errors import ConfigError, WrongPassphrase
 from sorofast.settings import EngineConfig
 
 __all__ = ["check", "check_channels", "check_contract", "check_network"]
-
-ACCOUNTS_PER_CALL = 200
 
 
 async def check(config: EngineConfig) -> None:
@@ -62,9 +60,9 @@ async def check_channels(rpc: RpcClient, config: EngineConfig, signer: _core.Sig
     contract = _core.contract_to_bytes(config.contract.id)
     wanted = [signer.keeper, *(signer.channels[i : i + 32] for i in range(0, len(signer.channels), 32))]
     found: set[bytes] = set()
-    for start in range(0, len(wanted), ACCOUNTS_PER_CALL):
+    for start in range(0, len(wanted), KEYS_PER_CALL_MAX):
         batch = await rpc.entries(
-            contract, signer.keeper, b"", b"".join(wanted[start : start + ACCOUNTS_PER_CALL])
+            contract, signer.keeper, b"", b"".join(wanted[start : start + KEYS_PER_CALL_MAX])
         )
         found.update(account[0] for account in batch.accounts)
     if signer.keeper not in found:

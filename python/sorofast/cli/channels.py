@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 
 from cyclopts import App, Parameter
 
-from sorofast.cli.context import check_passphrase, load, rpc_client
+from sorofast.cli.context import check_passphrase, load, require_for_chain, rpc_client
 from sorofast.cli.options import DEFAULTS, Options
 from sorofast.cli.output import STROOPS_PER_XLM, note, print_json, print_pairs, print_table, xlm
 from sorofast.errors import UsageError
@@ -40,13 +40,13 @@ def create(
     balance_stroops = _stroops(starting_balance)
     if balance_stroops < STARTING_BALANCE_STROOPS_MIN:
         raise UsageError(
-            f"--starting-balance {starting_balance}: the network creates no account with less than 1 XLM"
+            f"--starting-balance {starting_balance}: the network creates no account with less than 1 XLM; "
+            "give 1 or more"
         )
     settings = load(options)
+    require_for_chain(settings, secret=True, seed=True)
     network, keeper = settings.network(), settings.keeper()
     secret = keeper.read_secret()
-    if keeper.channel_seed is None:
-        settings.require("keeper.channel_seed_file")
     asyncio.run(_check_network(network))
     made = _make_seed_file(keeper)
     existed: list[int] = []
@@ -85,10 +85,9 @@ def list_(*, options: Options = DEFAULTS) -> None:
     from sorofast.transactions.oneshot import AccountState, read_accounts
 
     settings = load(options)
+    require_for_chain(settings, secret=True, seed=True)
     network, keeper = settings.network(), settings.keeper()
     phrase = keeper.read_channel_seed()
-    if phrase is None:
-        settings.require("keeper.channel_seed_file")
     # The Signer wants the keeper's key beside the phrase; listing channels does not depend on whose it is.
     addresses = derive_channels(network.passphrase, keeper.read_secret(), phrase or "", keeper.channels)
     keys = [_core.account_to_bytes(address) for address in addresses]
@@ -163,7 +162,7 @@ def _stroops(text: str) -> int:
         whole = int(amount)
     except (InvalidOperation, OverflowError, ValueError):
         raise UsageError(f"--starting-balance {text}: write an amount of XLM such as 5 or 2.5") from None
-    if amount != whole or not 0 < whole < 2**63:
+    if amount != whole or abs(whole) >= 2**63:
         raise UsageError(
             f"--starting-balance {text}: an amount of XLM has at most seven decimals and 19 digits"
         )

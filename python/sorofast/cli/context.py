@@ -13,7 +13,7 @@ from sorofast.settings import NetworkConfig, Settings, load_settings
 if TYPE_CHECKING:
     from sorofast.chain.rpc import RpcClient
 
-__all__ = ["check_passphrase", "keeper_key", "load", "rpc_client"]
+__all__ = ["check_passphrase", "keeper_key", "load", "require_for_chain", "rpc_client"]
 
 
 def load(options: GlobalOptions, extra: dict[str, object] | None = None) -> Settings:
@@ -27,6 +27,20 @@ def load(options: GlobalOptions, extra: dict[str, object] | None = None) -> Sett
         "log.level": "debug" if options.verbose else "warning" if options.quiet else None,
     }
     return load_settings(options.config, overrides | (extra or {}))
+
+
+def require_for_chain(
+    settings: Settings, *, contract: bool = False, secret: bool = False, seed: bool = False
+) -> None:
+    """One ConfigError for all that a command needs to ask the network, and to sign, and that is not set."""
+    wanted = ["network.passphrase", "network.rpc_url"]
+    if contract:
+        wanted.append("contract.id")
+    if secret and settings.get("keeper.secret") is None:
+        wanted.append("keeper.secret_file")
+    if seed and settings.get("keeper.channel_seed") is None:
+        wanted.append("keeper.channel_seed_file")
+    settings.require(*wanted)
 
 
 def keeper_key(settings: Settings) -> bytes:

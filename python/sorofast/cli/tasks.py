@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 from cyclopts import App, Parameter
 
-from sorofast.cli.context import check_passphrase, keeper_key, load, rpc_client
+from sorofast.cli.context import check_passphrase, keeper_key, load, require_for_chain, rpc_client
 from sorofast.cli.options import DEFAULTS, Options
 from sorofast.cli.output import console, duration, note, print_json, print_pairs, print_table, utc
 from sorofast.errors import SorofastError, UsageError, XdrError
@@ -21,7 +21,6 @@ tasks_app = App(name="tasks", help="List, show and register tasks of the registr
 
 LIMIT_MAX = 100_000
 _DURATION = re.compile(r"(\d{1,18})(s|m|h|d)?")
-_CONTRACT_ERROR = re.compile(r"(?:HostError: )?Error\(Contract, #(\d+)\)")
 _UNIT_S = {None: 1, "s": 1, "m": 60, "h": 3_600, "d": 86_400}
 _I128_MAX = 2**127 - 1
 _U64_MAX = 2**64 - 1
@@ -37,7 +36,12 @@ def list_(
     ] = None,
     options: Options = DEFAULTS,
 ) -> None:
-    """List tasks, read from the chain: when each is due, what gas it has, and why it does not run if it does not."""
+    """List tasks, read from the chain: when each is due, what gas it has, and what stands against running it.
+
+    A task is due when its time has come and its entry says nothing against a run. Whether the run itself succeeds
+    is not asked here; `sorofast tasks show` simulates it.
+    """
+    from sorofast.registry.identity import check_registry
     from sorofast.registry.store import Registry, reason_names
 
     if not 1 <= limit <= LIMIT_MAX:
@@ -48,6 +52,7 @@ def list_(
     if state is not None and state not in states:
         raise UsageError(f"--state {state} is none; there are {', '.join(states)}")
     settings = load(options)
+    require_for_chain(settings, contract=True)
     network, contract = settings.network(), settings.contract()
     keeper = keeper_key(settings)
 
@@ -56,14 +61,14 @@ def list_(
         async with rpc_client(network) as rpc:
             await check_passphrase(rpc, network)
             registry = Registry(rpc, contract.id, keeper)
-            head = await registry.head()
+            counter = await check_registry(rpc, contract.id)
             now_s = (await rpc.get_health()).close_time_s
-            async for task in registry.tasks(range(start, head.counter + 1)):
+            async for task in registry.tasks(range(start, counter + 1)):
                 if state is None or task.state(now_s) == state:
                     found.append(task)
                     if len(found) == limit:
                         break
-        return found, now_s, head.counter
+        return found, now_s, counter
 
     found, now_s, counter = asyncio.run(read())
     if options.json:
@@ -119,38 +124,56 @@ def _due_text(due_s: int | None, last_run_s: int, now_s: int) -> str:
 
 @tasks_app.command
 def show(task_id: int, /, *, options: Options = DEFAULTS) -> None:
-    """Show one task in full: its configuration, why it does or does not run, and what the fleet knows of it."""
+    """Show one task in full: its configuration, why it does or does not run, and what the fleet knows of it.
+
+    The run of a task that is due is simulated, as the keeper's or, without one, as the creator's.
+    """
+    from sorofast import _core
     from sorofast.cli.records import fleet_records
-    from sorofast.registry.codec import decode_config
+    from sorofast.cli.trial import Trial, try_run
+    from sorofast.registry.codec import TaskConfig, decode_config, error_names
+    from sorofast.registry.identity import identify
     from sorofast.registry.store import Registry, reason_texts_by_name
 
     _check_id(task_id)
     settings = load(options)
+    require_for_chain(settings, contract=True)
     network, contract = settings.network(), settings.contract()
     keeper = keeper_key(settings)
 
-    async def read() -> tuple[StoredTask | None, str | None, int, int]:
+    async def read() -> tuple[StoredTask, str, int, TaskConfig | XdrError, Trial | None]:
         async with rpc_client(network) as rpc:
             await check_passphrase(rpc, network)
+            identity = await identify(rpc, contract.id)
             registry = Registry(rpc, contract.id, keeper)
-            head = await registry.head()
             now_s = (await rpc.get_health()).close_time_s
             tasks = [task async for task in registry.tasks([task_id])]
-            return (tasks[0] if tasks else None), await registry.entry(task_id), now_s, head.counter
+            entry = await registry.entry(task_id)
+            if not tasks or entry is None:
+                raise SorofastError(
+                    f"task {task_id} does not exist in contract {contract.id}: it was cancelled, or never "
+                    f"registered (ids go up to {identity.counter})"
+                )
+            try:
+                config = decode_config(entry)
+            except XdrError as error:
+                return tasks[0], entry, now_s, error, None
+            if tasks[0].state(now_s) != "due":
+                return tasks[0], entry, now_s, config, None
+            names = {} if identity.wasm is None else error_names(identity.wasm)
+            source = _core.account_from_bytes(keeper) if any(keeper) else config.creator
+            trial = await try_run(rpc, network.passphrase, contract.id, task_id, source, names)
+            return tasks[0], entry, now_s, config, trial
 
-    task, entry, now_s, counter = asyncio.run(read())
-    if task is None or entry is None:
-        raise SorofastError(
-            f"task {task_id} does not exist in contract {contract.id}: it was cancelled, or never registered "
-            f"(ids go up to {counter})"
-        )
+    task, entry, now_s, config, trial = asyncio.run(read())
     shown: dict[str, Any] = _listed(task, now_s)
     state = shown["state"]
-    shown["explanation"] = reason_texts_by_name().get(state) or _WHY_RUNNING[state]
-    try:
-        config = decode_config(entry)
-    except XdrError as error:
-        shown["problem"] = shown["problem"] or str(error)
+    shown["explanation"] = (
+        trial.explanation() if trial else reason_texts_by_name().get(state) or _WHY_RUNNING[state]
+    )
+    shown["simulation"] = None if trial is None else {"outcome": trial.outcome, "error": trial.error}
+    if isinstance(config, XdrError):
+        shown["problem"] = shown["problem"] or str(config)
         shown["entry_xdr"] = entry
     else:
         shown |= {
@@ -176,7 +199,7 @@ def show(task_id: int, /, *, options: Options = DEFAULTS) -> None:
 
 
 _WHY_RUNNING = {
-    "due": "The task is due; a running fleet executes it in the next ledger.",
+    "due": "The task is due.",
     "waiting": "The task can run and waits for its time.",
 }
 
@@ -187,8 +210,8 @@ def _readable(shown: dict[str, Any], now_s: int) -> list[tuple[str, object]]:
     pairs: list[tuple[str, object]] = []
     for name, value in shown.items():
         label = name.removesuffix("_s").replace("_", " ")
-        if value is None and (name == "problem" or shown["problem"] is not None):
-            continue
+        if name == "simulation" or (value is None and (name == "problem" or shown["problem"] is not None)):
+            continue  # what the simulation said is in the explanation
         if name == "fleet":
             pairs += _readable_fleet(value)
         elif name == "next_due_s":
@@ -253,9 +276,9 @@ def register(
     """Register a task and print its id. The creator signs and pays the transaction."""
     from stellar_sdk import scval
 
-    from sorofast import _core
+    from sorofast.cli.trial import name_error
     from sorofast.registry.codec import NewTask, encode_config, error_names, struct_fields
-    from sorofast.registry.store import Registry
+    from sorofast.registry.identity import identify
     from sorofast.registry.values import check_symbol, parse_arguments, render
     from sorofast.settings import read_secret_file
     from sorofast.transactions.oneshot import Invocation, TransactionFailed, invoke, keypair
@@ -271,6 +294,7 @@ def register(
     for address in whitelist or ():
         _check_address("--whitelist", address, "GC")
     settings = load(options)
+    require_for_chain(settings, contract=True, secret=source_secret_file is None)
     network, contract = settings.network(), settings.contract()
     if source_secret_file is None:
         source = keypair(settings.keeper().read_secret())
@@ -290,15 +314,13 @@ def register(
     async def work() -> Invocation:
         async with rpc_client(network) as rpc:
             await check_passphrase(rpc, network)
-            registry = Registry(rpc, contract.id, _core.account_to_bytes(source.public_key))
-            await registry.head()
-            wasm = await registry.wasm()
+            wasm = (await identify(rpc, contract.id)).wasm
             config = encode_config(task, None if wasm is None else struct_fields(wasm))
             try:
                 return await invoke(rpc, network.passphrase, source, contract.id, "register", [config])
             except TransactionFailed as error:
                 names = {} if wasm is None else error_names(wasm)
-                raise TransactionFailed(_name_error(str(error), names), error.code) from None
+                raise TransactionFailed(name_error(str(error), names), error.code) from None
 
     done = asyncio.run(work())
     try:
@@ -312,16 +334,6 @@ def register(
     else:
         note(f"registered in ledger {done.ledger}, transaction {done.tx_hash}", quiet=options.quiet)
         console().print(task_id)
-
-
-def _name_error(message: str, names: dict[int, str]) -> str:
-    """The message with the contract's own name for the error it ended with."""
-
-    def named(match: re.Match[str]) -> str:
-        name = names.get(int(match[1]))
-        return f"the contract's error {match[1]}" + ("" if name is None else f", {name}")
-
-    return _CONTRACT_ERROR.sub(named, message)
 
 
 def _check_id(task_id: int) -> None:

@@ -129,9 +129,24 @@ def _scalar(kind: str, value: object, where: str) -> stellar_xdr.SCVal:
             return scval.to_bytes(bytes.fromhex(value))
         if kind == "address" and isinstance(value, str):
             return scval.to_address(value)
-    except (SdkError, ValueError, TypeError) as error:
-        raise UsageError(f"{where}: {value!r} is no {kind}: {error}") from error
+    except (SdkError, ValueError, TypeError):
+        raise UsageError(f"{where}: {value!r:.80} is no {kind}; {_expected(kind)}") from None
     raise UsageError(f"{where}: {value!r} cannot be read as {kind}; known types are {', '.join(TYPES)}")
+
+
+def _expected(kind: str) -> str:
+    """What a scalar of that kind must be."""
+    match kind:
+        case "bytes":
+            return "write an even number of hex digits"
+        case "address":
+            return "write a G… or C… address"
+        case "timepoint" | "duration":
+            return "write a whole number from 0 to 2^64 - 1"
+        case "string" | "symbol":
+            return "write text"
+    bits = int(kind[1:])
+    return f"write a whole number from {f'-2^{bits - 1}' if kind[0] == 'i' else 0} to 2^{bits - (kind[0] == 'i')} - 1"
 
 
 def render(value: stellar_xdr.SCVal, depth: int = 0) -> Any:

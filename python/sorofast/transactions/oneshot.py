@@ -28,6 +28,7 @@ __all__ = [
     "Invocation",
     "TransactionFailed",
     "apply_host_function",
+    "host_reason",
     "invoke",
     "keypair",
     "read_accounts",
@@ -143,7 +144,7 @@ async def apply_host_function(
     envelope = builder.add_time_bounds(0, await max_time_s(rpc)).build()
     simulation = await rpc.simulate(envelope.to_xdr())
     if simulation.error:
-        raise TransactionFailed(f"{what} would fail: {_first_lines(simulation.error)}")
+        raise TransactionFailed(f"{what} would fail: {host_reason(simulation.error)}")
     fee_stroops = inclusion_fee_stroops + simulation.min_resource_fee_stroops
     if fee_stroops > _FEE_MAX_STROOPS:
         raise TransactionFailed(f"{what} would cost {fee_stroops} stroops, more than a transaction can pay")
@@ -237,7 +238,7 @@ def _return_value(meta_xdr: str) -> stellar_xdr.SCVal:
     return stellar_xdr.SCVal(stellar_xdr.SCValType.SCV_VOID)
 
 
-def _first_lines(text: str) -> str:
+def host_reason(text: str) -> str:
     """The host's reason, without what wraps it and the event log that follows it."""
     reason = text.split("Event log", 1)[0].split("DebugInfo", 1)[0].rpartition("Caused by:")[2]
     return " ".join(reason.split())[:400]

@@ -96,9 +96,10 @@ async fn read_address(
             .map(str::to_owned);
     }
     let address = address.ok_or("give the account to create as addr=G…")?;
+    // What was given is not repeated: it may be the seed, put in by mistake.
     stellar_strkey::ed25519::PublicKey::from_string(&address)
         .map(|account| account.0)
-        .map_err(|_| format!("{address:?} is not an account address (G…)"))
+        .map_err(|_| "addr is not an account address (G…)".to_owned())
 }
 
 fn find_address(form: &str) -> Option<&str> {

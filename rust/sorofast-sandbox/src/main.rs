@@ -34,18 +34,28 @@ use crate::rpc::Surface;
 /// The host interprets deep call chains; its threads get the room that takes.
 const STACK_BYTES: usize = 16 * 1024 * 1024;
 
+/// The exit code for flags that do not fit together, as clap's for a flag that makes no sense by itself.
+const USAGE: u8 = 2;
+
 fn main() -> ExitCode {
     let outcome = match Cli::parse().command {
-        Command::Start(args) => start(&args),
+        Command::Start(args) => {
+            if let Err(reason) = cli::check(&args) {
+                return fail(&reason, ExitCode::from(USAGE));
+            }
+            start(&args)
+        }
         Command::Contract { name } => write_contract(&name),
     };
-    match outcome {
-        Ok(()) => ExitCode::SUCCESS,
-        Err(reason) => {
-            eprintln!("sorofast-sandbox: {reason}");
-            ExitCode::FAILURE
-        }
-    }
+    outcome.map_or_else(
+        |reason| fail(&reason, ExitCode::FAILURE),
+        |()| ExitCode::SUCCESS,
+    )
+}
+
+fn fail(reason: &str, code: ExitCode) -> ExitCode {
+    eprintln!("sorofast-sandbox: {reason}");
+    code
 }
 
 fn write_contract(name: &str) -> Result<(), String> {
@@ -63,7 +73,6 @@ fn write_contract(name: &str) -> Result<(), String> {
 }
 
 fn start(args: &StartArgs) -> Result<(), String> {
-    cli::check(args)?;
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .enable_all()
         .thread_stack_size(STACK_BYTES)

@@ -50,6 +50,14 @@ async def test_what_is_no_account_is_refused(network: Network, address: str) -> 
     assert "G…" in answer["detail"]
 
 
+@pytest.mark.parametrize("verb", ["GET", "POST"])
+async def test_a_seed_given_by_mistake_is_not_repeated(network: Network, verb: str) -> None:
+    secret = Keypair.random().secret
+    status, answer = await network.friendbot(secret, verb)
+    assert status == 400
+    assert secret not in str(answer)
+
+
 async def test_without_an_address(network: Network) -> None:
     async with network.http.get(network.ready["friendbot_url"]) as response:
         assert response.status == 400

@@ -68,6 +68,8 @@ def test_every_command_can_be_imported(path: str) -> None:
         (["channels", "create", "99999"], "COUNT is 99999"),
         (["channels", "create", "64", "--starting-balance", "five"], "--starting-balance five"),
         (["channels", "create", "64", "--starting-balance", "0.5"], "less than 1 XLM"),
+        (["channels", "create", "70", "--starting-balance", "0"], "give 1 or more"),
+        (["channels", "create", "70", "--starting-balance", "0.00000001"], "at most seven decimals"),
         (["run", "--timing", "never"], "never"),
     ],
 )
@@ -104,7 +106,12 @@ REGISTER = [
         (["--target", "GABC"], "--target"),
         (["--resolver", CONTRACT[:-1] + "A"], "--resolver"),
         (["--args", "5"], "has no type"),
-        (["--args", "u32:-1"], "u32"),
+        (["--args", "u32:-1"], "'-1' is no u32; write a whole number from 0 to 2^32 - 1"),
+        (["--args", "u64:abc"], "argument 1: 'abc' is no u64; write a whole number from 0 to 2^64 - 1"),
+        (["--args", "i128:x"], "write a whole number from -2^127 to 2^127 - 1"),
+        (["--args", "timepoint:soon"], "'soon' is no timepoint; write a whole number"),
+        (["--args", "bytes:abc"], "'abc' is no bytes; write an even number of hex digits"),
+        (["--args", "address:here"], "'here' is no address; write a G… or C… address"),
         (["--args", "[1]"], "has no type"),
         (["--args", "[oops"], "not JSON"),
     ],
@@ -118,7 +125,9 @@ def test_register_checks_its_arguments_before_it_asks_anybody(
     else:
         arguments += changed
     assert execute(arguments) == 2
-    assert said in capsys.readouterr().err
+    said_all = capsys.readouterr().err
+    assert said in said_all
+    assert said_all.count("\n") == 1
 
 
 @pytest.mark.parametrize(
@@ -142,6 +151,31 @@ def test_configuration_mistakes_exit_3(
     captured = capsys.readouterr()
     assert said in captured.err
     assert all(line.startswith("error: ") for line in captured.err.splitlines())
+
+
+@pytest.mark.parametrize(
+    ("arguments", "missing"),
+    [
+        (["tasks", "list"], {"contract.id"}),
+        (["tasks", "show", "1"], {"contract.id"}),
+        (REGISTER, {"contract.id", "keeper.secret_file"}),
+        ([*REGISTER, "--source-secret-file", "creator.secret"], {"contract.id"}),
+        (["channels", "create", "64"], {"keeper.secret_file", "keeper.channel_seed_file"}),
+        (["channels", "list"], {"keeper.secret_file", "keeper.channel_seed_file"}),
+        (["run"], {"contract.id", "keeper.secret_file", "keeper.channel_seed_file"}),
+    ],
+)
+def test_all_that_is_not_set_is_named_at_once(
+    arguments: list[str],
+    missing: set[str],
+    capsys: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    for name in [name for name in os.environ if name.startswith(("SOROFAST_", "STELLAR_"))]:
+        monkeypatch.delenv(name)
+    assert execute(arguments) == 3
+    named = {line.split(": ")[1] for line in capsys.readouterr().err.splitlines()}
+    assert named == missing | {"network.passphrase", "network.rpc_url"}
 
 
 def test_errors_are_json_on_request(capsys: pytest.CaptureFixture[str]) -> None:

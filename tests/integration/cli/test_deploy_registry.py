@@ -1,0 +1,70 @@
+"""scripts/deploy_registry.py, by which an operator without a registry gets one."""
+
+from __future__ import annotations
+
+import asyncio
+import sys
+from pathlib import Path
+
+import pytest
+
+from helpers.operator import COMMAND_TIMEOUT_S, Network, sorofast
+from sorofast.sandbox.client import AdminClient
+
+pytestmark = pytest.mark.asyncio(loop_scope="session")
+
+SCRIPT = Path(__file__).resolve().parents[3] / "scripts" / "deploy_registry.py"
+
+
+async def deploy(network: Network, wasm: Path, secret: Path, *more: str) -> tuple[int, str, str]:
+    """Runs the script to its end: exit code, stdout, stderr."""
+    arguments = ["--rpc-url", network.urls.rpc_url, "--secret-file", str(secret), "--wasm", str(wasm), *more]
+    process = await asyncio.create_subprocess_exec(
+        sys.executable,
+        str(SCRIPT),
+        *arguments,
+        stdout=asyncio.subprocess.PIPE,
+        stderr=asyncio.subprocess.PIPE,
+    )
+    async with asyncio.timeout(COMMAND_TIMEOUT_S):
+        out, err = await process.communicate()
+    return process.returncode or 0, out.decode().strip(), err.decode()
+
+
+async def test_a_registry_that_takes_tasks(network: Network, admin: AdminClient, tmp_path: Path) -> None:
+    secret = network.folder / "keeper.secret"
+    for name in ("task_registry", "counter"):
+        (tmp_path / name).write_bytes(await admin.contract_wasm(name))
+    code, registry, err = await deploy(network, tmp_path / "task_registry", secret)
+    assert code == 0, err
+    code, target, err = await deploy(network, tmp_path / "counter", secret, "--no-init")
+    assert code == 0, err
+    config = network.config("deployed", contract__id=registry)
+    done = await sorofast(
+        "tasks", "register", "--target", target, "--function", "increment", "--interval", "60",
+        "--gas", "1000", "-c", config,
+    )  # fmt: skip
+    assert (done.code, done.out) == (0, "1\n"), done.err
+
+
+async def test_what_is_wrong_is_one_line(network: Network, admin: AdminClient, tmp_path: Path) -> None:
+    wasm = tmp_path / "counter"
+    wasm.write_bytes(await admin.contract_wasm("counter"))
+    secret = tmp_path / "open.secret"
+    secret.write_text(network.keeper.secret, encoding="utf-8")
+    secret.chmod(0o644)
+    code, out, err = await deploy(network, wasm, secret)
+    assert (code, out) == (2, "")
+    assert "chmod 600" in err
+    assert network.keeper.secret not in err
+
+    secret.chmod(0o600)
+    secret.write_text("SNOTASEED", encoding="utf-8")
+    code, out, err = await deploy(network, wasm, secret)
+    assert (code, out, err.count("\n")) == (1, "", 1), err
+    assert "SNOTASEED" not in err
+    code, out, err = await deploy(network, wasm, network.folder / "keeper.secret")
+    assert (code, out, err.count("\n")) == (1, "", 1), err
+    assert "HostError" in err, "the counter has no init"
+    code, out, err = await deploy(network, tmp_path / "missing", network.folder / "keeper.secret")
+    assert (code, out, err.count("\n")) == (1, "", 1), err

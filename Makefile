@@ -57,7 +57,7 @@ test: build ## Run the Rust tests, then pytest (unit and integration); ARGS go t
 	@echo "==> the contracts' tests"
 	@cargo test --locked --quiet --manifest-path rust/contracts/Cargo.toml
 	@echo '==> Python tests'
-	@$(BIN)/python -m pytest --numprocesses $(TEST_PROCESSES) $(ARGS)
+	@$(BIN)/python -m pytest --numprocesses $(TEST_PROCESSES) --dist worksteal $(ARGS)
 
 .PHONY: lint
 lint: build ## Check formats, lints, types, the stub of the extension, and the house rules

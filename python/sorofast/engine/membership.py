@@ -276,12 +276,15 @@ class Membership:
         if loading is not None:
             await cancel_and_wait([loading])
         runner = self.runners.pop(shard, None)
-        with contextlib.suppress(LeaseLost, ShardRegressed):
-            if runner is not None:
-                await runner.hand_over()
-            elif shard in self._terms:
-                await self._context.store.release(self._terms[shard], None, None)
-        self._terms.pop(shard, None)
+        try:
+            with contextlib.suppress(LeaseLost, ShardRegressed):
+                if runner is not None:
+                    await runner.hand_over()
+                elif shard in self._terms:
+                    await self._context.store.release(self._terms[shard], None, None)
+        finally:
+            # Whatever Redis said: a lease that is renewed and not worked on would keep the shard from everybody.
+            self._terms.pop(shard, None)
 
     async def _snapshot_all(self) -> None:
         """Keeps takeovers cheap, and lets the stream be trimmed below what the oldest snapshot may need."""

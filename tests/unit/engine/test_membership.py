@@ -1,0 +1,42 @@
+"""What a worker goes on renewing."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+from types import SimpleNamespace
+from typing import Any, cast
+
+import pytest
+
+from sorofast.coordination.leases import Term
+from sorofast.engine.context import WorkerContext
+from sorofast.engine.membership import Membership
+from sorofast.engine.report import Reporter
+from sorofast.errors import RedisUnreachable
+from sorofast.testing.clock import StubClock
+
+
+class Unreachable:
+    """A shard whose hand-over finds no Redis."""
+
+    in_flight = 0
+
+    async def hand_over(self) -> None:
+        raise RedisUnreachable("nobody answers")
+
+
+async def test_a_hand_over_that_redis_did_not_take_lets_the_lease_run_out(clock: StubClock) -> None:
+    reader, writer = os.pipe()
+    try:
+        context = cast("WorkerContext", SimpleNamespace(clock=clock, member="m"))
+        membership = Membership(context, Reporter(writer), lambda: None, asyncio.Event())
+        membership.runners[3] = cast("Any", Unreachable())
+        membership._terms[3] = Term("s03", "m", 1, 10.0)
+        with pytest.raises(RedisUnreachable):
+            await membership._let_go(3)
+        assert not membership._terms
+        assert not membership.runners
+    finally:
+        os.close(reader)
+        os.close(writer)

@@ -13,7 +13,9 @@ from typing import Self
 
 import aiohttp
 from stellar_sdk import Keypair, TransactionBuilder
+from stellar_sdk.client.aiohttp_client import AiohttpClient
 from stellar_sdk.exceptions import BaseRequestError, SdkError
+from stellar_sdk.soroban_server_async import SorobanServerAsync
 
 from sorofast.chain.rpc import RpcClient
 from sorofast.clock import SystemClock
@@ -21,7 +23,6 @@ from sorofast.errors import SorofastError, UnreachableError
 from sorofast.sandbox.client import AdminClient
 from sorofast.sandbox.evidence import Evidence
 from sorofast.sandbox.process import Ready, SandboxOptions, SandboxProcess
-from sorofast.sandbox.sdk import soroban_server
 from sorofast.sandbox.seed import (
     Registry,
     SeedOptions,
@@ -161,7 +162,7 @@ class DemoNetwork:
     async def _upload(self, name: str) -> bytes:
         """Upload a contract's code by an ordinary transaction; returns its hash."""
         wasm = await self.admin.contract_wasm(name)
-        server = soroban_server(self.urls.rpc_url)
+        server = SorobanServerAsync(self.urls.rpc_url, AiohttpClient())
         rpc = RpcClient(self.urls.rpc_url)
         try:
             account = await server.load_account(self.keeper.public_key)

@@ -18,13 +18,14 @@ from functools import cache
 import aiohttp
 from stellar_sdk import Account, Address, TransactionBuilder, scval
 from stellar_sdk import xdr as stellar_xdr
+from stellar_sdk.client.aiohttp_client import AiohttpClient
 from stellar_sdk.exceptions import BaseRequestError, SdkError
 from stellar_sdk.soroban_rpc import EventFilter, EventFilterType, EventInfo
+from stellar_sdk.soroban_server_async import SorobanServerAsync
 
 from sorofast.errors import DecodeError, UnreachableError
 from sorofast.sandbox import audit
 from sorofast.sandbox.client import AdminClient, AppliedTransaction
-from sorofast.sandbox.sdk import soroban_server
 
 _KEYS_PER_REQUEST = 200
 _EVENTS_PER_PAGE = 10_000
@@ -73,7 +74,7 @@ class Evidence:
 
     def __init__(self, admin: AdminClient, rpc_url: str, passphrase: str, registry: str, keeper: str) -> None:
         self._admin = admin
-        self._rpc = soroban_server(rpc_url)
+        self._rpc = SorobanServerAsync(rpc_url, AiohttpClient())
         self._passphrase = passphrase
         self._registry = registry
         self._keeper = keeper

@@ -11,13 +11,14 @@ from collections.abc import AsyncIterator, Awaitable, Callable
 import pytest
 from stellar_sdk import scval
 from stellar_sdk import xdr as stellar_xdr
+from stellar_sdk.client.aiohttp_client import AiohttpClient
+from stellar_sdk.soroban_server_async import SorobanServerAsync
 
 from helpers.demo import network_of, options_of
 from sorofast.chain.rpc import RpcClient
 from sorofast.demo.network import DemoNetwork
 from sorofast.errors import SorofastError, UnreachableError
 from sorofast.sandbox.evidence import Evidence, task_key
-from sorofast.sandbox.sdk import soroban_server
 from sorofast.transactions.oneshot import invoke
 
 INTERVAL_S = 100
@@ -103,7 +104,7 @@ async def test_only_windows_that_could_have_run_are_missed(
 async def test_tasks_registered_on_the_way_are_audited_from_there(
     network: DemoNetwork, evidence: Evidence, call: Call
 ) -> None:
-    async with soroban_server(network.urls.rpc_url) as server:
+    async with SorobanServerAsync(network.urls.rpc_url, AiohttpClient()) as server:
         answer = await server.get_ledger_entries([task_key(network.registry.contract, 1)])
     assert answer.entries
     data = stellar_xdr.LedgerEntryData.from_xdr(answer.entries[0].xdr).contract_data

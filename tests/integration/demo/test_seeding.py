@@ -8,6 +8,7 @@ from collections.abc import AsyncIterator
 import pytest
 from stellar_sdk import Address, TransactionBuilder, scval
 from stellar_sdk import xdr as stellar_xdr
+from stellar_sdk.client.aiohttp_client import AiohttpClient
 from stellar_sdk.soroban_rpc import GetTransactionStatus
 from stellar_sdk.soroban_server_async import SorobanServerAsync
 
@@ -16,7 +17,6 @@ from sorofast.chain.rpc import RpcClient
 from sorofast.demo.network import DemoNetwork
 from sorofast.sandbox import seed
 from sorofast.sandbox.evidence import task_key
-from sorofast.sandbox.sdk import soroban_server
 from sorofast.transactions.oneshot import invoke
 
 
@@ -29,7 +29,7 @@ async def network() -> AsyncIterator[DemoNetwork]:
 
 @pytest.fixture
 async def server(network: DemoNetwork) -> AsyncIterator[SorobanServerAsync]:
-    async with soroban_server(network.urls.rpc_url) as server:
+    async with SorobanServerAsync(network.urls.rpc_url, AiohttpClient()) as server:
         yield server
 
 
@@ -128,7 +128,7 @@ async def test_ten_thousand_tasks_are_put_in_seconds(network: DemoNetwork) -> No
     )
     entries = list(seed.task_entries(plan, specs, network.keeper.public_key, 1_800_000_000, 3))
     assert await network.admin.put_entries(entries) == 10_000
-    server = soroban_server(network.urls.rpc_url)
+    server = SorobanServerAsync(network.urls.rpc_url, AiohttpClient())
     async with server:
         answer = await server.get_ledger_entries([task_key(plan.contract, 10_000)])
     assert answer.entries

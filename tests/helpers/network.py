@@ -188,15 +188,17 @@ class Network:
         envelope.sign(source)
         return await self.apply(envelope)
 
-    async def deploy(self, source: Keypair, name: str) -> str:
-        """Uploads one of the embedded contracts and creates an instance of it; its address."""
+    async def deploy(self, source: Keypair, name: str, salt: bytes | None = None) -> str:
+        """Uploads one of the embedded contracts and creates an instance of it; its address, which follows from
+        the salt (at random unless given).
+        """
         async with self.http.get(f"{self.ready['admin_url']}/contracts/{name}.wasm") as response:
             wasm = await response.read()
         builder = (await self.builder(source)).append_upload_contract_wasm_op(wasm)
         wasm_hash = return_value(await self._prepare_and_apply(builder, source)).bytes
         assert wasm_hash is not None
         builder = (await self.builder(source)).append_create_contract_op(
-            wasm_hash.sc_bytes, source.public_key
+            wasm_hash.sc_bytes, source.public_key, salt=salt
         )
         created = return_value(await self._prepare_and_apply(builder, source)).address
         assert created is not None

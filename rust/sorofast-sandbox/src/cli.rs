@@ -4,6 +4,7 @@ use std::net::IpAddr;
 use std::time::Duration;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
+use sorofast_sandbox::config::{ClockMode, MAX_START_TIME_S};
 
 /// The passphrase of the standalone network that every Stellar tool knows as "local".
 pub(crate) const STANDALONE_PASSPHRASE: &str = "Standalone Network ; February 2017";
@@ -59,6 +60,15 @@ pub(crate) struct StartArgs {
     /// Protocol version; this build holds the host of protocol 30 only.
     #[arg(long, default_value_t = PROTOCOL, value_parser = parse_protocol)]
     pub(crate) protocol: u32,
+    /// What all chance follows from; drawn at random unless given, and told when the network is ready.
+    #[arg(long)]
+    pub(crate) seed: Option<u64>,
+    /// `manual` stands still until an advance moves it; it needs --ledger-close 0.
+    #[arg(long, default_value = "system")]
+    pub(crate) clock: Clock,
+    /// Close time of the first ledger, in seconds since 1970; now unless given.
+    #[arg(long, value_name = "UNIX_SECONDS", value_parser = clap::value_parser!(u64).range(1..=MAX_START_TIME_S))]
+    pub(crate) start_time: Option<u64>,
     /// Form of the line that says the network is ready.
     #[arg(short, long, default_value = "table")]
     pub(crate) output: Output,
@@ -71,6 +81,21 @@ pub(crate) struct StartArgs {
 pub(crate) enum Output {
     Json,
     Table,
+}
+
+#[derive(Clone, Copy, Debug, Eq, PartialEq, ValueEnum)]
+pub(crate) enum Clock {
+    System,
+    Manual,
+}
+
+impl From<Clock> for ClockMode {
+    fn from(clock: Clock) -> Self {
+        match clock {
+            Clock::System => Self::System,
+            Clock::Manual => Self::Manual,
+        }
+    }
 }
 
 /// The checks that concern more than one flag.
@@ -95,6 +120,11 @@ pub(crate) fn check(args: &StartArgs) -> Result<(), String> {
             );
         }
         return Ok(());
+    }
+    if args.clock == Clock::Manual {
+        return Err(
+            "--clock manual needs --ledger-close 0: only POST /admin/advance moves it".to_owned(),
+        );
     }
     if args.ledger_jitter >= args.ledger_close {
         return Err("--ledger-jitter must be shorter than --ledger-close".to_owned());

@@ -13,6 +13,21 @@ pub struct NodeConfig {
     /// From the freeze to the ledger being visible.
     pub consensus_delay: Duration,
     pub network_passphrase: String,
+    /// What all chance follows from.
+    pub seed: u64,
+    pub clock: ClockMode,
+    /// Close time of the first ledger, in seconds since 1970; the system's time unless given.
+    pub start_time_s: Option<u64>,
+}
+
+/// What the sandbox clock runs on.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum ClockMode {
+    /// The system's clock.
+    #[default]
+    System,
+    /// Nothing: it stands until an advance moves it.
+    Manual,
 }
 
 impl Default for NodeConfig {
@@ -22,6 +37,9 @@ impl Default for NodeConfig {
             ledger_jitter: Duration::ZERO,
             consensus_delay: Duration::from_millis(1250),
             network_passphrase: "Standalone Network ; February 2017".into(),
+            seed: 0,
+            clock: ClockMode::System,
+            start_time_s: None,
         }
     }
 }
@@ -33,8 +51,19 @@ impl NodeConfig {
         if self.ledger_close > MAX_LEDGER_CLOSE {
             return refuse("ledger_close must be at most one day");
         }
+        if self
+            .start_time_s
+            .is_some_and(|start| !(1..=MAX_START_TIME_S).contains(&start))
+        {
+            return Err(NodeError::Invalid(format!(
+                "start_time_s must be between 1 and {MAX_START_TIME_S}"
+            )));
+        }
         if self.ledger_close.is_zero() {
             return Ok(());
+        }
+        if self.clock == ClockMode::Manual {
+            return refuse("a manual clock needs a ledger_close of 0: nothing else would move it");
         }
         if self.ledger_jitter >= self.ledger_close {
             return refuse("ledger_jitter must be shorter than ledger_close");
@@ -45,6 +74,9 @@ impl NodeConfig {
         Ok(())
     }
 }
+
+/// Latest close time of a first ledger: the end of the year 2999.
+pub const MAX_START_TIME_S: u64 = 32_503_679_999;
 
 /// Longest time from one freeze to the next.
 const MAX_LEDGER_CLOSE: Duration = Duration::from_hours(24);

@@ -7,5 +7,6 @@ pub mod crypto;
 pub mod host;
 pub mod ledger;
 pub mod node;
+pub mod random;
 pub mod tx;
 pub mod types;

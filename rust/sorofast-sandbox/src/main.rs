@@ -20,6 +20,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use clap::Parser;
+use sorofast_sandbox::crypto::random_u64;
 use sorofast_sandbox::node::{Node, NodeConfig};
 use tokio::net::TcpListener;
 use tokio::signal::unix::{signal, SignalKind};
@@ -92,11 +93,16 @@ async fn run(args: &StartArgs) -> Result<(), String> {
         .local_addr()
         .map_err(|error| format!("the port is unknown: {error}"))?;
     let url = format!("http://{}", reachable(address));
+    // Small enough for every JSON reader to keep it whole.
+    let seed = args.seed.unwrap_or_else(|| random_u64() >> 11);
     let node = Node::new(NodeConfig {
         ledger_close: args.ledger_close,
         ledger_jitter: args.ledger_jitter,
         consensus_delay: cli::consensus_delay(args),
         network_passphrase: args.network_passphrase.clone(),
+        seed,
+        clock: args.clock.into(),
+        start_time_s: args.start_time,
     })
     .map_err(|error| error.to_string())?;
     let app = Arc::new(App {
@@ -108,8 +114,13 @@ async fn run(args: &StartArgs) -> Result<(), String> {
     });
     let (stop, stopped) = watch::channel(false);
     let server = tokio::spawn(http::serve(listener, http::router(app), stopped));
+    let started = Started {
+        url: &url,
+        seed,
+        start_time_s: node.latest().close_time_s,
+    };
     let closing = tokio::spawn(node.run());
-    announce(args, &url)?;
+    announce(args, &started)?;
     let outcome = tokio::select! {
         _ = ends.recv() => Ok(()),
         ended = closing => Err(match ended {
@@ -148,8 +159,16 @@ fn reachable(address: SocketAddr) -> SocketAddr {
     SocketAddr::new(host, address.port())
 }
 
+/// What was not known before the start.
+struct Started<'a> {
+    url: &'a str,
+    seed: u64,
+    start_time_s: u64,
+}
+
 /// Tells whoever started the process that it is ready, and where.
-fn announce(args: &StartArgs, url: &str) -> Result<(), String> {
+fn announce(args: &StartArgs, started: &Started<'_>) -> Result<(), String> {
+    let url = started.url;
     let text = match args.output {
         Output::Json => format!(
             "{}\n",
@@ -159,6 +178,8 @@ fn announce(args: &StartArgs, url: &str) -> Result<(), String> {
                 "friendbot_url": format!("{url}/friendbot"),
                 "network_passphrase": args.network_passphrase,
                 "pid": std::process::id(),
+                "seed": started.seed,
+                "start_time": started.start_time_s,
             })
         ),
         Output::Table => format!(
@@ -167,10 +188,12 @@ fn announce(args: &StartArgs, url: &str) -> Result<(), String> {
              friendbot  {url}/friendbot?addr=G…\n\
              admin      {url}/admin\n\
              network    {}\n\
-             ledgers    {}\n",
+             ledgers    {}\n\
+             seed       {}\n",
             std::process::id(),
             args.network_passphrase,
             describe(args.ledger_close),
+            started.seed,
         ),
     };
     let mut stdout = std::io::stdout();

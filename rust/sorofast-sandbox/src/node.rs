@@ -13,6 +13,7 @@ use crate::ledger::history::{ClosedLedger, History, RETENTION_LEDGERS};
 use crate::ledger::meta::ledger_close_meta;
 use crate::ledger::settings::Settings;
 use crate::ledger::state::{Entries, State, Stored};
+use crate::random::Randomness;
 use crate::tx::outline;
 use crate::tx::queue::Queue;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock, RwLockReadGuard};
@@ -37,6 +38,7 @@ pub struct Node {
     validator: NodeKey,
     native: [u8; 32],
     clock: SandboxClock,
+    random: Randomness,
     visible: Arc<RwLock<Visible>>,
     /// Taken before `visible` where both are needed, so that a submission sees queue and ledger of the same moment.
     queue: Mutex<Queue>,
@@ -108,7 +110,7 @@ impl Node {
         let settings = Settings::mainnet(&config);
         let modules = Modules::new(&settings)
             .map_err(|error| NodeError::Internal(format!("no module cache: {error:?}")))?;
-        let clock = SandboxClock::default();
+        let clock = SandboxClock::new(config.clock, config.start_time_s);
         let changes = genesis::entries(&keys, &settings);
         let close_time_ms = clock.now_ms();
         let header = header::genesis(
@@ -144,6 +146,7 @@ impl Node {
             frozen_at: watch::Sender::new(Instant::now()),
             rescheduled: Notify::new(),
             simulations: simulating::Slots::new(),
+            random: Randomness::new(config.seed),
             config,
             settings,
             keys,
@@ -154,6 +157,11 @@ impl Node {
 
     pub fn config(&self) -> &NodeConfig {
         &self.config
+    }
+
+    /// Where every random number comes from that anybody could see the effect of.
+    pub fn random(&self) -> &Randomness {
+        &self.random
     }
 
     /// SHA-256 of the passphrase.
@@ -385,6 +393,7 @@ impl Node {
             settings: &self.settings,
             node_key: &self.validator,
             native: self.native,
+            random: &self.random,
         }
     }
 }

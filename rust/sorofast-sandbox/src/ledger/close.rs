@@ -12,6 +12,7 @@ use crate::ledger::header::{
 use crate::ledger::history::ClosedLedger;
 use crate::ledger::settings::Settings;
 use crate::ledger::state::{Changes, Entries, Layer};
+use crate::random::{Randomness, Ties};
 use crate::tx::diagnostics::Diagnostics;
 use crate::tx::envelope::Parsed;
 use crate::tx::select::{select, TransactionSet};
@@ -45,6 +46,7 @@ pub struct Applied {
 pub struct Closer<'a> {
     pub settings: &'a Settings,
     pub node_key: &'a NodeKey,
+    pub random: &'a Randomness,
     /// Contract id of the native asset.
     pub native: [u8; 32],
 }
@@ -63,7 +65,11 @@ impl Closer<'_> {
         let close_time_s = close_time_ms / 1000;
         let (valid, invalid) =
             self.still_valid(candidates, entries, tip.header.ledger_seq, close_time_s);
-        let set = select(valid, self.settings);
+        let set = select(
+            valid,
+            self.settings,
+            &Ties::of_ledger(self.random, sequence),
+        );
         let set_xdr = transaction_set_xdr(&tip.hash, &set);
         let set_hash = sha256(&set_xdr);
         let ledger = ApplyLedger {

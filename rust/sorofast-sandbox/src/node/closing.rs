@@ -1,8 +1,8 @@
 //! The pace of the ledger: freeze, apply, wait for consensus, publish.
 
 use super::{locked, Closing, Node, VisibleEntries, MAX_ADVANCE_LEDGERS};
-use crate::crypto::random_u64;
 use crate::host::stack::with_deep_stack;
+use crate::random::Purpose;
 use crate::types::{LedgerSummary, NodeError};
 use std::sync::{Arc, PoisonError};
 use std::time::{Duration, Instant};
@@ -55,7 +55,10 @@ impl Node {
         if jitter_us == 0 {
             return self.config.ledger_close;
         }
-        let offset_us = random_u64() % (jitter_us.saturating_mul(2).saturating_add(1));
+        let offset_us = self.random.below(
+            Purpose::Jitter,
+            jitter_us.saturating_mul(2).saturating_add(1),
+        );
         (self.config.ledger_close + Duration::from_micros(offset_us))
             .saturating_sub(self.config.ledger_jitter)
     }

@@ -1,10 +1,10 @@
 //! Simulations: on threads of their own, as many at once as there are processors.
 
 use super::{locked, readable, Node, Visible};
-use crate::crypto::random_u64;
 use crate::host::simulate::{self, Run, SimulationLedger, Snapshot};
 use crate::host::stack::with_deep_stack;
 use crate::ledger::state::{SnapshotGone, Stored};
+use crate::random::Purpose;
 use crate::types::{SimulateOptions, Simulation};
 use std::sync::{Arc, Condvar, Mutex, PoisonError, RwLock};
 
@@ -65,10 +65,9 @@ impl Node {
                     close_time_s: latest.close_time_s,
                     network_id: self.keys.network_id,
                 };
-                let mut seed = [0; 32];
-                for chunk in seed.chunks_exact_mut(8) {
-                    chunk.copy_from_slice(&random_u64().to_le_bytes());
-                }
+                let seed = self
+                    .random
+                    .of(Purpose::Simulation, &[&latest.hash, envelope_xdr]);
                 let snapshot = LedgerSnapshot {
                     visible: Arc::clone(&self.visible),
                     ledger: latest.sequence,

@@ -140,7 +140,10 @@ impl Queue {
             .map(|waiting| &waiting.tx)
             .filter(|other| other.is_soroban() == tx.is_soroban())
             .collect();
-        cheapest_first.sort_by(|a, b| compare_bids(bid(a), bid(b)));
+        // Of equal bids the hash decides, so that the same queue always evicts the same.
+        cheapest_first.sort_unstable_by(|a, b| {
+            compare_bids(bid(a), bid(b)).then_with(|| a.full_hash.cmp(&b.full_hash))
+        });
         let mut evicted = Vec::new();
         for other in cheapest_first {
             if (left + asked).fits(&limit) {

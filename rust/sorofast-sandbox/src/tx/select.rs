@@ -1,8 +1,8 @@
 //! The choice of a transaction set: best bids first, within the limits of a ledger, in parallel clusters.
 
-use crate::crypto::random_u64;
 use crate::ledger::settings::{Settings, BASE_FEE_STROOPS, LEDGER_MAX_CLASSIC_OPERATIONS};
 use crate::ledger::state::Key;
+use crate::random::Ties;
 use crate::tx::envelope::Parsed;
 use std::collections::HashMap;
 use std::ops::{Add, Mul, Sub};
@@ -135,13 +135,13 @@ pub struct TransactionSet {
     pub soroban_base_fee: i64,
 }
 
-/// Chooses among valid transactions of different sources.
-pub fn select(candidates: Vec<Arc<Parsed>>, settings: &Settings) -> TransactionSet {
-    let mut ranked: Vec<(i64, u64, Arc<Parsed>)> = candidates
+/// Chooses among valid transactions of different sources; chance decides between equal bids.
+pub fn select(candidates: Vec<Arc<Parsed>>, settings: &Settings, ties: &Ties) -> TransactionSet {
+    let mut ranked: Vec<(i64, [u8; 32], Arc<Parsed>)> = candidates
         .into_iter()
-        .map(|tx| (tx.inclusion_rate(), random_u64(), tx))
+        .map(|tx| (tx.inclusion_rate(), ties.rank(&tx.full_hash), tx))
         .collect();
-    ranked.sort_by_key(|(rate, tie, _)| (std::cmp::Reverse(*rate), *tie));
+    ranked.sort_unstable_by_key(|(rate, tie, _)| (std::cmp::Reverse(*rate), *tie));
 
     let mut classic = Vec::new();
     let mut operations = 0;

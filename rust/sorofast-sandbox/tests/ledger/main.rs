@@ -5,6 +5,7 @@ mod classic;
 mod clusters;
 mod conservation;
 mod contracts;
+mod determinism;
 mod lifetimes;
 mod network;
 mod pace;

@@ -68,8 +68,12 @@ pub(crate) fn manual() -> NodeConfig {
 
 impl Network {
     pub(crate) fn new() -> Self {
+        Self::with(manual())
+    }
+
+    pub(crate) fn with(config: NodeConfig) -> Self {
         Self {
-            node: Node::new(manual()).expect("a node"),
+            node: Node::new(config).expect("a node"),
         }
     }
 

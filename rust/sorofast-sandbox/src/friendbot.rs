@@ -1,4 +1,4 @@
-//! Friendbot: creates funded accounts by real transactions of a real account.
+//! Friendbot: funds accounts by real transactions of a real account.
 //!
 //! That account can have one transaction per ledger, so whoever asks while one is on its way shares
 //! the next: up to a hundred accounts go into one transaction.
@@ -16,8 +16,9 @@ use tokio::sync::{mpsc, oneshot};
 
 use crate::address;
 use crate::app::App;
-use crate::funding::{create_accounts, read_account, sign};
-use crate::http::{read_body, with_cors};
+use crate::funding::{fund_accounts, read_account, sign, STARTING_BALANCE_STROOPS};
+use crate::http::read_body;
+use crate::landing;
 use crate::rpc::format::base64;
 use crate::utc::rfc3339;
 
@@ -62,20 +63,18 @@ impl Friendbot {
     }
 }
 
-/// `GET` or `POST /friendbot?addr=G…`; answers once the account exists.
+/// `GET` or `POST /friendbot?addr=G…`; answers once the account is funded.
 pub(crate) async fn request(State(app): State<Arc<App>>, request: Request) -> Response {
     let (parts, body) = request.into_parts();
-    let response = match parts.method {
+    match parts.method {
         Method::GET | Method::POST => {
             match read_address(parts.uri.query(), body, FORM_TIME).await {
                 Ok(account) => fund(&app, account).await,
-                Err(detail) => problem(StatusCode::BAD_REQUEST, &detail),
+                Err(detail) => invalid_address(&detail),
             }
         }
-        Method::OPTIONS => StatusCode::NO_CONTENT.into_response(),
         _ => StatusCode::METHOD_NOT_ALLOWED.into_response(),
-    };
-    with_cors(response)
+    }
 }
 
 /// The address comes in the query or, with POST, as a form.
@@ -125,11 +124,10 @@ async fn fund(app: &App, account: [u8; 32]) -> Response {
     match tokio::time::timeout(ANSWER_TIME, answered).await {
         Ok(Ok(Ok(record))) => Json(show(app, &record)).into_response(),
         Ok(Ok(Err(Refusal::AlreadyFunded))) => {
-            // SDKs look for the operation's result code in this text.
-            let account = address::account(account);
+            // The words that clients look for: the command line tool the first, SDKs the code.
             problem(
                 StatusCode::BAD_REQUEST,
-                &format!("createAccountAlreadyExist: {account} is already funded"),
+                "account already funded to starting balance (createAccountAlreadyExist)",
             )
         }
         Ok(Ok(Err(Refusal::Failed(reason)))) => problem(StatusCode::BAD_GATEWAY, &reason),
@@ -143,12 +141,12 @@ async fn fund(app: &App, account: [u8; 32]) -> Response {
 }
 
 fn problem(status: StatusCode, detail: &str) -> Response {
-    let body = serde_json::json!({
-        "title": status.canonical_reason().unwrap_or("Error"),
-        "status": status.as_u16(),
-        "detail": detail,
-    });
-    (status, Json(body)).into_response()
+    landing::problem("friendbot", status, detail, None)
+}
+
+fn invalid_address(reason: &str) -> Response {
+    let extras = serde_json::json!({ "invalid_field": "addr", "reason": reason });
+    landing::problem("friendbot", StatusCode::BAD_REQUEST, reason, Some(extras))
 }
 
 /// The transaction in the form that the public friendbot answers with.
@@ -189,7 +187,7 @@ async fn serve_batch(node: &Arc<Node>, mut asks: Vec<Ask>, surplus: &mut u32) {
     for _ in 0..ATTEMPTS {
         let (funded, missing): (Vec<_>, Vec<_>) = asks
             .into_iter()
-            .partition(|ask| read_account(node, ask.account).is_some());
+            .partition(|ask| is_funded(node, ask.account));
         for ask in funded {
             // Nobody may be waiting any more, here and below; the account exists all the same.
             let _ = ask.answer.send(Err(Refusal::AlreadyFunded));
@@ -201,7 +199,7 @@ async fn serve_batch(node: &Arc<Node>, mut asks: Vec<Ask>, surplus: &mut u32) {
         let mut accounts: Vec<_> = asks.iter().map(|ask| ask.account).collect();
         accounts.sort_unstable();
         accounts.dedup();
-        match create(node, &accounts, *surplus).await {
+        match pay(node, &accounts, *surplus).await {
             Ok(record) if record.successful => {
                 for ask in asks {
                     let _ = ask.answer.send(Ok(Arc::clone(&record)));
@@ -223,15 +221,19 @@ async fn serve_batch(node: &Arc<Node>, mut asks: Vec<Ask>, surplus: &mut u32) {
     }
 }
 
-/// Creates accounts with one transaction and waits until it is applied.
-async fn create(
+fn is_funded(node: &Node, account: [u8; 32]) -> bool {
+    read_account(node, account).is_some_and(|held| held.balance_stroops >= STARTING_BALANCE_STROOPS)
+}
+
+/// Funds accounts with one transaction and waits until it is applied.
+async fn pay(
     node: &Arc<Node>,
     accounts: &[[u8; 32]],
     surplus: u32,
 ) -> Result<Arc<TransactionRecord>, String> {
-    let sequence = read_account(node, node.friendbot_account())
+    let friendbot = read_account(node, node.friendbot_account())
         .ok_or("the friendbot account does not exist")?;
-    let mut tx = create_accounts(node, accounts, sequence + 1)?;
+    let mut tx = fund_accounts(node, accounts, friendbot.sequence + 1)?;
     tx.fee += surplus;
     let envelope = sign(node, tx)?;
     let first_seen = node.latest().sequence;
@@ -315,8 +317,10 @@ mod tests {
     async fn what_was_banned_is_sent_in_another_form() {
         let app = App::for_tests();
         let node = &app.node;
-        let friendbot = read_account(node, node.friendbot_account()).expect("friendbot");
-        let tx = create_accounts(node, &[[7; 32]], friendbot + 1).expect("a transaction");
+        let friendbot = read_account(node, node.friendbot_account())
+            .expect("friendbot")
+            .sequence;
+        let tx = fund_accounts(node, &[[7; 32]], friendbot + 1).expect("a transaction");
         let banned = sign(node, tx).expect("an envelope");
         assert_eq!(
             node.submit(&banned).expect("decodable").status,

@@ -4,23 +4,33 @@ use aws_lc_rs::digest;
 use aws_lc_rs::signature::Ed25519KeyPair;
 use sorofast_sandbox::node::Node;
 use stellar_xdr::{
-    AccountId, CreateAccountOp, DecoratedSignature, Hash, LedgerEntry, LedgerEntryData, Limits,
-    Memo, MuxedAccount, Operation, OperationBody, Preconditions, PublicKey, ReadXdr,
-    SequenceNumber, Signature, SignatureHint, Transaction, TransactionEnvelope, TransactionExt,
-    TransactionSignaturePayload, TransactionSignaturePayloadTaggedTransaction,
+    AccountId, Asset, CreateAccountOp, DecoratedSignature, Hash, LedgerEntry, LedgerEntryData,
+    Limits, Memo, MuxedAccount, Operation, OperationBody, PaymentOp, Preconditions, PublicKey,
+    ReadXdr, SequenceNumber, Signature, SignatureHint, Transaction, TransactionEnvelope,
+    TransactionExt, TransactionSignaturePayload, TransactionSignaturePayloadTaggedTransaction,
     TransactionV1Envelope, Uint256, WriteXdr,
 };
 
 /// 10,000 XLM.
-const STARTING_BALANCE_STROOPS: i64 = 100_000_000_000;
+pub(crate) const STARTING_BALANCE_STROOPS: i64 = 100_000_000_000;
 const FEE_PER_OPERATION_STROOPS: u32 = 100;
 
-/// Sequence number of an account; `None` when there is no such account.
-pub(crate) fn read_account(node: &Node, account: [u8; 32]) -> Option<i64> {
+/// What friendbot looks at in an account.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Held {
+    pub(crate) sequence: i64,
+    pub(crate) balance_stroops: i64,
+}
+
+/// `None` when there is no such account.
+pub(crate) fn read_account(node: &Node, account: [u8; 32]) -> Option<Held> {
     let read = node.entries(&[account_key(account)]);
     let entry = LedgerEntry::from_xdr(&read.entries.first()?.entry_xdr, Limits::none()).ok()?;
     match entry.data {
-        LedgerEntryData::Account(account) => Some(account.seq_num.0),
+        LedgerEntryData::Account(account) => Some(Held {
+            sequence: account.seq_num.0,
+            balance_stroops: account.balance,
+        }),
         _ => None,
     }
 }
@@ -34,8 +44,8 @@ fn account_id(account: [u8; 32]) -> AccountId {
     AccountId(PublicKey::PublicKeyTypeEd25519(Uint256(account)))
 }
 
-/// One transaction of the friendbot account that creates them all.
-pub(crate) fn create_accounts(
+/// One transaction of the friendbot account that pays them all, and creates those that do not exist.
+pub(crate) fn fund_accounts(
     node: &Node,
     accounts: &[[u8; 32]],
     sequence: i64,
@@ -44,10 +54,18 @@ pub(crate) fn create_accounts(
         .iter()
         .map(|account| Operation {
             source_account: None,
-            body: OperationBody::CreateAccount(CreateAccountOp {
-                destination: account_id(*account),
-                starting_balance: STARTING_BALANCE_STROOPS,
-            }),
+            body: if read_account(node, *account).is_some() {
+                OperationBody::Payment(PaymentOp {
+                    destination: MuxedAccount::Ed25519(Uint256(*account)),
+                    asset: Asset::Native,
+                    amount: STARTING_BALANCE_STROOPS,
+                })
+            } else {
+                OperationBody::CreateAccount(CreateAccountOp {
+                    destination: account_id(*account),
+                    starting_balance: STARTING_BALANCE_STROOPS,
+                })
+            },
         })
         .collect();
     Ok(Transaction {

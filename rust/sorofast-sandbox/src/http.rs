@@ -6,9 +6,10 @@ use std::time::Duration;
 
 use axum::body::{Body, Bytes};
 use axum::extract::{Request, State};
-use axum::http::{header, HeaderMap, HeaderValue, Method, StatusCode};
+use axum::http::{header, HeaderMap, Method, StatusCode};
+use axum::middleware;
 use axum::response::{IntoResponse, Response};
-use axum::routing::any;
+use axum::routing::{any, get};
 use axum::Router;
 use http_body_util::BodyExt;
 use hyper::server::conn::http1;
@@ -20,7 +21,7 @@ use tower::ServiceExt;
 
 use crate::app::App;
 use crate::rpc::Reply;
-use crate::{admin, friendbot, rpc};
+use crate::{admin, cors, friendbot, landing, rpc};
 
 /// The real server's body limit.
 const RPC_BODY_BYTES: usize = 512 * 1024;
@@ -42,11 +43,17 @@ struct Unanswered;
 struct ReplyDropped;
 
 pub(crate) fn router(app: Arc<App>) -> Router {
-    Router::new()
-        .route("/", any(rpc_request))
-        .route("/rpc", any(rpc_request))
-        .route("/soroban/rpc", any(rpc_request))
-        .route("/friendbot", any(friendbot::request))
+    // With and without the slash, like the paths of the container that tools expect on this port.
+    let mut public = Router::new().route("/", get(landing::show).fallback(rpc_request));
+    for path in ["/rpc", "/rpc/", "/soroban/rpc", "/soroban/rpc/"] {
+        public = public.route(path, any(rpc_request));
+    }
+    for path in ["/friendbot", "/friendbot/"] {
+        public = public.route(path, any(friendbot::request));
+    }
+    public
+        .fallback(landing::nothing_here)
+        .layer(middleware::from_fn(cors::allow_every_origin))
         .nest("/admin", admin::router())
         .with_state(app)
 }
@@ -119,20 +126,15 @@ async fn connection(stream: TcpStream, router: Router, mut stop: watch::Receiver
 
 async fn rpc_request(State(app): State<Arc<App>>, request: Request) -> Response {
     let (parts, body) = request.into_parts();
-    if parts.method == Method::OPTIONS {
-        return with_cors(StatusCode::NO_CONTENT.into_response());
-    }
     if parts.method != Method::POST {
-        return with_cors(StatusCode::METHOD_NOT_ALLOWED.into_response());
+        return StatusCode::METHOD_NOT_ALLOWED.into_response();
     }
     if !is_json(&parts.headers) {
-        return with_cors(
-            (
-                StatusCode::UNSUPPORTED_MEDIA_TYPE,
-                "content-type must be application/json\n",
-            )
-                .into_response(),
-        );
+        return (
+            StatusCode::UNSUPPORTED_MEDIA_TYPE,
+            "content-type must be application/json\n",
+        )
+            .into_response();
     }
     let work = async {
         match read_body(body, RPC_BODY_BYTES).await {
@@ -140,10 +142,9 @@ async fn rpc_request(State(app): State<Arc<App>>, request: Request) -> Response 
             Err(refusal) => refusal.into_response(),
         }
     };
-    let response = tokio::time::timeout(RPC_TIME, work)
+    tokio::time::timeout(RPC_TIME, work)
         .await
-        .unwrap_or_else(|_| StatusCode::GATEWAY_TIMEOUT.into_response());
-    with_cors(response)
+        .unwrap_or_else(|_| StatusCode::GATEWAY_TIMEOUT.into_response())
 }
 
 fn respond(reply: Reply) -> Response {
@@ -161,19 +162,6 @@ fn respond(reply: Reply) -> Response {
             response
         }
     }
-}
-
-/// Browser tools may use the RPC and friendbot, as they may on the real servers; not the admin part.
-pub(crate) fn with_cors(mut response: Response) -> Response {
-    let headers = response.headers_mut();
-    for (name, value) in [
-        (header::ACCESS_CONTROL_ALLOW_ORIGIN, "*"),
-        (header::ACCESS_CONTROL_ALLOW_HEADERS, "*"),
-        (header::ACCESS_CONTROL_ALLOW_METHODS, "GET, POST, OPTIONS"),
-    ] {
-        headers.insert(name, HeaderValue::from_static(value));
-    }
-    response
 }
 
 /// Whether the body says that it is JSON in UTF-8.
@@ -260,6 +248,7 @@ pub(crate) async fn read_body(mut body: Body, limit_bytes: usize) -> Result<Byte
 #[cfg(test)]
 mod tests {
     use super::*;
+    use axum::http::HeaderValue;
 
     fn content_type(value: &'static str) -> HeaderMap {
         HeaderMap::from_iter([(header::CONTENT_TYPE, HeaderValue::from_static(value))])

@@ -6,10 +6,12 @@ mod admin;
 mod app;
 mod cli;
 mod contracts;
+mod cors;
 mod faults;
 mod friendbot;
 mod funding;
 mod http;
+mod landing;
 mod rpc;
 mod utc;
 

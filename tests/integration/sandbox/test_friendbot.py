@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 
 import pytest
-from stellar_sdk import Keypair
+from stellar_sdk import Keypair, TransactionBuilder
 from stellar_sdk import xdr as stellar_xdr
 
 from helpers.network import Network, eventually
@@ -39,8 +39,40 @@ async def test_a_funded_account_is_refused(ticking: Network) -> None:
     status, answer = await ticking.friendbot(account.public_key)
     assert status == 400
     assert answer["status"] == 400
+    # stellar-cli looks for these words, the SDKs for the code.
+    assert "account already funded to starting balance" in answer["detail"]
     assert "createAccountAlreadyExist" in answer["detail"]
-    assert f"{account.public_key} is already funded" in answer["detail"]
+
+
+async def test_an_account_with_less_is_paid_the_starting_balance(network: Network, alice: Keypair) -> None:
+    poor = Keypair.random()
+    source = await network.rpc.load_account(alice.public_key)
+    envelope = (
+        TransactionBuilder(source, network.passphrase, base_fee=100)
+        .append_create_account_op(poor.public_key, "5")
+        .set_timeout(300)
+        .build()
+    )
+    envelope.sign(alice)
+    await network.apply(envelope)
+    asked = asyncio.ensure_future(network.friendbot(poor.public_key))
+
+    async def answered() -> bool:
+        if await network.pending():
+            await network.advance()
+        return asked.done()
+
+    await eventually(answered, "friendbot's answer")
+    assert (await asked)[0] == 200
+    key = stellar_xdr.LedgerKey(
+        stellar_xdr.LedgerEntryType.ACCOUNT,
+        account=stellar_xdr.LedgerKeyAccount(poor.xdr_account_id()),
+    )
+    entries = (await network.rpc.get_ledger_entries([key])).entries
+    assert entries
+    account = stellar_xdr.LedgerEntryData.from_xdr(entries[0].xdr).account
+    assert account is not None
+    assert account.balance.int64 == 50_000_000 + STARTING_BALANCE_STROOPS
 
 
 @pytest.mark.parametrize("address", ["", "GABC", "C" + "A" * 55])
@@ -48,6 +80,8 @@ async def test_what_is_no_account_is_refused(network: Network, address: str) -> 
     status, answer = await network.friendbot(address)
     assert status == 400
     assert "G…" in answer["detail"]
+    assert answer["title"] == "Bad Request"
+    assert answer["extras"]["invalid_field"] == "addr"
 
 
 @pytest.mark.parametrize("verb", ["GET", "POST"])

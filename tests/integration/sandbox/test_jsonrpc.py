@@ -142,11 +142,3 @@ async def test_what_is_no_envelope(network: Network) -> None:
         result = await network.result("simulateTransaction", transaction=text)
         assert result["error"]
         assert result["latestLedger"] > 0
-
-
-async def test_browser_tools_may_call(network: Network) -> None:
-    async with network.http.options(network.ready["rpc_url"], headers={"Origin": "https://x"}) as response:
-        assert response.status == 204
-        assert response.headers["Access-Control-Allow-Origin"] == "*"
-    async with network.http.get(f"{network.ready['admin_url']}/stats") as response:
-        assert "Access-Control-Allow-Origin" not in response.headers

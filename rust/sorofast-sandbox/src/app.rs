@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use sorofast_sandbox::node::Node;
+use sorofast_sandbox::node::{Node, View};
 
 use crate::faults::Faults;
 use crate::friendbot::Friendbot;
@@ -16,6 +16,13 @@ pub(crate) struct App {
     pub(crate) friendbot: Friendbot,
     /// As clients reach it, told by `getNetwork`.
     pub(crate) friendbot_url: String,
+}
+
+impl App {
+    /// What a client of the RPC is shown.
+    pub(crate) fn view(&self) -> View<'_> {
+        self.node.view(0)
+    }
 }
 
 #[cfg(test)]

@@ -9,21 +9,23 @@ use crate::ledger::close::{Applied, Closer, Tip};
 use crate::ledger::events::native_contract;
 use crate::ledger::genesis::{self, Keys};
 use crate::ledger::header::{self, NodeKey};
-use crate::ledger::history::{ClosedLedger, History, RETENTION_LEDGERS};
-use crate::ledger::meta::ledger_close_meta;
+use crate::ledger::history::{ClosedLedger, History};
 use crate::ledger::settings::Settings;
 use crate::ledger::state::{Entries, State, Stored};
 use crate::random::Randomness;
 use crate::tx::outline;
 use crate::tx::queue::Queue;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock, RwLockReadGuard};
-use std::time::{Duration, Instant};
+use std::time::Instant;
 use tokio::sync::{watch, Notify};
 
 mod admission;
 mod closing;
 mod seeding;
 mod simulating;
+mod view;
+
+pub use view::View;
 
 /// Beyond this age of the latest ledger a node calls itself unhealthy.
 const MAX_HEALTHY_AGE_S: f64 = 30.0;
@@ -179,15 +181,6 @@ impl Node {
         self.keys.friendbot
     }
 
-    /// Oldest and latest visible ledger.
-    pub fn range(&self) -> LedgerRange {
-        readable(&self.visible).history.range()
-    }
-
-    pub fn latest(&self) -> LedgerSummary {
-        readable(&self.visible).history.latest().clone()
-    }
-
     /// Resolves once a ledger at or above `sequence` is visible.
     pub async fn wait_for_ledger(&self, sequence: u32) -> LedgerSummary {
         let mut latest = self.latest.subscribe();
@@ -203,68 +196,9 @@ impl Node {
         let _ = frozen.wait_for(|frozen| *frozen >= sequence).await;
     }
 
-    /// Kept ledgers from `from` (inclusive) in order, at most `limit`.
-    pub fn ledgers(&self, from: u32, limit: usize) -> Vec<LedgerSummary> {
-        readable(&self.visible)
-            .history
-            .from(from)
-            .take(limit)
-            .map(|ledger| ledger.summary.clone())
-            .collect()
-    }
-
-    /// XDR of the `LedgerCloseMeta` (V2) of a kept ledger, put together on demand.
-    pub fn ledger_meta_xdr(&self, sequence: u32) -> Option<Vec<u8>> {
-        let ledger = Arc::clone(readable(&self.visible).history.ledger(sequence)?);
-        Some(ledger_close_meta(
-            &ledger.summary,
-            &ledger.transaction_set_xdr,
-            &ledger.records,
-        ))
-    }
-
-    /// Entries by `LedgerKey` XDR, all from the same ledger.
-    pub fn entries(&self, keys_xdr: &[Vec<u8>]) -> EntriesRead {
-        let visible = readable(&self.visible);
-        let latest_ledger = visible.history.latest().sequence;
-        let entries = keys_xdr
-            .iter()
-            .filter_map(|key| {
-                let stored = visible.state.get(key)?;
-                let live_until = match stored.lifetime {
-                    None => None,
-                    Some(lifetime) if lifetime.live_until >= latest_ledger => {
-                        Some(lifetime.live_until)
-                    }
-                    // Durability is the last word of a data key; code is always persistent.
-                    Some(_) if key[3] == 6 && key[key.len() - 1] == 0 => return None,
-                    Some(_) => Some(0),
-                };
-                Some(EntryView {
-                    key_xdr: key.clone(),
-                    entry_xdr: Arc::clone(&stored.xdr),
-                    live_until,
-                    last_modified: stored.last_modified(),
-                })
-            })
-            .collect();
-        EntriesRead {
-            entries,
-            latest_ledger,
-        }
-    }
-
     /// How many transactions wait for a ledger.
     pub fn pending(&self) -> usize {
         locked(&self.queue).len()
-    }
-
-    pub fn transaction(&self, hash: &[u8; 32]) -> TransactionLookup {
-        let visible = readable(&self.visible);
-        TransactionLookup {
-            record: visible.history.transaction(hash).cloned(),
-            range: visible.history.range(),
-        }
     }
 
     /// Applied transactions of whole ledgers from `from_ledger` on, in apply order, stopping before the ledger that
@@ -288,80 +222,6 @@ impl Node {
     /// Tells an applied transaction in words, from its envelope and result.
     pub fn outline(record: &TransactionRecord) -> Result<TransactionOutline, NodeError> {
         outline::outline(record).map_err(NodeError::Internal)
-    }
-
-    /// Events with `from <= id` (`from < id` when `exclusive`) in ledgers below `end_ledger`, at most `limit` that
-    /// pass the filter.
-    pub fn events(
-        &self,
-        from: EventId,
-        exclusive: bool,
-        end_ledger: u32,
-        limit: usize,
-        filter: &mut dyn FnMut(&EventRecord) -> bool,
-    ) -> EventPage {
-        // Handles are cheap; the scan itself must not hold up the next ledger.
-        let (ledgers, range) = {
-            let visible = readable(&self.visible);
-            let ledgers: Vec<Arc<ClosedLedger>> = visible
-                .history
-                .from(from.ledger())
-                .take_while(|ledger| ledger.summary.sequence < end_ledger)
-                .filter(|ledger| !ledger.events.is_empty())
-                .cloned()
-                .collect();
-            (ledgers, visible.history.range())
-        };
-        let events = ledgers
-            .iter()
-            .flat_map(|ledger| {
-                let before = |event: &Arc<EventRecord>| {
-                    if exclusive {
-                        event.id <= from
-                    } else {
-                        event.id < from
-                    }
-                };
-                let start = ledger.events.partition_point(before);
-                &ledger.events[start..]
-            })
-            .filter(|event| filter(event))
-            .take(limit)
-            .cloned()
-            .collect();
-        EventPage { events, range }
-    }
-
-    pub fn fee_stats(&self) -> FeeStats {
-        let visible = readable(&self.visible);
-        let (soroban_inclusion_fee, inclusion_fee) = visible.history.fees();
-        FeeStats {
-            soroban_inclusion_fee,
-            inclusion_fee,
-            latest_ledger: visible.history.latest().sequence,
-        }
-    }
-
-    /// Whether ledgers come. On a network that closes by hand only the clock's own moves count, not time going by.
-    pub fn health(&self) -> Health {
-        let (range, offset_then_ms) = {
-            let visible = readable(&self.visible);
-            (visible.history.range(), visible.clock_offset_ms)
-        };
-        let age_ms = if self.config.ledger_close.is_zero() {
-            let moved_ms = self.clock.offset_ms().saturating_sub(offset_then_ms);
-            u64::try_from(moved_ms).unwrap_or(0)
-        } else {
-            let now_ms = self.clock.now_ms();
-            now_ms.saturating_sub(range.latest.close_time_ms)
-        };
-        let latest_ledger_age_s = Duration::from_millis(age_ms).as_secs_f64();
-        Health {
-            range,
-            retention_window: RETENTION_LEDGERS as u32,
-            latest_ledger_age_s,
-            healthy: latest_ledger_age_s <= MAX_HEALTHY_AGE_S,
-        }
     }
 
     /// The sandbox clock, in milliseconds since 1970.

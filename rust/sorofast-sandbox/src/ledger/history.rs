@@ -2,7 +2,7 @@
 
 use crate::ledger::header::transaction_set_xdr;
 use crate::tx::select::TransactionSet;
-use crate::types::{EventRecord, FeeDistribution, LedgerRange, LedgerSummary, TransactionRecord};
+use crate::types::{EventRecord, FeeDistribution, LedgerSummary, TransactionRecord};
 use std::collections::{HashMap, VecDeque};
 use std::sync::Arc;
 use stellar_xdr::LedgerHeader;
@@ -134,11 +134,8 @@ impl History {
         &self.ledgers[self.ledgers.len() - 1].summary
     }
 
-    pub fn range(&self) -> LedgerRange {
-        LedgerRange {
-            oldest: self.ledgers[0].summary.clone(),
-            latest: self.latest().clone(),
-        }
+    pub fn oldest(&self) -> &LedgerSummary {
+        &self.ledgers[0].summary
     }
 
     /// Ledgers from `from` on, as handles that outlive the lock on the history.
@@ -158,20 +155,27 @@ impl History {
         self.by_hash.get(hash)
     }
 
-    /// Inclusion fees of the last ledgers: Soroban's, then classic ones.
-    pub fn fees(&self) -> (FeeDistribution, FeeDistribution) {
+    /// Inclusion fees of the last ledgers up to `latest`: Soroban's, then classic ones.
+    pub fn fees(&self, latest: u32) -> (FeeDistribution, FeeDistribution) {
         (
-            self.distribution(SOROBAN_FEE_LEDGERS, |ledger| &ledger.soroban_fees),
-            self.distribution(CLASSIC_FEE_LEDGERS, |ledger| &ledger.classic_fees),
+            self.distribution(latest, SOROBAN_FEE_LEDGERS, |ledger| &ledger.soroban_fees),
+            self.distribution(latest, CLASSIC_FEE_LEDGERS, |ledger| &ledger.classic_fees),
         )
     }
 
-    fn distribution(&self, window: usize, fees: fn(&ClosedLedger) -> &Vec<u64>) -> FeeDistribution {
-        let window = window.min(self.ledgers.len());
+    fn distribution(
+        &self,
+        latest: u32,
+        window: usize,
+        fees: fn(&ClosedLedger) -> &Vec<u64>,
+    ) -> FeeDistribution {
+        let later = self.latest().sequence.saturating_sub(latest) as usize;
+        let window = window.min(self.ledgers.len().saturating_sub(later));
         let mut all: Vec<u64> = self
             .ledgers
             .iter()
             .rev()
+            .skip(later)
             .take(window)
             .flat_map(|ledger| fees(ledger).iter().copied())
             .collect();
@@ -234,10 +238,10 @@ mod tests {
             history.push(Arc::new(ledger(sequence, 1_000)));
         }
         assert!(history.bytes <= 100_000);
-        let range = history.range();
-        assert_eq!(range.latest.sequence, 1_000);
-        assert!(range.oldest.sequence > 900);
-        assert!(history.ledger(range.oldest.sequence - 1).is_none());
+        assert_eq!(history.latest().sequence, 1_000);
+        let oldest = history.oldest().sequence;
+        assert!(oldest > 900);
+        assert!(history.ledger(oldest - 1).is_none());
         assert_eq!(history.ledger(950).expect("kept").summary.sequence, 950);
     }
 

@@ -9,7 +9,7 @@ use std::sync::Arc;
 /// XDR of a `LedgerKey`.
 pub type Key = Arc<[u8]>;
 
-/// How many ledgers back a reader may still look.
+/// How many ledgers back a reader may look, unless more are asked for.
 pub const UNDO_LEDGERS: usize = 16;
 
 /// Lifetime of a contract entry.
@@ -113,10 +113,21 @@ struct Undo {
 }
 
 /// The visible state.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub struct State {
     entries: HashMap<Key, Stored>,
     undo: VecDeque<Undo>,
+    undo_ledgers: usize,
+}
+
+impl Default for State {
+    fn default() -> Self {
+        Self {
+            entries: HashMap::new(),
+            undo: VecDeque::new(),
+            undo_ledgers: UNDO_LEDGERS,
+        }
+    }
 }
 
 /// The ledger that a reader started from is no longer kept.
@@ -139,12 +150,8 @@ impl State {
     /// The entry as it was when `ledger` was the latest.
     pub fn get_at(&self, key: &[u8], ledger: u32) -> Result<Option<Stored>, SnapshotGone> {
         let later = self.undo.partition_point(|undo| undo.ledger <= ledger);
-        if later == 0 && self.undo.len() == UNDO_LEDGERS {
-            // The step from `ledger` to the next one may be older than what is kept.
-            let oldest = self.undo.front().map_or(0, |undo| undo.ledger);
-            if ledger + 1 < oldest {
-                return Err(SnapshotGone);
-            }
+        if later == 0 && ledger < self.oldest_readable() {
+            return Err(SnapshotGone);
         }
         for undo in self.undo.iter().skip(later) {
             if let Some(before) = undo.before.get(key) {
@@ -152,6 +159,19 @@ impl State {
             }
         }
         Ok(self.entries.get(key).cloned())
+    }
+
+    /// The oldest ledger whose entries can be told.
+    pub fn oldest_readable(&self) -> u32 {
+        // The step from a ledger to the next one is kept with the latter.
+        self.undo
+            .front()
+            .map_or(0, |undo| undo.ledger.saturating_sub(1))
+    }
+
+    /// Lets readers look so many ledgers further back than they need to finish, from now on.
+    pub fn keep(&mut self, further_ledgers: usize) {
+        self.undo_ledgers = UNDO_LEDGERS + further_ledgers;
     }
 
     /// Makes the changes of a ledger visible.
@@ -164,7 +184,7 @@ impl State {
             };
             before.insert(key, replaced);
         }
-        if self.undo.len() == UNDO_LEDGERS {
+        while self.undo.len() >= self.undo_ledgers {
             self.undo.pop_front();
         }
         self.undo.push_back(Undo { ledger, before });

@@ -1,5 +1,6 @@
 //! The door of the queue: decoding, and the checks in the order in which the network makes them.
 
+use super::view::View;
 use super::{locked, readable, Node, Visible};
 use crate::tx::diagnostics::Diagnostics;
 use crate::tx::envelope::{decode, Decoded, Parsed};
@@ -12,10 +13,11 @@ use crate::types::{LedgerSummary, NodeError, Submission, SubmitStatus};
 use std::sync::Arc;
 use stellar_xdr::TransactionResultResult as Code;
 
-impl Node {
+impl View<'_> {
     /// Offers an envelope to the queue. An error means that it could not even be decoded.
     pub fn submit(&self, envelope_xdr: &[u8]) -> Result<Submission, NodeError> {
-        let decoded = decode(envelope_xdr, &self.keys.network_id).map_err(NodeError::Invalid)?;
+        let node = self.node;
+        let decoded = decode(envelope_xdr, &node.keys.network_id).map_err(NodeError::Invalid)?;
         let tx = match decoded {
             Decoded::Refused {
                 hash,
@@ -37,16 +39,18 @@ impl Node {
         // Signatures cost the most and depend on nothing that changes: check them before anyone has to wait.
         warm_up(&tx);
         let hash = tx.hash;
-        let mut queue = locked(&self.queue);
-        let visible = readable(&self.visible);
-        let status = self.admit(tx, &mut queue, &visible);
+        let mut queue = locked(&node.queue);
+        let visible = readable(&node.visible);
+        let status = node.admit(tx, &mut queue, &visible);
         Ok(Submission {
             hash,
-            latest: visible.history.latest().clone(),
+            latest: self.shown_summary(&visible),
             status,
         })
     }
+}
 
+impl Node {
     fn admit(&self, tx: Arc<Parsed>, queue: &mut Queue, visible: &Visible) -> SubmitStatus {
         let standing = queue.standing(&tx);
         if matches!(standing, Standing::Banned | Standing::OtherKind) {

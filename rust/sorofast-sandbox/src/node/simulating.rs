@@ -1,6 +1,7 @@
 //! Simulations: on threads of their own, as many at once as there are processors.
 
-use super::{locked, readable, Node, Visible};
+use super::view::View;
+use super::{locked, readable, Visible};
 use crate::host::simulate::{self, Run, SimulationLedger, Snapshot};
 use crate::host::stack::with_deep_stack;
 use crate::ledger::state::{SnapshotGone, Stored};
@@ -53,23 +54,24 @@ impl Slots {
     }
 }
 
-impl Node {
-    /// Runs the envelope's only operation against the latest ledger. Blocking, and deep on the stack: it starts a
+impl View<'_> {
+    /// Runs the envelope's only operation against the ledger that is shown. Blocking, and deep on the stack: it starts a
     /// thread of its own, so call it from `spawn_blocking`.
     pub fn simulate(&self, envelope_xdr: &[u8], options: SimulateOptions) -> Simulation {
-        self.simulations.with(|| {
+        self.node.simulations.with(|| {
             for _ in 0..SIMULATION_ATTEMPTS {
                 let latest = self.latest();
                 let ledger = SimulationLedger {
                     sequence: latest.sequence,
                     close_time_s: latest.close_time_s,
-                    network_id: self.keys.network_id,
+                    network_id: self.node.keys.network_id,
                 };
                 let seed = self
+                    .node
                     .random
                     .of(Purpose::Simulation, &[&latest.hash, envelope_xdr]);
                 let snapshot = LedgerSnapshot {
-                    visible: Arc::clone(&self.visible),
+                    visible: Arc::clone(&self.node.visible),
                     ledger: latest.sequence,
                 };
                 let run = with_deep_stack("simulation", || {

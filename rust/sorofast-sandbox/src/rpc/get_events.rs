@@ -1,13 +1,12 @@
 //! `getEvents`: contract events of a range of ledgers, page by page.
 
 use serde::{Deserialize, Serialize};
-use sorofast_sandbox::node::{EventId, EventRecord, LedgerRange};
+use sorofast_sandbox::node::{EventId, EventRecord, LedgerRange, View};
 
 use super::error::RpcError;
 use super::format::{as_string, base64, base64_all, require_base64};
 use super::topics::{FilterParams, Filters};
 use crate::address;
-use crate::app::App;
 use crate::utc::rfc3339;
 
 const DEFAULT_LIMIT: usize = 100;
@@ -79,7 +78,7 @@ impl Start {
 
 /// # Errors
 /// `-32602` for parameters out of form; `-32600` for a start outside the kept ledgers.
-pub(crate) fn call(app: &App, request: Request) -> Result<Response, RpcError> {
+pub(crate) fn call(view: &View<'_>, request: Request) -> Result<Response, RpcError> {
     require_base64(request.xdr_format.as_deref())?;
     let pagination = request.pagination.unwrap_or_default();
     let start = read_start(
@@ -91,17 +90,15 @@ pub(crate) fn call(app: &App, request: Request) -> Result<Response, RpcError> {
     let filters = Filters::read(request.filters.as_deref().unwrap_or_default())?;
     // The range is read before the scan and answered with it, so that nothing in a ledger up to the
     // one named as the latest can be missing from the scan.
-    let range = app.node.range();
+    let range = view.range();
     let end_ledger = end_of_scan(start, request.end_ledger, &range)?;
     let (from, exclusive) = match start {
         Start::Ledger(sequence) => (EventId::ledger_start(sequence), false),
         Start::Behind(id) => (id, true),
     };
-    let page = app
-        .node
-        .events(from, exclusive, end_ledger, limit, &mut |event| {
-            filters.take(event)
-        });
+    let page = view.events(from, exclusive, end_ledger, limit, &mut |event| {
+        filters.take(event)
+    });
     let cursor = match page.events.last() {
         Some(last) if page.events.len() == limit => last.id,
         _ => end_of_ledger(end_ledger.saturating_sub(1)),

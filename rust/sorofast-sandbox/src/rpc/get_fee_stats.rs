@@ -1,10 +1,9 @@
 //! `getFeeStats`: inclusion fees that were paid lately.
 
 use serde::Serialize;
-use sorofast_sandbox::node::FeeDistribution;
+use sorofast_sandbox::node::{FeeDistribution, View};
 
 use super::format::as_string;
-use crate::app::App;
 
 #[derive(Debug, Serialize)]
 #[serde(rename_all = "camelCase")]
@@ -51,8 +50,8 @@ impl From<FeeDistribution> for Distribution {
     }
 }
 
-pub(crate) fn call(app: &App) -> Response {
-    let stats = app.node.fee_stats();
+pub(crate) fn call(view: &View<'_>) -> Response {
+    let stats = view.fee_stats();
     Response {
         soroban_inclusion_fee: stats.soroban_inclusion_fee.into(),
         inclusion_fee: stats.inclusion_fee.into(),

@@ -1,10 +1,10 @@
 //! `getHealth`: whether ledgers close, and which ones are kept.
 
 use serde::Serialize;
+use sorofast_sandbox::node::View;
 
 use super::error::RpcError;
 use super::format::as_string;
-use crate::app::App;
 
 #[derive(Debug, Serialize)]
 #[serde(rename_all = "camelCase")]
@@ -21,8 +21,8 @@ pub(crate) struct Response {
 
 /// # Errors
 /// `-32603` when the last close is too long ago on the sandbox clock.
-pub(crate) fn call(app: &App) -> Result<Response, RpcError> {
-    let health = app.node.health();
+pub(crate) fn call(view: &View<'_>) -> Result<Response, RpcError> {
+    let health = view.health();
     if !health.healthy {
         return Err(RpcError::internal(format!(
             "latency ({:.0}s) since last known ledger closed is too high (>30s)",

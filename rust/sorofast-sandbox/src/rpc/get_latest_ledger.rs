@@ -1,11 +1,10 @@
 //! `getLatestLedger`: the newest ledger with its header and meta.
 
 use serde::{Deserialize, Serialize};
-use sorofast_sandbox::node::PROTOCOL_VERSION;
+use sorofast_sandbox::node::{View, PROTOCOL_VERSION};
 
 use super::error::RpcError;
 use super::format::{as_string, base64, require_base64};
-use crate::app::App;
 
 #[derive(Debug, Deserialize)]
 #[serde(rename_all = "camelCase")]
@@ -27,11 +26,10 @@ pub(crate) struct Response {
 
 /// # Errors
 /// `-32602` for a format other than base64; `-32603` when the ledger is gone again.
-pub(crate) fn call(app: &App, request: &Request) -> Result<Response, RpcError> {
+pub(crate) fn call(view: &View<'_>, request: &Request) -> Result<Response, RpcError> {
     require_base64(request.xdr_format.as_deref())?;
-    let latest = app.node.latest();
-    let meta = app
-        .node
+    let latest = view.latest();
+    let meta = view
         .ledger_meta_xdr(latest.sequence)
         .ok_or_else(|| RpcError::internal("could not get latest ledger"))?;
     Ok(Response {

@@ -3,11 +3,11 @@
 use std::collections::HashSet;
 
 use serde::{Deserialize, Serialize};
+use sorofast_sandbox::node::View;
 use stellar_xdr::{LedgerKey, ReadXdr};
 
 use super::error::RpcError;
 use super::format::{base64, from_base64, require_base64, xdr_limits};
-use crate::app::App;
 
 const MAX_KEYS: usize = 200;
 const MAX_KEY_BYTES: usize = 16 * 1024;
@@ -42,10 +42,10 @@ struct Entry {
 /// # Errors
 /// `-32602` for too many keys, keys that are not `LedgerKey`s and keys of TTL entries; `-32603` for
 /// a key given twice, which the real server's core fails on.
-pub(crate) fn call(app: &App, request: &Request) -> Result<Response, RpcError> {
+pub(crate) fn call(view: &View<'_>, request: &Request) -> Result<Response, RpcError> {
     require_base64(request.xdr_format.as_deref())?;
     let keys = read_keys(request.keys.as_deref().unwrap_or_default())?;
-    let read = app.node.entries(&keys);
+    let read = view.entries(&keys);
     let entries = read
         .entries
         .iter()

@@ -1,11 +1,10 @@
 //! `getTransaction`: an applied transaction by its hash.
 
 use serde::{Deserialize, Serialize};
-use sorofast_sandbox::node::TransactionRecord;
+use sorofast_sandbox::node::{TransactionRecord, View};
 
 use super::error::RpcError;
 use super::format::{as_string, base64, base64_all, require_base64};
-use crate::app::App;
 
 #[derive(Debug, Default, Deserialize)]
 #[serde(rename_all = "camelCase", default)]
@@ -59,11 +58,11 @@ struct Events {
 
 /// # Errors
 /// `-32602` for a hash that is not 64 hexadecimal digits, or a format other than base64.
-pub(crate) fn call(app: &App, request: Request) -> Result<Response, RpcError> {
+pub(crate) fn call(view: &View<'_>, request: Request) -> Result<Response, RpcError> {
     require_base64(request.xdr_format.as_deref())?;
     let text = request.hash.unwrap_or_default();
     let hash = read_hash(&text)?;
-    let lookup = app.node.transaction(&hash);
+    let lookup = view.transaction(&hash);
     let record = lookup.record.as_deref();
     Ok(Response {
         latest_ledger: lookup.range.latest.sequence,

@@ -194,17 +194,20 @@ async fn run(app: &Arc<App>, method: Method, params: Params) -> Result<String, R
 }
 
 fn call(app: &App, method: Method, params: Params) -> Result<String, RpcError> {
+    let view = app.view();
     match method {
-        Method::GetEvents => to_json(&get_events::call(app, params.read()?)?),
-        Method::GetFeeStats => to_json(&get_fee_stats::call(app)),
-        Method::GetHealth => to_json(&get_health::call(app)?),
-        Method::GetLatestLedger => to_json(&get_latest_ledger::call(app, &params.read()?)?),
-        Method::GetLedgerEntries => to_json(&get_ledger_entries::call(app, &params.read()?)?),
+        Method::GetEvents => to_json(&get_events::call(&view, params.read()?)?),
+        Method::GetFeeStats => to_json(&get_fee_stats::call(&view)),
+        Method::GetHealth => to_json(&get_health::call(&view)?),
+        Method::GetLatestLedger => to_json(&get_latest_ledger::call(&view, &params.read()?)?),
+        Method::GetLedgerEntries => to_json(&get_ledger_entries::call(&view, &params.read()?)?),
         Method::GetNetwork => to_json(&get_network::call(app)),
-        Method::GetTransaction => to_json(&get_transaction::call(app, params.read()?)?),
+        Method::GetTransaction => to_json(&get_transaction::call(&view, params.read()?)?),
         Method::GetVersionInfo => to_json(&get_version_info::call()),
-        Method::SendTransaction => to_json(&send_transaction::call(app, &params.read()?)?),
-        Method::SimulateTransaction => to_json(&simulate_transaction::call(app, &params.read()?)?),
+        Method::SendTransaction => to_json(&send_transaction::call(&view, &params.read()?)?),
+        Method::SimulateTransaction => {
+            to_json(&simulate_transaction::call(&view, &params.read()?)?)
+        }
     }
 }
 

@@ -1,11 +1,10 @@
 //! `sendTransaction`: offers an envelope to the queue.
 
 use serde::{Deserialize, Serialize};
-use sorofast_sandbox::node::{NodeError, SubmitStatus};
+use sorofast_sandbox::node::{NodeError, SubmitStatus, View};
 
 use super::error::RpcError;
 use super::format::{as_string, base64, base64_all, from_base64, require_base64};
-use crate::app::App;
 
 #[derive(Debug, Default, Deserialize)]
 #[serde(rename_all = "camelCase", default)]
@@ -30,14 +29,14 @@ pub(crate) struct Response {
 
 /// # Errors
 /// `-32602` `invalid_xdr` for what is not an envelope; every other refusal is a status.
-pub(crate) fn call(app: &App, request: &Request) -> Result<Response, RpcError> {
+pub(crate) fn call(view: &View<'_>, request: &Request) -> Result<Response, RpcError> {
     require_base64(request.xdr_format.as_deref())?;
     let envelope = request
         .transaction
         .as_deref()
         .and_then(from_base64)
         .ok_or_else(|| RpcError::params("invalid_xdr"))?;
-    let submission = app.node.submit(&envelope).map_err(|error| match error {
+    let submission = view.submit(&envelope).map_err(|error| match error {
         NodeError::Invalid(_) => RpcError::params("invalid_xdr"),
         NodeError::Internal(_) => RpcError::internal(error.to_string()),
     })?;

@@ -1,11 +1,10 @@
 //! `simulateTransaction`: a run against the latest closed ledger that changes nothing.
 
 use serde::{Deserialize, Serialize};
-use sorofast_sandbox::node::{AuthMode, SimulateOptions, Simulation, StateChange};
+use sorofast_sandbox::node::{AuthMode, SimulateOptions, Simulation, StateChange, View};
 
 use super::error::RpcError;
 use super::format::{base64, base64_all, from_base64, require_base64};
-use crate::app::App;
 
 #[derive(Debug, Default, Deserialize)]
 #[serde(rename_all = "camelCase", default)]
@@ -60,21 +59,21 @@ struct Change {
 ///
 /// # Errors
 /// `-32602` for JSON, which only the sandbox does not speak.
-pub(crate) fn call(app: &App, request: &Request) -> Result<Response, RpcError> {
+pub(crate) fn call(view: &View<'_>, request: &Request) -> Result<Response, RpcError> {
     if let Err(error) = require_base64(request.xdr_format.as_deref()) {
         return match request.xdr_format.as_deref() {
             Some("json") => Err(error),
-            _ => Ok(failure(app, error.message)),
+            _ => Ok(failure(view, error.message)),
         };
     }
     let options = match read_options(request) {
         Ok(options) => options,
-        Err(error) => return Ok(failure(app, error)),
+        Err(error) => return Ok(failure(view, error)),
     };
     let Some(envelope) = request.transaction.as_deref().and_then(from_base64) else {
-        return Ok(failure(app, "Could not unmarshal transaction".to_owned()));
+        return Ok(failure(view, "Could not unmarshal transaction".to_owned()));
     };
-    Ok(respond(app.node.simulate(&envelope, options)))
+    Ok(respond(view.simulate(&envelope, options)))
 }
 
 fn read_options(request: &Request) -> Result<SimulateOptions, String> {
@@ -102,10 +101,10 @@ fn read_options(request: &Request) -> Result<SimulateOptions, String> {
     })
 }
 
-fn failure(app: &App, error: String) -> Response {
+fn failure(view: &View<'_>, error: String) -> Response {
     Response {
         error: Some(error),
-        latest_ledger: app.node.latest().sequence,
+        latest_ledger: view.latest().sequence,
         ..Response::default()
     }
 }
@@ -143,6 +142,7 @@ fn change(change: &StateChange) -> Change {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::app::App;
 
     fn options(params: serde_json::Value) -> Result<SimulateOptions, String> {
         read_options(&serde_json::from_value(params).expect("parameters"))
@@ -187,8 +187,8 @@ mod tests {
             xdr_format: Some(format.to_owned()),
             ..Request::default()
         };
-        let response = call(&app, &request("hex")).expect("a result");
+        let response = call(&app.view(), &request("hex")).expect("a result");
         assert!(response.error.is_some_and(|error| error.contains("hex")));
-        assert!(call(&app, &request("json")).is_err());
+        assert!(call(&app.view(), &request("json")).is_err());
     }
 }

@@ -12,3 +12,4 @@ mod pace;
 mod queue;
 mod seeding;
 mod throughput;
+mod views;

@@ -34,6 +34,10 @@ use crate::faults::Faults;
 use crate::friendbot::Friendbot;
 use crate::rpc::Surface;
 
+/// Simulations parse wasm all day on many threads, which is allocation above all.
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
 /// The host interprets deep call chains; its threads get the room that takes.
 const STACK_BYTES: usize = 16 * 1024 * 1024;
 

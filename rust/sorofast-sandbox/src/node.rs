@@ -5,6 +5,7 @@ pub use crate::types::*;
 
 use crate::clock::SandboxClock;
 use crate::host::modules::Modules;
+use crate::host::workers::Workers;
 use crate::ledger::close::{Applied, Closer, Tip};
 use crate::ledger::events::native_contract;
 use crate::ledger::genesis::{self, Keys};
@@ -52,7 +53,7 @@ pub struct Node {
     frozen_at: watch::Sender<Instant>,
     /// Wakes the closing loop after an advance.
     rescheduled: Notify,
-    simulations: simulating::Slots,
+    simulations: Workers,
 }
 
 /// What readers see: always a whole ledger.
@@ -147,7 +148,9 @@ impl Node {
             frozen: watch::Sender::new(1),
             frozen_at: watch::Sender::new(Instant::now()),
             rescheduled: Notify::new(),
-            simulations: simulating::Slots::new(),
+            simulations: simulating::workers().map_err(|error| {
+                NodeError::Internal(format!("no threads to simulate on: {error}"))
+            })?,
             random: Randomness::new(config.seed),
             config,
             settings,

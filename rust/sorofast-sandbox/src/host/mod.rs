@@ -6,3 +6,4 @@ pub mod modules;
 pub mod outcome;
 pub mod simulate;
 pub mod stack;
+pub mod workers;

@@ -16,8 +16,15 @@ use soroban_simulation::simulation::{
     simulate_invoke_host_function_op, LedgerEntryDiff, SimulationAdjustmentConfig,
 };
 use soroban_simulation::NetworkConfig;
-use std::cell::Cell;
+use std::cell::{Cell, RefCell};
+use std::collections::HashMap;
 use std::rc::Rc;
+use std::sync::Arc;
+
+/// Entries below this size are decoded each time.
+const WORTH_KEEPING_BYTES: usize = 1024;
+/// Decoded entries that a simulating thread keeps.
+const KEPT_ENTRIES: usize = 64;
 
 /// Reads entries as one ledger had them.
 pub trait Snapshot {
@@ -59,11 +66,38 @@ impl<S: Snapshot> SnapshotSource for Source<S> {
         let Some(stored) = found else {
             return Ok(None);
         };
-        let limits = decode_limits(stored.xdr.len());
-        let entry = LedgerEntry::from_xdr(&stored.xdr, limits).map_err(|_| internal())?;
         let live_until = stored.lifetime.map(|lifetime| lifetime.live_until);
-        Ok(Some((Rc::new(entry), live_until)))
+        let entry = decoded(&stored.xdr).map_err(|_| internal())?;
+        Ok(Some((entry, live_until)))
     }
+}
+
+/// The bytes of an entry, and the entry.
+type Kept = (Arc<[u8]>, Rc<LedgerEntry>);
+
+thread_local! {
+    /// Large entries, decoded, by where their bytes lie: code is read several times by each of many simulations.
+    static DECODED: RefCell<HashMap<usize, Kept>> = RefCell::default();
+}
+
+fn decoded(xdr: &Arc<[u8]>) -> Result<Rc<LedgerEntry>, soroban_env_host::xdr::Error> {
+    let decode = || LedgerEntry::from_xdr(xdr, decode_limits(xdr.len())).map(Rc::new);
+    if xdr.len() < WORTH_KEEPING_BYTES {
+        return decode();
+    }
+    DECODED.with_borrow_mut(|kept| {
+        // What is kept holds on to its bytes, so the same place means the same bytes.
+        let place = xdr.as_ptr() as usize;
+        if let Some((_, entry)) = kept.get(&place) {
+            return Ok(Rc::clone(entry));
+        }
+        let entry = decode()?;
+        if kept.len() >= KEPT_ENTRIES {
+            kept.clear();
+        }
+        kept.insert(place, (Arc::clone(xdr), Rc::clone(&entry)));
+        Ok(entry)
+    })
 }
 
 /// Simulates the only operation of an envelope. Runs deep on the stack.

@@ -1,13 +1,13 @@
 //! Simulations: on threads of their own, as many at once as there are processors.
 
 use super::view::View;
-use super::{locked, readable, Visible};
+use super::{readable, Visible};
 use crate::host::simulate::{self, Run, SimulationLedger, Snapshot};
-use crate::host::stack::with_deep_stack;
+use crate::host::workers::Workers;
 use crate::ledger::state::{SnapshotGone, Stored};
 use crate::random::Purpose;
 use crate::types::{SimulateOptions, Simulation};
-use std::sync::{Arc, Condvar, Mutex, PoisonError, RwLock};
+use std::sync::{Arc, RwLock};
 
 /// Simulations that start over on a newer ledger, at most.
 const SIMULATION_ATTEMPTS: u32 = 3;
@@ -25,77 +25,52 @@ impl Snapshot for LedgerSnapshot {
 }
 
 /// As many simulations at once as there are processors.
-pub(super) struct Slots {
-    free: Mutex<usize>,
-    freed: Condvar,
-}
-
-impl Slots {
-    pub(super) fn new() -> Self {
-        let processors = std::thread::available_parallelism().map_or(1, usize::from);
-        Self {
-            free: Mutex::new(processors),
-            freed: Condvar::new(),
-        }
-    }
-
-    fn with<T>(&self, work: impl FnOnce() -> T) -> T {
-        let free = locked(&self.free);
-        let mut free = self
-            .freed
-            .wait_while(free, |free| *free == 0)
-            .unwrap_or_else(PoisonError::into_inner);
-        *free -= 1;
-        drop(free);
-        let done = work();
-        *locked(&self.free) += 1;
-        self.freed.notify_one();
-        done
-    }
+pub(super) fn workers() -> std::io::Result<Workers> {
+    let processors = std::thread::available_parallelism().map_or(1, usize::from);
+    Workers::start("simulation", processors)
 }
 
 impl View<'_> {
-    /// Runs the envelope's only operation against the ledger that is shown. Blocking, and deep on the stack: it starts a
-    /// thread of its own, so call it from `spawn_blocking`.
+    /// Runs the envelope's only operation against the ledger that is shown. Waits for one of the threads that simulate, so
+    /// call it from `spawn_blocking`.
     pub fn simulate(&self, envelope_xdr: &[u8], options: SimulateOptions) -> Simulation {
-        self.node.simulations.with(|| {
-            for _ in 0..SIMULATION_ATTEMPTS {
-                let latest = self.latest();
-                let ledger = SimulationLedger {
-                    sequence: latest.sequence,
-                    close_time_s: latest.close_time_s,
-                    network_id: self.node.keys.network_id,
-                };
-                let seed = self
-                    .node
-                    .random
-                    .of(Purpose::Simulation, &[&latest.hash, envelope_xdr]);
-                let snapshot = LedgerSnapshot {
-                    visible: Arc::clone(&self.node.visible),
-                    ledger: latest.sequence,
-                };
-                let run = with_deep_stack("simulation", || {
-                    simulate::simulate(envelope_xdr, options, ledger, seed, snapshot)
-                });
-                let (events_xdr, outcome) = match run {
-                    Some(Run::SnapshotGone) => continue,
-                    Some(Run::Done {
-                        events_xdr,
-                        outcome,
-                    }) => (events_xdr, outcome),
-                    None => (Vec::new(), Err("the host panicked".into())),
-                };
-                return Simulation {
-                    latest_ledger: latest.sequence,
+        let envelope: Arc<[u8]> = envelope_xdr.into();
+        for _ in 0..SIMULATION_ATTEMPTS {
+            let latest = self.latest();
+            let ledger = SimulationLedger {
+                sequence: latest.sequence,
+                close_time_s: latest.close_time_s,
+                network_id: self.node.keys.network_id,
+            };
+            let random = &self.node.random;
+            let seed = random.of(Purpose::Simulation, &[&latest.hash, envelope_xdr]);
+            let snapshot = LedgerSnapshot {
+                visible: Arc::clone(&self.node.visible),
+                ledger: latest.sequence,
+            };
+            let envelope = Arc::clone(&envelope);
+            let run = self
+                .node
+                .simulations
+                .run(move || simulate::simulate(&envelope, options, ledger, seed, snapshot));
+            let (events_xdr, outcome) = match run {
+                Some(Run::SnapshotGone) => continue,
+                Some(Run::Done {
                     events_xdr,
                     outcome,
-                };
-            }
-            Simulation {
-                latest_ledger: self.latest().sequence,
-                events_xdr: Vec::new(),
-                outcome: Err("ledgers close faster than the simulation runs; try again".into()),
-            }
-        })
+                }) => (events_xdr, outcome),
+                None => (Vec::new(), Err("the host panicked".into())),
+            };
+            return Simulation {
+                latest_ledger: latest.sequence,
+                events_xdr,
+                outcome,
+            };
+        }
+        Simulation {
+            latest_ledger: self.latest().sequence,
+            events_xdr: Vec::new(),
+            outcome: Err("ledgers close faster than the simulation runs; try again".into()),
+        }
     }
 }

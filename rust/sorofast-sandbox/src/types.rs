@@ -124,7 +124,8 @@ pub struct TransactionLookup {
 pub struct TransactionOutline {
     pub source: [u8; 32],
     pub operation_source: [u8; 32],
-    /// `invoke_contract`, `upload_wasm`, `create_contract`, `create_account`, `payment`.
+    /// `invoke_contract`, `upload_wasm`, `create_contract`, `extend_footprint_ttl`, `restore_footprint`,
+    /// `create_account`, `payment`.
     pub operation: &'static str,
     pub contract: Option<[u8; 32]>,
     pub function: Option<String>,

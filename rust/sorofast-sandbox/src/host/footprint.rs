@@ -34,7 +34,7 @@ pub fn is_soroban_key(key: &[u8]) -> bool {
 }
 
 /// Durability is the last word of a data key; code always persists.
-fn is_persistent(key: &[u8]) -> bool {
+pub fn is_persistent(key: &[u8]) -> bool {
     kind(key) == CONTRACT_CODE || key[key.len() - 1] == 1
 }
 

@@ -1,27 +1,22 @@
 //! One transaction's way through a ledger: fee, sequence, operations, refund, result.
 
-use crate::crypto::sha256_parts;
-use crate::host::invoke::{invoke, Failure, Invocation, InvocationLedger, Success};
+use crate::host::invoke::InvocationLedger;
 use crate::ledger::account::{self, consume_sequence, credit, write_account};
-use crate::ledger::bumps::Bumps;
 use crate::ledger::changes::ChangeList;
 use crate::ledger::classic;
 use crate::ledger::events::fee_event;
 use crate::ledger::meta::{transaction_event, transaction_meta, MetaParts, SorobanMeta};
 use crate::ledger::state::Layer;
 use crate::tx::diagnostics::Diagnostics;
-use crate::tx::envelope::{Parsed, SorobanPart};
+use crate::tx::envelope::Parsed;
 use crate::tx::result;
 use crate::tx::soroban_form::resource_fee;
 use crate::tx::validate::{check, Moment};
 use crate::types::TransactionRecord;
-use soroban_env_host::ModuleCache;
 use std::sync::Arc;
-use stellar_xdr::{
-    Hash, InvokeHostFunctionResult, InvokeHostFunctionSuccessPreImage, Limits, OperationBody,
-    OperationResult, OperationResultTr, ReadXdr, ScError, ScErrorCode,
-    TransactionResultResult as Code,
-};
+use stellar_xdr::{OperationResult, TransactionResultResult as Code};
+
+mod soroban;
 
 /// The ledger that is being applied.
 #[derive(Debug)]
@@ -179,101 +174,6 @@ impl Applying {
         }
     }
 
-    /// Runs the host function.
-    pub fn apply_soroban(
-        &mut self,
-        layer: &mut Layer<'_>,
-        ledger: &ApplyLedger<'_>,
-        seed: [u8; 32],
-        modules: &ModuleCache,
-        bumps: &mut Bumps,
-    ) {
-        let tx = Arc::clone(&self.tx);
-        let (Some(part), [operation]) = (&tx.soroban, tx.tx.operations.as_slice()) else {
-            self.code = Some(Code::TxInternalError);
-            return;
-        };
-        let OperationBody::InvokeHostFunction(invocation) = &operation.body else {
-            self.code = Some(Code::TxInternalError);
-            return;
-        };
-        let invocation = Invocation {
-            tx: &tx,
-            part,
-            operation: invocation,
-            seed,
-            modules,
-        };
-        let outcome = invoke(&invocation, &ledger.ledger, layer, &mut self.diagnostics);
-        let verdict = match outcome {
-            Ok(success) => self.settle(&tx, part, success, layer, ledger, bumps),
-            Err(Failure::Operation(code)) => Err(code.result()),
-            Err(Failure::Internal) => {
-                self.code = Some(Code::TxInternalError);
-                return;
-            }
-        };
-        let (succeeded, code) = match verdict {
-            Ok(hash) => (true, InvokeHostFunctionResult::Success(Hash(hash))),
-            Err(code) => (false, code),
-        };
-        let results = vec![OperationResult::OpInner(
-            OperationResultTr::InvokeHostFunction(code),
-        )];
-        let results = results.try_into().unwrap_or_default();
-        self.code = Some(if succeeded {
-            Code::TxSuccess(results)
-        } else {
-            Code::TxFailed(results)
-        });
-    }
-
-    /// Charges rent and events to the refundable fee and writes the changes; returns the hash that the result carries.
-    fn settle(
-        &mut self,
-        tx: &Parsed,
-        part: &SorobanPart,
-        success: Success,
-        layer: &mut Layer<'_>,
-        ledger: &ApplyLedger<'_>,
-        bumps: &mut Bumps,
-    ) -> Result<[u8; 32], InvokeHostFunctionResult> {
-        let (_, events_fee) = resource_fee(tx, part, success.events_bytes, ledger.ledger.settings);
-        let rent = success.rent_fee_stroops;
-        let consumed = rent.saturating_add(events_fee);
-        if consumed > self.fees.refundable_limit {
-            self.diagnostics.error(
-                ScError::Budget(ScErrorCode::ExceededLimit),
-                "refundable resource fee was not sufficient to cover rent and events",
-                &[
-                    consumed.unsigned_abs(),
-                    self.fees.refundable_limit.max(0).unsigned_abs(),
-                ],
-            );
-            return Err(InvokeHostFunctionResult::InsufficientRefundableFee);
-        }
-        self.fees.refundable = consumed;
-        self.fees.rent = rent;
-        let mut list = ChangeList::default();
-        let sequence = ledger.ledger.sequence;
-        for change in success.changes {
-            list.call(&change, sequence);
-            match change.after {
-                Some(entry) if change.read_only => {
-                    if let Some(lifetime) = entry.lifetime {
-                        bumps.note(change.key, lifetime.live_until);
-                    }
-                }
-                Some(entry) => layer.put(change.key, entry),
-                None => layer.delete(change.key),
-            }
-        }
-        let hash = success_hash(&success.return_value_xdr, &success.events_xdr);
-        self.operations.push((list.finish(), success.events_xdr));
-        self.return_value_xdr = Some(success.return_value_xdr);
-        Ok(hash)
-    }
-
     fn succeeded(&self) -> bool {
         matches!(self.code, Some(Code::TxSuccess(_)))
     }
@@ -360,17 +260,4 @@ fn operation_source_is_missing(tx: &Parsed, layer: &Layer<'_>) -> bool {
         .operations
         .first()
         .is_some_and(|operation| account::load(layer, &tx.operation_source(operation)).is_none())
-}
-
-fn success_hash(return_value_xdr: &[u8], events_xdr: &[Vec<u8>]) -> [u8; 32] {
-    // The preimage is the value and the list of events, all of which are encoded already.
-    let count = (events_xdr.len() as u32).to_be_bytes();
-    let mut parts: Vec<&[u8]> = vec![return_value_xdr, &count];
-    parts.extend(events_xdr.iter().map(Vec::as_slice));
-    debug_assert!(decodes_as_preimage(&parts.concat()));
-    sha256_parts(&parts)
-}
-
-fn decodes_as_preimage(bytes: &[u8]) -> bool {
-    InvokeHostFunctionSuccessPreImage::from_xdr(bytes, Limits::none()).is_ok()
 }

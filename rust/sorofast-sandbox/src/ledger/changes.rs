@@ -55,7 +55,14 @@ impl ChangeList {
             let kept = after_xdr.is_some_and(|after| after[4..] == back[4..]);
             self.restored(&change.key, &back, after_xdr, kept);
             let kept = lifetime_after.is_some_and(|after| after.live_until == restored.live_until);
+            // The network has no lifetime of an evicted entry to come back to.
+            let lived_until = if archived.is_evicted() {
+                restored.live_until
+            } else {
+                archived.live_until
+            };
             let back = Lifetime {
+                live_until: lived_until,
                 modified: ledger,
                 ..archived
             };
@@ -71,6 +78,38 @@ impl ChangeList {
         if end(lifetime_before) != end(lifetime_after) {
             let ttl_before = lifetime_before.map(|lifetime| lifetime_xdr(&key_hash, lifetime));
             self.entry(&ttl_key, ttl_before.as_deref(), ttl_after.as_deref());
+        }
+    }
+
+    /// What an operation did that touches lifetimes alone.
+    pub fn lifetimes(&mut self, changes: &[EntryChange], ledger: u32) {
+        let mut back = Vec::new();
+        for change in changes {
+            let (Some(before), Some(after)) = (&change.before, &change.after) else {
+                continue;
+            };
+            let evicted = before
+                .lifetime
+                .is_some_and(|lifetime| lifetime.is_evicted());
+            let restored_ttl = change.restored.map(|lifetime| {
+                let key_hash = sha256(&change.key);
+                lifetime_xdr(&key_hash, lifetime)
+            });
+            match restored_ttl {
+                None => self.call(change, ledger),
+                Some(ttl) if evicted => {
+                    self.push(RESTORED, &[&after.xdr]);
+                    self.push(RESTORED, &[&ttl]);
+                }
+                // The entry itself was not written, so the network tells of it last and as it had been.
+                Some(ttl) => {
+                    self.push(RESTORED, &[&ttl]);
+                    back.push(&before.xdr);
+                }
+            }
+        }
+        for entry in back {
+            self.push(RESTORED, &[entry]);
         }
     }
 

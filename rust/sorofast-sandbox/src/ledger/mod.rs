@@ -14,3 +14,4 @@ pub mod history;
 pub mod meta;
 pub mod settings;
 pub mod state;
+pub mod ttl_ops;

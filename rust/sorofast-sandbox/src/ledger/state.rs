@@ -22,6 +22,13 @@ pub struct Lifetime {
     pub modified: u32,
 }
 
+impl Lifetime {
+    /// What the network moves to its hot archive keeps its place here, with an end of life that no live entry has.
+    pub fn is_evicted(&self) -> bool {
+        self.live_until == 0
+    }
+}
+
 /// One entry.
 #[derive(Clone, Debug)]
 pub struct Stored {

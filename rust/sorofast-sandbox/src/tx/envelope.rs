@@ -149,7 +149,9 @@ impl Parsed {
         let hash = sha256_parts(&[network_id, signed]);
         let soroban = match &envelope.tx.ext {
             TransactionExt::V0 => None,
-            TransactionExt::V1(data) => Some(SorobanPart::new(data)?),
+            TransactionExt::V1(data) => {
+                Some(SorobanPart::new(data, is_restore(&envelope.tx.operations))?)
+            }
         };
         Ok(Self {
             envelope_xdr: bytes.into(),
@@ -245,8 +247,13 @@ pub fn is_soroban_operation(operation: &Operation) -> bool {
     )
 }
 
+/// Does it bring entries back by the operation made for that? Whatever it writes is then read from disk.
+fn is_restore(operations: &[Operation]) -> bool {
+    matches!(operations, [operation] if matches!(operation.body, OperationBody::RestoreFootprint(_)))
+}
+
 impl SorobanPart {
-    fn new(data: &SorobanTransactionData) -> Result<Self, String> {
+    fn new(data: &SorobanTransactionData, restores: bool) -> Result<Self, String> {
         let footprint = &data.resources.footprint;
         let mut keys = Vec::with_capacity(footprint.read_only.len() + footprint.read_write.len());
         let mut disk_read_entries = 0;
@@ -265,6 +272,9 @@ impl SorobanPart {
         }
         if let SorobanTransactionDataExt::V1(ext) = &data.ext {
             disk_read_entries += ext.archived_soroban_entries.len() as u32;
+        }
+        if restores {
+            disk_read_entries = footprint.read_write.len() as u32;
         }
         Ok(Self {
             resources_xdr: data

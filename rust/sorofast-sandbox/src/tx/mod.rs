@@ -8,4 +8,5 @@ pub mod result;
 pub mod select;
 pub mod signatures;
 pub mod soroban_form;
+pub mod ttl_form;
 pub mod validate;

@@ -71,6 +71,8 @@ pub fn outline(record: &TransactionRecord) -> Result<TransactionOutline, String>
                 "create_contract"
             }
         },
+        OperationBody::ExtendFootprintTtl(_) => "extend_footprint_ttl",
+        OperationBody::RestoreFootprint(_) => "restore_footprint",
         other => other.name(),
     };
     Ok(outline)

@@ -2,9 +2,10 @@
 
 use crate::tx::envelope::Parsed;
 use stellar_xdr::{
-    CreateAccountResult, Hash, InvokeHostFunctionResult, Limits, Operation, OperationBody,
-    OperationResult, OperationResultTr, PaymentResult, TransactionResult, TransactionResultExt,
-    TransactionResultResult, WriteXdr,
+    CreateAccountResult, ExtendFootprintTtlResult, Hash, InvokeHostFunctionResult, Limits,
+    Operation, OperationBody, OperationResult, OperationResultTr, PaymentResult,
+    RestoreFootprintResult, TransactionResult, TransactionResultExt, TransactionResultResult,
+    WriteXdr,
 };
 
 /// XDR of a `TransactionResult`.
@@ -29,6 +30,12 @@ pub fn untouched(operation: &Operation) -> OperationResult {
         }
         OperationBody::InvokeHostFunction(_) => OperationResult::OpInner(
             OperationResultTr::InvokeHostFunction(InvokeHostFunctionResult::Success(Hash([0; 32]))),
+        ),
+        OperationBody::ExtendFootprintTtl(_) => OperationResult::OpInner(
+            OperationResultTr::ExtendFootprintTtl(ExtendFootprintTtlResult::Success),
+        ),
+        OperationBody::RestoreFootprint(_) => OperationResult::OpInner(
+            OperationResultTr::RestoreFootprint(RestoreFootprintResult::Success),
         ),
         _ => OperationResult::OpNotSupported,
     }
@@ -78,6 +85,12 @@ pub fn operation_code_name(result: &OperationResult) -> String {
         OperationResult::OpTooManySponsoring => "opTOO_MANY_SPONSORING".into(),
         OperationResult::OpInner(OperationResultTr::InvokeHostFunction(inner)) => {
             format!("INVOKE_HOST_FUNCTION_{}", screaming(inner.name()))
+        }
+        OperationResult::OpInner(OperationResultTr::ExtendFootprintTtl(inner)) => {
+            format!("EXTEND_FOOTPRINT_TTL_{}", screaming(inner.name()))
+        }
+        OperationResult::OpInner(OperationResultTr::RestoreFootprint(inner)) => {
+            format!("RESTORE_FOOTPRINT_{}", screaming(inner.name()))
         }
         OperationResult::OpInner(OperationResultTr::CreateAccount(inner)) => {
             format!("CREATE_ACCOUNT_{}", screaming(inner.name()))

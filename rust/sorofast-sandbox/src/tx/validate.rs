@@ -8,6 +8,7 @@ use crate::tx::envelope::{is_soroban_operation, Parsed};
 use crate::tx::result;
 use crate::tx::signatures::{Checker, Threshold};
 use crate::tx::soroban_form::{self, Invalidated};
+use crate::tx::ttl_form;
 use stellar_xdr::{
     AccountEntry, Asset, CreateAccountResult, Operation, OperationBody, OperationResult,
     OperationResultTr, PaymentResult, SignerKey, TransactionResultResult as Code,
@@ -159,14 +160,17 @@ fn check_form(
 /// The sentence that refuses an operation which the sandbox does not carry out.
 fn unsupported(operation: &Operation) -> Option<String> {
     match &operation.body {
-        OperationBody::InvokeHostFunction(_) | OperationBody::CreateAccount(_) => None,
+        OperationBody::InvokeHostFunction(_)
+        | OperationBody::ExtendFootprintTtl(_)
+        | OperationBody::RestoreFootprint(_)
+        | OperationBody::CreateAccount(_) => None,
         OperationBody::Payment(payment) if payment.asset == Asset::Native => None,
         OperationBody::Payment(_) => {
             Some("Payment of an asset other than native is not supported by the sandbox".into())
         }
         other => Some(format!(
             "operation {} is not supported by the sandbox; it carries out InvokeHostFunction, \
-             CreateAccount and Payment",
+             ExtendFootprintTtl, RestoreFootprint, CreateAccount and Payment",
             other.name()
         )),
     }
@@ -259,8 +263,16 @@ fn is_signed(
         loaded.as_ref()
     };
     match account {
-        Some(account) => checker.account(account, Threshold::Medium),
+        Some(account) => checker.account(account, threshold(operation)),
         None => checker.missing_account(&id),
+    }
+}
+
+/// The weight that an operation's source must bring.
+fn threshold(operation: &Operation) -> Threshold {
+    match operation.body {
+        OperationBody::ExtendFootprintTtl(_) | OperationBody::RestoreFootprint(_) => Threshold::Low,
+        _ => Threshold::Medium,
     }
 }
 
@@ -291,6 +303,10 @@ pub fn check_operation(
         OperationBody::InvokeHostFunction(invoke) => {
             soroban_form::check_host_function(&invoke.host_function, settings, diagnostics)?;
         }
+        OperationBody::ExtendFootprintTtl(extend) => {
+            ttl_form::check_extend(tx, extend, settings, diagnostics)?;
+        }
+        OperationBody::RestoreFootprint(_) => ttl_form::check_restore(tx, diagnostics)?,
         _ => return Err(Box::new(OperationResult::OpNotSupported)),
     }
     Ok(())

@@ -12,4 +12,5 @@ mod pace;
 mod queue;
 mod seeding;
 mod throughput;
+mod ttl_ops;
 mod views;

@@ -28,6 +28,8 @@ from sorofast.settings import SECRET_KEYS, Settings, env_name
 PREFIX = "SOROFAST_"
 CONFIG_VARIABLE = "SOROFAST_CONFIG"
 DEFAULT_FILE = "sorofast.toml"
+# Variables of ours that are no settings: where the settings are, and which sandbox `sorofast sandbox` speaks to.
+_NO_SETTINGS = frozenset({CONFIG_VARIABLE, "SOROFAST_SANDBOX_URL"})
 
 STELLAR_VARIABLES = {
     "STELLAR_RPC_URL": "network.rpc_url",
@@ -220,10 +222,10 @@ def _environment_layer(environ: Mapping[str, str], problems: list[str]) -> _Laye
     values: dict[str, object] = {}
     by_variable = {env_name(key): key for key in KNOWN_KEYS}
     for variable, value in environ.items():
-        if not variable.startswith(PREFIX) or variable == CONFIG_VARIABLE or value == "":
+        if not variable.startswith(PREFIX) or variable in _NO_SETTINGS or value == "":
             continue
         if variable not in by_variable:
-            hint = _suggestion(variable, [*by_variable, CONFIG_VARIABLE])
+            hint = _suggestion(variable, [*by_variable, *sorted(_NO_SETTINGS)])
             problems.append(f"{variable} (from the environment): names no setting{hint}; unset it")
             continue
         values[by_variable[variable]] = value

@@ -22,10 +22,14 @@ _CONTROL = {code: f"\\x{code:02x}" for code in (*range(0x20), *range(0x7F, 0xA0)
 STROOPS_PER_XLM = 10_000_000
 
 
-def print_json(value: object, stream: TextIO | None = None) -> None:
-    """One JSON value on one line. Integers beyond 64 bits (i128 balances) become strings."""
+def print_json(value: object, stream: TextIO | None = None, *, public_seeds: bool = False) -> None:
+    """One JSON value on one line. Integers beyond 64 bits (i128 balances) become strings.
+
+    `public_seeds`: the seeds in it are meant to be read by everybody, as those of a local network's accounts are.
+    """
     out = stream or sys.stdout
-    out.write(redact(orjson.dumps(_plain(value)).decode()) + "\n")
+    text = orjson.dumps(_plain(value)).decode()
+    out.write((text if public_seeds else redact(text)) + "\n")
     out.flush()
 
 
@@ -68,8 +72,11 @@ def print_table(
     *,
     right: Sequence[str] = (),
     title: str | None = None,
+    public_seeds: bool = False,
 ) -> None:
-    """A table with a heading line. Columns named in `right` are aligned right; None prints as an empty cell."""
+    """A table with a heading line. Columns named in `right` are aligned right; None prints as an empty cell.
+    `public_seeds` as for `print_json`.
+    """
     from rich.table import Table
     from rich.text import Text
 
@@ -80,7 +87,7 @@ def print_table(
             name, justify="right" if name in right else "left", no_wrap=name in right, overflow="fold"
         )
     for row in rows:
-        table.add_row(*(Text(_visible(cell)) for cell in row))
+        table.add_row(*(Text(_visible(cell, public_seeds=public_seeds)) for cell in row))
     _show(table)
 
 
@@ -97,9 +104,10 @@ def print_pairs(pairs: Iterable[tuple[str, object]]) -> None:
     _show(table)
 
 
-def _visible(cell: object) -> str:
+def _visible(cell: object, *, public_seeds: bool = False) -> str:
     """A cell's text. Names and reasons come from contracts and servers, which must not steer the terminal."""
-    return "" if cell is None else redact(str(cell)).translate(_CONTROL)
+    text = "" if cell is None else str(cell)
+    return (text if public_seeds else redact(text)).translate(_CONTROL)
 
 
 def _show(table: Table) -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from typing import Annotated
+from typing import Annotated, Literal
 
 from cyclopts import App, Parameter
 
@@ -11,6 +11,20 @@ from sorofast.cli.options import OutputFormat
 from sorofast.errors import ConfigError
 
 sandbox_app = App(name="sandbox", help="A local Stellar network for tests and trials.")
+
+# The summaries stand here so that help imports no command.
+for _path, _summary in (
+    ("sandbox_control:advance", "Let time pass: close ledgers at once, with the clock moved on."),
+    ("sandbox_fault:fault", "Break the network the way networks break: by a plan in a file, or by flags."),
+    ("sandbox_control:save", "Save the whole state of the network to a file."),
+    ("sandbox_control:load", "Replace the whole state of the network by the one in a file."),
+    ("sandbox_control:reset", "Take the network back to the ledger it began with."),
+    (
+        "sandbox_control:accounts",
+        "List the accounts that were funded when the network began, with their keys.",
+    ),
+):
+    sandbox_app.command(f"sorofast.cli.{_path}", name=_path.partition(":")[2], help=_summary)
 
 
 @sandbox_app.command
@@ -34,6 +48,16 @@ def start(
         str | None, Parameter(help="The standalone network's unless given.")
     ] = None,
     protocol: Annotated[int | None, Parameter(help="Protocol version.")] = None,
+    seed: Annotated[
+        int | None, Parameter(help="What all chance follows from; drawn at random and told unless given.")
+    ] = None,
+    clock: Annotated[
+        Literal["system", "manual"],
+        Parameter(help="`manual` stands still until an advance moves it; it needs --ledger-close 0s."),
+    ] = "system",
+    start_time: Annotated[
+        int | None, Parameter(help="Close time of the first ledger in seconds since 1970; now unless given.")
+    ] = None,
     output: Annotated[
         OutputFormat, Parameter(name=("--output", "-o"), help="How the line with the URLs is printed.")
     ] = "table",
@@ -55,12 +79,14 @@ def start(
         ledger_jitter=ledger_jitter,
         consensus_delay=consensus_delay,
         network_passphrase=network_passphrase,
+        seed=seed,
+        clock=clock,
+        start_time=start_time,
+        protocol=protocol,
+        host=host,
+        allow_remote=allow_remote,
     )
-    arguments = ["start", "--host", host, *options.arguments(), "-o", output]
-    if allow_remote:
-        arguments.append("--allow-remote")
-    if protocol is not None:
-        arguments += ["--protocol", str(protocol)]
+    arguments = ["start", *options.arguments(), "-o", output]
     binary = str(find_binary())
     try:
         # Nothing is left for this process to do, so it becomes the network: signals and exit code are the

@@ -1,128 +1,61 @@
-"""The sandbox's admin interface: time, raw entries, what was applied, faults. JSON over HTTP on the sandbox's
-own port.
-"""
+"""The sandbox's admin interface from an event loop: time, raw entries, what was applied, faults, state."""
 
 from __future__ import annotations
 
 import asyncio
-import base64
 import contextlib
 import io
-from collections.abc import AsyncIterator, Iterable, Sequence
+from collections.abc import AsyncIterator, Iterable, Mapping, Sequence
+from pathlib import Path
 from types import TracebackType
-from typing import Literal, Self, TypeVar
+from typing import Any, BinaryIO, Self, TypeVar
 
 import aiohttp
-import msgspec
 
-from sorofast.errors import BodyError, SorofastError, UnreachableError
+from sorofast.errors import SorofastError
+from sorofast.sandbox import calls
+from sorofast.sandbox.calls import (
+    Accounts,
+    AppliedTransaction,
+    Call,
+    ClosedLedger,
+    Fate,
+    FaultRule,
+    FundedAccount,
+    Moment,
+    Stats,
+)
+from sorofast.sandbox.files import opened, replacing
+
+__all__ = [
+    "Accounts",
+    "AdminClient",
+    "AppliedTransaction",
+    "ClosedLedger",
+    "Fate",
+    "FaultRule",
+    "FundedAccount",
+    "Moment",
+    "Stats",
+]
 
 _T = TypeVar("_T")
-
-_TIMEOUT_S = 30.0
-_PAGE = 10_000
-_ENTRIES_PER_REQUEST = 5_000  # a few MiB of task entries, far below the body limit of 64 MiB
-_ERROR_CHARS_MAX = 300
-
-
-class AppliedTransaction(msgspec.Struct, frozen=True):
-    """One transaction in apply order (`order` counts within its ledger). Addresses are strkeys, `args` base64
-    ScVals.
-
-    `source` pays and gives the sequence; `operation_source` is who the operation acts for.
-    """
-
-    ledger: int
-    order: int
-    close_time: int
-    close_time_ms: int
-    hash: str
-    source: str
-    operation_source: str
-    operation: str
-    status: Literal["SUCCESS", "FAILED"]
-    result_code: str
-    fee_charged: int
-    contract: str | None = None
-    function: str | None = None
-    args: tuple[str, ...] = ()
-    operation_result: str | None = None
-    max_ledger: int | None = None
-
-
-class ClosedLedger(msgspec.Struct, frozen=True):
-    """One closed ledger: its close time in whole seconds, in milliseconds, and how many transactions it
-    applied.
-    """
-
-    sequence: int
-    close_time: int
-    close_time_ms: int
-    hash: str
-    transactions: int
-
-
-class Stats(msgspec.Struct, frozen=True):
-    """JSON-RPC calls since the start, by method; the latest ledger; transactions waiting for a ledger."""
-
-    rpc_calls: dict[str, int]
-    latest_ledger: int
-    pending: int
-
-
-class Moment(msgspec.Struct, frozen=True):
-    """Where the chain stands after an advance."""
-
-    latest_ledger: int
-    close_time: int
-
-
-class FaultRule(msgspec.Struct, frozen=True, omit_defaults=True):
-    """One rule of the fault panel. `count` None is without end; `drop_reply` carries the request out and
-    gives no answer.
-    """
-
-    method: str
-    kind: Literal["latency", "http_status", "rpc_error", "drop_reply"]
-    latency_ms: int | None = None
-    status: int | None = None
-    code: int | None = None
-    message: str | None = None
-    count: int | None = None
-    probability: float = 1.0
-
-
-class _TransactionsPage(msgspec.Struct):
-    transactions: list[AppliedTransaction]
-    latest_ledger: int
-    next_from_ledger: int | None = None
-
-
-class _LedgersPage(msgspec.Struct):
-    ledgers: list[ClosedLedger]
-    latest_ledger: int
-
-
-class _Skew(msgspec.Struct):
-    skew_seconds: float
-
-
-class _Count(msgspec.Struct):
-    count: int
+_STATE_TIMEOUT = aiohttp.ClientTimeout(total=None, sock_read=calls.STATE_PIECE_TIMEOUT_S)
+_FAILURES = (aiohttp.ClientError, TimeoutError, asyncio.IncompleteReadError)
 
 
 class AdminClient:
     """An async context manager around one HTTP session. UnreachableError: no answer; SorofastError: refused,
-    and why.
+    and why. `BlockingAdminClient` is the same without an event loop.
     """
 
-    def __init__(self, admin_url: str, *, timeout_s: float = _TIMEOUT_S) -> None:
+    def __init__(self, admin_url: str, *, timeout_s: float = calls.TIMEOUT_S) -> None:
         self._url = admin_url.rstrip("/")
-        self._timeout = aiohttp.ClientTimeout(total=timeout_s)
+        self._timeout_s = timeout_s
         self._session: aiohttp.ClientSession | None = None
 
     async def __aenter__(self) -> Self:
-        self._session = aiohttp.ClientSession(timeout=self._timeout)
+        self._session = aiohttp.ClientSession()
         return self
 
     async def __aexit__(
@@ -132,49 +65,38 @@ class AdminClient:
         if session is not None:
             await session.close()
 
-    async def advance(self, ledgers: int = 1, seconds: float = 0.0) -> Moment:
+    async def advance(self, ledgers: int = 1, seconds: float = 0.0, *, spread: bool = False) -> Moment:
         """Move the sandbox's clock on by `seconds`, then close that many ledgers; they are visible when this
-        returns.
+        returns. With `spread` the seconds are spread evenly over the ledgers' close times.
         """
-        body = await self._request("POST", "advance", {"ledgers": ledgers, "seconds": seconds})
-        return _decode(body, Moment)
+        return await self._call(calls.advance(ledgers, seconds, spread))
 
     async def skew(self, seconds: float) -> float:
         """Set the offset of the closing clock against this machine's, in seconds."""
-        return _decode(await self._request("POST", "skew", {"seconds": seconds}), _Skew).skew_seconds
+        return await self._call(calls.skew(seconds))
 
     async def put_entries(self, entries: Iterable[tuple[bytes, int | None]]) -> int:
         """Put raw ledger entries (XDR, live-until ledger) into the state at once; returns how many there
         were.
         """
         count = 0
-        chunk: list[dict[str, object]] = []
-        for xdr, live_until in entries:
-            chunk.append({"xdr": base64.b64encode(xdr).decode(), "live_until": live_until})
-            if len(chunk) == _ENTRIES_PER_REQUEST:
-                count += await self._put(chunk)
-                chunk = []
-        return count + (await self._put(chunk) if chunk else 0)
+        for call in calls.put_entries(entries):
+            count += await self._call(call)
+        return count
 
     async def transactions(self, from_ledger: int) -> AsyncIterator[list[AppliedTransaction]]:
         """Pages of what was applied since that ledger, itself included, in apply order."""
-        following: int | None = from_ledger
-        while following is not None:
-            body = await self._request("GET", f"transactions?from_ledger={following}&limit={_PAGE}")
-            page = _decode(body, _TransactionsPage)
+        begin: int | None = from_ledger
+        while begin is not None:
+            page = await self._call(calls.transactions(begin))
             yield page.transactions
-            if page.next_from_ledger is not None and page.next_from_ledger <= following:
-                raise BodyError(
-                    f"the sandbox's page of transactions after ledger {following} does not lead on"
-                )
-            following = page.next_from_ledger
+            begin = calls.following(page, begin)
 
     async def ledgers(self, from_ledger: int) -> list[ClosedLedger]:
         """All closed ledgers since that one, itself included, in order."""
         ledgers: list[ClosedLedger] = []
         while True:
-            body = await self._request("GET", f"ledgers?from_ledger={from_ledger}&limit={_PAGE}")
-            page = _decode(body, _LedgersPage)
+            page = await self._call(calls.ledgers(from_ledger))
             ledgers += page.ledgers
             if not page.ledgers or page.ledgers[-1].sequence >= page.latest_ledger:
                 return ledgers
@@ -182,59 +104,96 @@ class AdminClient:
 
     async def stats(self) -> Stats:
         """What the sandbox has been asked so far."""
-        return _decode(await self._request("GET", "stats"), Stats)
+        return await self._call(calls.stats())
+
+    async def faults(self) -> dict[str, Any]:
+        """The fault plan in force, as the sandbox shows it."""
+        return await self._call(calls.faults())
+
+    async def set_fault_plan(self, plan: Mapping[str, Any]) -> dict[str, Any]:
+        """Replace the fault plan; returns it as the sandbox took it."""
+        return await self._call(calls.set_faults(plan))
 
     async def set_faults(self, rules: Sequence[FaultRule]) -> None:
-        """Replace the fault panel's rules."""
-        await self._request("POST", "faults", {"rules": msgspec.to_builtins(list(rules))})
+        """Replace the fault plan by rules for the answers to JSON-RPC calls."""
+        await self._call(calls.set_faults(calls.rules_plan(rules)))
 
     async def clear_faults(self) -> None:
         """No faults any more."""
-        await self._request("DELETE", "faults")
+        await self._call(calls.clear_faults())
 
     async def contract_wasm(self, name: str) -> bytes:
         """The code of a contract that ships in the sandbox: `task_registry`, `counter`, `switch_resolver`,
         …
         """
-        return await self._request("GET", f"contracts/{name}.wasm")
+        return await self._call(calls.contract_wasm(name))
 
-    async def _put(self, chunk: list[dict[str, object]]) -> int:
-        return _decode(await self._request("POST", "entries", {"entries": chunk}), _Count).count
+    async def accounts(self) -> Accounts:
+        """The accounts that the sandbox was started with."""
+        return await self._call(calls.accounts())
 
-    async def _request(self, method: str, path: str, body: object = None) -> bytes:
+    async def fates(self, hashes: Sequence[str]) -> dict[str, Fate]:
+        """What became of these transactions (hex hashes)."""
+        return await self._call(calls.fates(hashes))
+
+    async def audit(self) -> dict[str, Any]:
+        """All coins counted, against what the ledger header records."""
+        return await self._call(calls.audit())
+
+    async def reset(self) -> Moment:
+        """Back to the ledger that the sandbox began with."""
+        return await self._call(calls.reset())
+
+    async def save(self, path: Path) -> int:
+        """Write the whole state to a file, which appears only when it is complete; returns its bytes."""
+        with replacing(path) as file:
+            async with self._open("GET", "state", timeout=_STATE_TIMEOUT) as answer:
+                if answer.status >= 400:
+                    raise calls.refusal("GET", str(answer.url), answer.status, await answer.read())
+                count = 0
+                async for piece in answer.content.iter_chunked(calls.STATE_PIECE_BYTES):
+                    count += len(piece)
+                    file.write(piece)
+        return count
+
+    async def load(self, path: Path) -> Moment:
+        """Replace everything by the state in that file."""
+        with opened(path) as (file, _):
+            headers = {"Content-Type": calls.STATE_TYPE}
+            async with self._open("POST", "state", file, headers, timeout=_STATE_TIMEOUT) as answer:
+                content = await answer.read()
+                if answer.status >= 400:
+                    raise calls.refusal("POST", str(answer.url), answer.status, content)
+        return calls.state_loaded(content)
+
+    async def _call(self, call: Call[_T]) -> _T:
+        # A stream, because aiohttp warns of large plain bytes: it would send them in one piece.
+        data = None if call.body is None else io.BytesIO(call.body)
+        headers = {} if call.body is None else {"Content-Type": "application/json"}
+        timeout = aiohttp.ClientTimeout(total=max(call.timeout_s, self._timeout_s))
+        async with self._open(call.verb, call.path, data, headers, timeout=timeout) as answer:
+            content = await answer.read()
+            if answer.status >= 400:
+                raise calls.refusal(call.verb, str(answer.url), answer.status, content)
+        return call.read(content)
+
+    @contextlib.asynccontextmanager
+    async def _open(
+        self,
+        verb: str,
+        path: str,
+        data: BinaryIO | None = None,
+        headers: Mapping[str, str] | None = None,
+        *,
+        timeout: aiohttp.ClientTimeout,
+    ) -> AsyncIterator[aiohttp.ClientResponse]:
         if self._session is None:
             raise SorofastError("the admin client is used outside its `async with` block")
         url = f"{self._url}/{path}"
-        # A stream, because aiohttp warns of large plain bytes: it would send them in one piece.
-        data = None if body is None else io.BytesIO(msgspec.json.encode(body))
-        headers = {} if body is None else {"Content-Type": "application/json"}
         try:
-            async with self._session.request(method, url, data=data, headers=headers) as answer:
-                content = await answer.read()
-                status = answer.status
-        except (aiohttp.ClientError, TimeoutError, asyncio.IncompleteReadError) as error:
-            reason = str(error) or type(error).__name__
-            raise UnreachableError(
-                f"the sandbox's admin interface at {url} gave no answer: {reason}"
-            ) from error
-        if status >= 400:
-            raise SorofastError(
-                f"the sandbox refused {method} {url} with status {status}: {_refusal(content)}"
-            )
-        return content
-
-
-def _decode(body: bytes, kind: type[_T]) -> _T:
-    try:
-        return msgspec.json.decode(body, type=kind)
-    except msgspec.DecodeError as error:
-        raise BodyError(f"the sandbox's admin answer is not what it should be: {error}") from error
-
-
-def _refusal(content: bytes) -> str:
-    """The message of a refusal, or the beginning of whatever was answered instead."""
-    with contextlib.suppress(msgspec.DecodeError):
-        match msgspec.json.decode(content):
-            case {"error": str(message)}:
-                return message
-    return content[:_ERROR_CHARS_MAX].decode(errors="replace").strip()
+            async with self._session.request(
+                verb, url, data=data, headers=headers, timeout=timeout
+            ) as answer:
+                yield answer
+        except _FAILURES as error:
+            raise calls.no_answer(url, str(error) or type(error).__name__) from error

@@ -1,4 +1,4 @@
-"""Durations as the sandbox and the commands write them: `500ms`, `5s`, `2m`."""
+"""Durations as the sandbox and the commands write them: `500ms`, `5s`, `2m`, and longer spans as `3h`, `30d`."""
 
 from __future__ import annotations
 
@@ -7,7 +7,8 @@ import re
 from sorofast.errors import UsageError
 
 _DURATION = re.compile(r"([0-9]{1,9})(ms|s|m)")
-_SECONDS = {"ms": 0.001, "s": 1.0, "m": 60.0}
+_SPAN = re.compile(r"([0-9]{1,12})(ms|s|m|h|d)")
+_SECONDS = {"ms": 0.001, "s": 1.0, "m": 60.0, "h": 3_600.0, "d": 86_400.0}
 
 
 def parse_duration_s(text: str, option: str) -> float:
@@ -17,6 +18,16 @@ def parse_duration_s(text: str, option: str) -> float:
         return 0.0
     if match is None:
         raise UsageError(f"{option} {text}: write a duration as 500ms, 5s or 2m")
+    return int(match[1]) * _SECONDS[match[2]]
+
+
+def parse_span_s(text: str, option: str) -> float:
+    """Seconds of a time that may take days. UsageError names `option`."""
+    match = _SPAN.fullmatch(text.strip())
+    if match is None and text.strip() == "0":
+        return 0.0
+    if match is None:
+        raise UsageError(f"{option} {text}: write a time as 500ms, 5s, 2m, 3h or 30d")
     return int(match[1]) * _SECONDS[match[2]]
 
 

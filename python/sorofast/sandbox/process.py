@@ -12,7 +12,8 @@ import shutil
 import sys
 import sysconfig
 from collections import deque
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass, fields
 from pathlib import Path
 from types import TracebackType
 from typing import Self
@@ -22,10 +23,10 @@ import msgspec
 from sorofast.errors import ConfigError, SorofastError
 
 BINARY = "sorofast-sandbox"
-_START_TIMEOUT_S = 20.0
-_STOP_TIMEOUT_S = 5.0
-_STDERR_LINES_MAX = 50
-_LINE_BYTES_MAX = 64 * 1024
+START_TIMEOUT_S = 20.0
+STOP_TIMEOUT_S = 5.0
+STDERR_LINES_MAX = 50
+LINE_BYTES_MAX = 64 * 1024
 
 
 class Ready(msgspec.Struct, frozen=True):
@@ -36,6 +37,7 @@ class Ready(msgspec.Struct, frozen=True):
     friendbot_url: str
     network_passphrase: str
     pid: int
+    seed: int | None = None
 
 
 @dataclass(frozen=True)
@@ -44,6 +46,7 @@ class SandboxOptions:
     alone.
 
     `port` 0 takes a free one. `ledger_close` of `0s` closes ledgers only when the admin interface says so.
+    `extra` holds further arguments as they are.
     """
 
     port: int = 0
@@ -51,18 +54,29 @@ class SandboxOptions:
     ledger_jitter: str | None = None
     consensus_delay: str | None = None
     network_passphrase: str | None = None
+    seed: int | None = None
+    clock: str | None = None
+    start_time: int | None = None
+    protocol: int | None = None
+    host: str | None = None
+    allow_remote: bool = False
+    extra: tuple[str, ...] = ()
 
     def arguments(self) -> list[str]:
         """As the command line has them."""
-        arguments = ["--port", str(self.port), "--ledger-close", self.ledger_close]
-        for name, value in (
-            ("--ledger-jitter", self.ledger_jitter),
-            ("--consensus-delay", self.consensus_delay),
-            ("--network-passphrase", self.network_passphrase),
-        ):
-            if value is not None:
-                arguments += [name, value]
-        return arguments
+        arguments: list[str] = []
+        for field in fields(self):
+            value = getattr(self, field.name)
+            name = "--" + field.name.replace("_", "-")
+            if value is True:
+                arguments.append(name)
+            elif isinstance(value, str) or (isinstance(value, int) and value is not False):
+                arguments += [name, str(value)]
+        return [*arguments, *self.extra]
+
+    def command(self, binary: Path) -> list[str]:
+        """What starts a network that announces itself in JSON and ends with its standard input."""
+        return [str(binary), "start", *self.arguments(), "-o", "json", "--exit-with-stdin"]
 
 
 def find_binary() -> Path:
@@ -80,6 +94,17 @@ def find_binary() -> Path:
     return Path(found)
 
 
+def last_words(lines: Sequence[str], returncode: int | None) -> str:
+    """What a binary said on stderr about its end: the line that is marked as an error, else the last one."""
+    for line in lines:
+        for mark in ("error: ", f"{BINARY}: "):
+            if line.startswith(mark):
+                return line.removeprefix(mark)
+    if lines:
+        return lines[-1]
+    return "it said nothing" if returncode is None else f"exit code {returncode}"
+
+
 class SandboxProcess:
     """A running local network; an async context manager. `stop()` may be called at any time, and again."""
 
@@ -88,7 +113,7 @@ class SandboxProcess:
         self._binary = binary
         self._process: asyncio.subprocess.Process | None = None
         self._ready: Ready | None = None
-        self._stderr: deque[str] = deque(maxlen=_STDERR_LINES_MAX)
+        self._stderr: deque[str] = deque(maxlen=STDERR_LINES_MAX)
         self._readers: list[asyncio.Task[None]] = []
 
     async def __aenter__(self) -> Self:
@@ -128,17 +153,12 @@ class SandboxProcess:
             # A session of its own: Ctrl-C in the terminal is for us, and the ledger must outlive it to be
             # audited.
             self._process = process = await asyncio.create_subprocess_exec(
-                str(binary),
-                "start",
-                *self._options.arguments(),
-                "-o",
-                "json",
-                "--exit-with-stdin",
+                *self._options.command(binary),
                 stdin=asyncio.subprocess.PIPE,
                 stdout=asyncio.subprocess.PIPE,
                 stderr=asyncio.subprocess.PIPE,
                 start_new_session=True,
-                limit=_LINE_BYTES_MAX,
+                limit=LINE_BYTES_MAX,
             )
         except OSError as error:
             raise ConfigError(f"{binary} cannot be started: {error.strerror or error}") from error
@@ -147,7 +167,7 @@ class SandboxProcess:
         stderr_reader = asyncio.create_task(self._keep_lines(process.stderr))
         self._readers.append(stderr_reader)
         try:
-            async with asyncio.timeout(_START_TIMEOUT_S):
+            async with asyncio.timeout(START_TIMEOUT_S):
                 line = await process.stdout.readline()
                 if not line:
                     await process.wait()
@@ -157,7 +177,7 @@ class SandboxProcess:
         except TimeoutError:
             await self.stop()
             raise SorofastError(
-                f"the sandbox was not ready within {_START_TIMEOUT_S:.0f} s: {self._last_words()}"
+                f"the sandbox was not ready within {START_TIMEOUT_S:.0f} s: {self._last_words()}"
             ) from None
         except (msgspec.DecodeError, ValueError) as error:
             await self.stop()
@@ -181,7 +201,7 @@ class SandboxProcess:
                     with contextlib.suppress(ProcessLookupError):
                         force()
                 try:
-                    async with asyncio.timeout(_STOP_TIMEOUT_S):
+                    async with asyncio.timeout(STOP_TIMEOUT_S):
                         await process.wait()
                     break
                 except TimeoutError:
@@ -192,14 +212,7 @@ class SandboxProcess:
         self._readers.clear()
 
     def _last_words(self) -> str:
-        """What it said on stderr about its end: the line that is marked as an error, else the last one."""
-        if not self._stderr:
-            return "it said nothing" if self.returncode is None else f"exit code {self.returncode}"
-        for line in self._stderr:
-            for mark in ("error: ", f"{BINARY}: "):
-                if line.startswith(mark):
-                    return line.removeprefix(mark)
-        return self._stderr[-1]
+        return last_words(self._stderr, self.returncode)
 
     async def _keep_lines(self, stream: asyncio.StreamReader) -> None:
         # Reading to the end is a duty: a full pipe would stop the network in the middle of a ledger.
@@ -216,5 +229,5 @@ class SandboxProcess:
 
     @staticmethod
     async def _drop_output(stream: asyncio.StreamReader) -> None:
-        while await stream.read(_LINE_BYTES_MAX):
+        while await stream.read(LINE_BYTES_MAX):
             pass

@@ -3,7 +3,7 @@ from __future__ import annotations
 import pytest
 
 from sorofast.errors import UsageError
-from sorofast.sandbox.durations import parse_duration_s, parse_range_s
+from sorofast.sandbox.durations import parse_duration_s, parse_range_s, parse_span_s
 
 
 @pytest.mark.parametrize(
@@ -29,3 +29,16 @@ def test_ranges() -> None:
 def test_what_is_no_range_is_refused(text: str) -> None:
     with pytest.raises(UsageError, match="--intervals"):
         parse_range_s(text, "--intervals")
+
+
+@pytest.mark.parametrize(
+    ("text", "seconds"), [("0", 0.0), ("500ms", 0.5), ("3h", 10_800.0), ("30d", 2_592_000.0)]
+)
+def test_spans_may_take_days(text: str, seconds: float) -> None:
+    assert parse_span_s(text, "--time") == seconds
+
+
+@pytest.mark.parametrize("text", ["", "30", "1.5d", "-1d", "1w", "1d2h"])
+def test_what_is_no_span_is_refused(text: str) -> None:
+    with pytest.raises(UsageError, match="--time"):
+        parse_span_s(text, "--time")

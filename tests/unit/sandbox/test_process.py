@@ -62,7 +62,7 @@ async def test_what_it_writes_does_not_stop_it(tmp_path: Path) -> None:
 async def test_one_that_ignores_the_end_of_its_input_is_terminated(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(process, "_STOP_TIMEOUT_S", 0.2)
+    monkeypatch.setattr(process, "STOP_TIMEOUT_S", 0.2)
     body = serving("signal.signal(signal.SIGTERM, signal.SIG_IGN)\ntime.sleep(60)")
     async with SandboxProcess(binary=stand_in(tmp_path, body)) as sandbox:
         pass
@@ -98,7 +98,7 @@ async def test_a_start_that_fails_says_why(tmp_path: Path, body: str, message: s
 async def test_a_start_that_takes_too_long_is_given_up(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(process, "_START_TIMEOUT_S", 0.2)
+    monkeypatch.setattr(process, "START_TIMEOUT_S", 0.2)
     sandbox = SandboxProcess(binary=stand_in(tmp_path, "sys.stdin.read()"))
     with pytest.raises(SorofastError, match="not ready within"):
         await sandbox.start()

@@ -1,0 +1,162 @@
+"""What can be done to a sandbox that runs: its clock, state and accounts. `sandbox_fault` breaks it."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+from cyclopts import Group, Parameter
+
+from sorofast.cli.options import OutputFormat
+from sorofast.cli.output import note, print_json, print_pairs, print_table, utc, xlm
+from sorofast.errors import UnreachableError, UsageError
+
+if TYPE_CHECKING:
+    from sorofast.sandbox.blocking_client import BlockingAdminClient
+    from sorofast.sandbox.calls import Moment
+
+_GROUP = Group("Which sandbox, and how results are printed", sort_key=90)
+# What the public network takes from one ledger to the next, when time is to be filled with ledgers.
+_LEDGER_CLOSE_S = 5.0
+
+
+@dataclass(frozen=True)
+class ControlOptions:
+    """Options shared by the commands that speak to a running sandbox."""
+
+    url: Annotated[
+        str | None,
+        Parameter(
+            name="--url",
+            group=_GROUP,
+            help="The sandbox's address; else $SOROFAST_SANDBOX_URL, else http://localhost:8000.",
+        ),
+    ] = None
+    output: Annotated[
+        OutputFormat, Parameter(name=("--output", "-o"), group=_GROUP, help="How the result is printed.")
+    ] = "table"
+    quiet: Annotated[
+        bool, Parameter(name=("--quiet", "-q"), negative="", group=_GROUP, help="Print no remarks.")
+    ] = False
+    verbose: Annotated[
+        bool,
+        Parameter(
+            name=("--verbose", "-v"), negative="", group=_GROUP, help="Errors come with their traceback."
+        ),
+    ] = False
+
+    @property
+    def json(self) -> bool:
+        """Whether the result is JSON."""
+        return self.output == "json"
+
+
+Options = Annotated[ControlOptions, Parameter(name="*")]
+DEFAULTS = ControlOptions()
+
+
+def connect(options: ControlOptions) -> BlockingAdminClient:
+    """A client for the sandbox that is meant. UnreachableError says how to start one."""
+    from sorofast.sandbox.blocking_client import BlockingAdminClient
+    from sorofast.sandbox.find import find_url
+
+    url = find_url(options.url)
+    client = BlockingAdminClient(f"{url}/admin")
+    try:
+        client.stats()
+    except UnreachableError as error:
+        raise UnreachableError(
+            f"no sandbox answers at {url} ({error.__cause__ or error}); start one with `sorofast sandbox start`, or "
+            "name another with --url or SOROFAST_SANDBOX_URL"
+        ) from error
+    return client
+
+
+def _show_moment(moment: Moment, options: ControlOptions) -> None:
+    shown: dict[str, object] = {"latest_ledger": moment.latest_ledger, "close_time": moment.close_time}
+    if moment.ledgers_closed is not None:
+        shown["ledgers_closed"] = moment.ledgers_closed
+    if options.json:
+        print_json(shown)
+        return
+    shown["close_time"] = f"{utc(moment.close_time)} UTC"
+    print_pairs([(name.replace("_", " "), value) for name, value in shown.items()])
+
+
+def advance(
+    *,
+    ledgers: Annotated[
+        int | None, Parameter(help="How many ledgers to close; 1 unless given, or as many as --spread needs.")
+    ] = None,
+    time: Annotated[
+        str | None, Parameter(help="How far the ledger's clock moves: 500ms, 5s, 2m, 3h or 30d.")
+    ] = None,
+    spread: Annotated[
+        bool,
+        Parameter(
+            negative="",
+            help="Spread the time over the ledgers instead of passing it before the first; without --ledgers one "
+            "closes every five seconds of it.",
+        ),
+    ] = False,
+    options: Options = DEFAULTS,
+) -> None:
+    """Let time pass: close ledgers at once, with the clock moved on.
+
+    Entries live for so many ledgers and tasks wait for so many seconds, so a month is best passed with both:
+    `sorofast sandbox advance --time 30d --spread`.
+    """
+    from sorofast.sandbox.durations import parse_span_s
+
+    seconds = 0.0 if time is None else parse_span_s(time, "--time")
+    if spread and not seconds:
+        raise UsageError("--spread has no time to spread; give --time as well")
+    if ledgers is None:
+        ledgers = max(1, math.floor(seconds / _LEDGER_CLOSE_S)) if spread else 1
+    if ledgers < 0:
+        raise UsageError(f"--ledgers {ledgers}: ledgers are never taken back; see `sorofast sandbox reset`")
+    _show_moment(connect(options).advance(ledgers, seconds, spread=spread), options)
+
+
+def save(file: Path, /, *, options: Options = DEFAULTS) -> None:
+    """Save the whole state of the network to FILE, for `load` or for `start --load`."""
+    count = connect(options).save(file)
+    if options.json:
+        print_json({"file": str(file), "bytes": count})
+    else:
+        print_pairs([("file", file), ("bytes", count)])
+
+
+def load(file: Path, /, *, options: Options = DEFAULTS) -> None:
+    """Replace the whole state of the network by the one in FILE."""
+    _show_moment(connect(options).load(file), options)
+
+
+def reset(*, options: Options = DEFAULTS) -> None:
+    """Take the network back to the ledger it began with; its faults and flags stay."""
+    _show_moment(connect(options).reset(), options)
+
+
+def accounts(*, options: Options = DEFAULTS) -> None:
+    """List the accounts that were funded when the network began, with their keys.
+
+    The keys are derived from the network's passphrase and known to everybody: never use them elsewhere.
+    """
+    found = connect(options).accounts()
+    if options.json:
+        from msgspec import to_builtins
+
+        print_json(to_builtins(found), public_seeds=True)
+        return
+    print_table(
+        ["", "public key", "secret key", "XLM"],
+        [
+            (index, account.public_key, account.secret_key, xlm(account.balance_stroops))
+            for index, account in enumerate(found.accounts)
+        ],
+        right=["", "XLM"],
+        public_seeds=True,
+    )
+    note("These keys are public: never use them on a public network.", quiet=options.quiet)

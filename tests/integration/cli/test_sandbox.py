@@ -1,0 +1,123 @@
+"""`sorofast sandbox` as a user types it, against a running sandbox."""
+
+from __future__ import annotations
+
+import json
+import socket
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from sorofast.cli.root import execute
+from sorofast.sandbox.blocking_client import BlockingAdminClient
+from sorofast.sandbox.blocking_process import BlockingSandboxProcess
+from sorofast.sandbox.process import Ready, SandboxOptions
+
+
+@pytest.fixture
+def sandbox(monkeypatch: pytest.MonkeyPatch) -> Iterator[Ready]:
+    """A sandbox whose ledgers close when told to, and the one that commands find."""
+    options = SandboxOptions(ledger_close="0s", clock="manual", start_time=1_800_000_000)
+    with BlockingSandboxProcess(options) as process:
+        monkeypatch.setenv("SOROFAST_SANDBOX_URL", process.urls.rpc_url)
+        yield process.urls
+
+
+def run(capsys: pytest.CaptureFixture[str], *arguments: str) -> Any:
+    """A command's JSON result; it has to end well."""
+    code = execute(["sandbox", *arguments, "-o", "json"])
+    captured = capsys.readouterr()
+    assert code == 0, captured.err
+    return json.loads(captured.out)
+
+
+def fails(capsys: pytest.CaptureFixture[str], *arguments: str) -> tuple[int, str]:
+    """Exit code and message of a command that has to fail with one line and no result."""
+    code = execute(["sandbox", *arguments])
+    captured = capsys.readouterr()
+    assert code != 0
+    assert captured.out == ""
+    assert len(captured.err.splitlines()) == 1, captured.err
+    return code, captured.err
+
+
+def test_time_passes(sandbox: Ready, capsys: pytest.CaptureFixture[str]) -> None:
+    start = 1_800_000_000
+    assert run(capsys, "advance")["latest_ledger"] == 2
+    moment = run(capsys, "advance", "--ledgers", "10", "--time", "30d")
+    assert moment["latest_ledger"] == 12
+    assert start + 30 * 86_400 <= moment["close_time"] <= start + 30 * 86_400 + 10
+    assert execute(["sandbox", "advance", "--time", "1h"]) == 0
+    assert "latest ledger  13" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        (["advance", "--time", "30"], "--time 30"),
+        (["advance", "--spread"], "--time"),
+        (["advance", "--ledgers", "-1"], "reset"),
+        (["fault", "--count", "3"], "--latency"),
+        (["fault", "--latency", "5ms", "--drop-reply"], "only one of"),
+        (["fault", "--clear", "--show"], "--show or --clear"),
+        (["fault", "--stall", "5s", "--burst", "2"], "only one of"),
+        (["fault", "nowhere.toml"], "nowhere.toml cannot be read"),
+        (["accounts", "--url", "localhost:8000"], "--url localhost:8000"),
+    ],
+)
+def test_what_makes_no_sense_is_a_mistake_of_usage(
+    sandbox: Ready, capsys: pytest.CaptureFixture[str], arguments: list[str], words: str
+) -> None:
+    code, said = fails(capsys, *arguments)
+    assert code == 2
+    assert words in said
+
+
+def test_a_rule_is_set_shown_and_cleared(sandbox: Ready, capsys: pytest.CaptureFixture[str]) -> None:
+    set_to = run(capsys, "fault", "--method", "getHealth", "--http-status", "503", "--count", "2")
+    (rule,) = set_to["rules"]
+    assert rule["method"] == "getHealth"
+    assert rule["status"] == 503
+    assert rule["count"] == 2
+    assert run(capsys, "fault")["rules"] == [rule]
+    assert execute(["sandbox", "fault", "--show"]) == 0
+    shown = capsys.readouterr().out
+    assert "getHealth" in shown
+    assert "503" in shown
+    assert run(capsys, "fault", "--clear")["rules"] == []
+    assert execute(["sandbox", "fault"]) == 0
+    assert "none" in capsys.readouterr().out
+
+
+def test_a_plan_comes_from_a_file(sandbox: Ready, capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
+    plan = tmp_path / "plan.toml"
+    plan.write_text('[[rules]]\nmethod = "sendTransaction"\nkind = "drop_reply"\nprobability = 0.5\n')
+    (rule,) = run(capsys, "fault", str(plan))["rules"]
+    assert rule["kind"] == "drop_reply"
+    assert BlockingAdminClient(sandbox.admin_url).faults()["rules"] == [rule]
+    plan.write_text('[[rules]]\nkind = "nonsense"\n')
+    code, said = fails(capsys, "fault", str(plan))
+    assert code == 1
+    assert "nonsense" in said
+
+
+def test_where_no_sandbox_is_the_way_to_one_is_told(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        port = server.getsockname()[1]
+    for arguments in (["accounts"], ["advance"], ["reset"], ["fault"]):
+        code, said = fails(capsys, *arguments, "--url", f"http://127.0.0.1:{port}")
+        assert code == 4
+        assert "sorofast sandbox start" in said
+        assert "SOROFAST_SANDBOX_URL" in said
+
+
+def test_a_server_that_is_no_sandbox_is_not_taken_for_one(
+    sandbox: Ready, capsys: pytest.CaptureFixture[str]
+) -> None:
+    code, said = fails(capsys, "advance", "--url", sandbox.rpc_url + "/elsewhere")
+    assert code == 1
+    assert "not as a sandbox answers" in said

@@ -87,6 +87,8 @@ pub enum SubmitStatus {
 #[derive(Debug)]
 pub struct TransactionRecord {
     pub hash: [u8; 32],
+    /// Of the transaction inside a fee-bump; None where there is no fee-bump.
+    pub inner_hash: Option<[u8; 32]>,
     pub ledger: u32,
     /// Place in the ledger, from 1.
     pub application_order: u32,

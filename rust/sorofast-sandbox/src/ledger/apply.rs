@@ -81,7 +81,7 @@ pub fn charge_fee(
     let inclusion = tx.inclusion_fee().min(base_fee * tx.operation_count());
     let mut fee = inclusion + tx.resource_fee();
     let mut changes = ChangeList::default();
-    if let Some(mut source) = account::load(layer, &tx.source) {
+    if let Some(mut source) = account::load(layer, &tx.fee_source()) {
         fee = fee.min(source.balance);
         source.balance -= fee;
         write_account(layer, &mut changes, source, ledger.ledger.sequence);
@@ -113,6 +113,13 @@ impl Applying {
             self.fees.non_refundable = non_refundable;
             self.fees.refundable_limit = part.data.resource_fee - non_refundable;
         }
+        let mut changes = ChangeList::default();
+        if tx.fee_bump.is_some() {
+            // The network takes the payer's account up here, to look for a signer that the transaction uses up.
+            if let Some(payer) = account::load(layer, &tx.fee_source()) {
+                write_account(layer, &mut changes, payer, ledger.ledger.sequence);
+            }
+        }
         let verdict = check(&tx, layer, &ledger.moment(), &mut self.diagnostics);
         let consumes = match &verdict {
             Ok(()) => true,
@@ -120,7 +127,6 @@ impl Applying {
         };
         if consumes {
             if let Some(mut source) = account::load(layer, &tx.source) {
-                let mut changes = ChangeList::default();
                 consume_sequence(
                     &mut source,
                     tx.sequence(),
@@ -128,9 +134,9 @@ impl Applying {
                     ledger.ledger.close_time_s,
                 );
                 write_account(layer, &mut changes, source, ledger.ledger.sequence);
-                self.before_changes_xdr = changes.finish();
             }
         }
+        self.before_changes_xdr = changes.finish();
         match verdict {
             // Classic operations look for their sources when their turn comes: earlier ones may make them.
             Ok(()) if tx.is_soroban() && operation_source_is_missing(&tx, layer) => {
@@ -191,7 +197,7 @@ impl Applying {
         if refund <= 0 {
             return 0;
         }
-        let Some(mut source) = account::load(layer, &self.tx.source) else {
+        let Some(mut source) = account::load(layer, &self.tx.fee_source()) else {
             return 0;
         };
         if !credit(&mut source, refund) {
@@ -212,7 +218,7 @@ impl Applying {
         let mut transaction_events_xdr = Vec::new();
         for (stage, amount) in [(0, charged), (2, -self.refunded)] {
             if amount != 0 {
-                let event = fee_event(&ledger.native, &self.tx.source, amount);
+                let event = fee_event(&ledger.native, &self.tx.fee_source(), amount);
                 transaction_events_xdr.push(transaction_event(stage, &event));
             }
         }
@@ -233,6 +239,7 @@ impl Applying {
         let code = self.code.unwrap_or(Code::TxInternalError);
         TransactionRecord {
             hash: self.tx.hash,
+            inner_hash: self.tx.inner_hash(),
             ledger: ledger.ledger.sequence,
             application_order,
             close_time_s: ledger.ledger.close_time_s,
@@ -240,7 +247,7 @@ impl Applying {
             successful,
             fee_charged_stroops: self.fee_charged,
             envelope_xdr: Arc::clone(&self.tx.envelope_xdr),
-            result_xdr: result::encode(code, self.fee_charged),
+            result_xdr: result::encode_outcome(&self.tx, code, self.fee_charged),
             meta_xdr,
             diagnostic_events_xdr: self.diagnostics.events_xdr,
             transaction_events_xdr,

@@ -13,10 +13,10 @@ use crate::ledger::history::ClosedLedger;
 use crate::ledger::settings::Settings;
 use crate::ledger::state::{Changes, Entries, Layer};
 use crate::random::{Randomness, Ties};
-use crate::tx::diagnostics::Diagnostics;
 use crate::tx::envelope::Parsed;
 use crate::tx::select::{select, TransactionSet};
-use crate::tx::validate::{check, Moment};
+use crate::tx::trim::{trim, Fees, Refused};
+use crate::tx::validate::Moment;
 use crate::types::{EventRecord, LedgerSummary, TransactionRecord};
 use std::sync::Arc;
 use stellar_xdr::LedgerHeader;
@@ -38,7 +38,7 @@ pub struct Applied {
     /// The transactions that the ledger carried out, failed ones included.
     pub applied: Vec<Arc<Parsed>>,
     /// Candidates that were not valid any more.
-    pub invalid: Vec<Arc<Parsed>>,
+    pub invalid: Vec<Refused>,
 }
 
 /// What closing needs besides the entries.
@@ -57,7 +57,7 @@ impl Closer<'_> {
         &self,
         tip: &Tip,
         close_time_ms: u64,
-        candidates: Vec<Arc<Parsed>>,
+        candidates: [Vec<Arc<Parsed>>; 2],
         entries: &dyn Entries,
         modules: &mut Modules,
     ) -> Applied {
@@ -155,11 +155,11 @@ impl Closer<'_> {
     /// Splits the candidates by whether they may be in a set of that close time.
     fn still_valid(
         &self,
-        candidates: Vec<Arc<Parsed>>,
+        candidates: [Vec<Arc<Parsed>>; 2],
         entries: &dyn Entries,
         closed: u32,
         close_time_s: u64,
-    ) -> (Vec<Arc<Parsed>>, Vec<Arc<Parsed>>) {
+    ) -> (Vec<Arc<Parsed>>, Vec<Refused>) {
         let moment = Moment {
             settings: self.settings,
             header_sequence: closed,
@@ -168,9 +168,14 @@ impl Closer<'_> {
             upper_close_s: close_time_s,
             applying: false,
         };
-        candidates
-            .into_iter()
-            .partition(|tx| check(tx, entries, &moment, &mut Diagnostics::default()).is_ok())
+        let mut fees = Fees::new();
+        let (mut valid, mut invalid) = (Vec::new(), Vec::new());
+        for kind in candidates {
+            let (sound, refused) = trim(kind, entries, &moment, &mut fees);
+            valid.extend(sound);
+            invalid.extend(refused);
+        }
+        (valid, invalid)
     }
 
     /// Compiles code that the set reads and that an earlier ledger uploaded, as validators have it ready.

@@ -114,7 +114,9 @@ impl History {
     pub fn push(&mut self, ledger: Arc<ClosedLedger>) {
         self.bytes += ledger.bytes();
         for record in &ledger.records {
-            self.by_hash.insert(record.hash, Arc::clone(record));
+            for hash in [Some(record.hash), record.inner_hash].into_iter().flatten() {
+                self.by_hash.insert(hash, Arc::clone(record));
+            }
         }
         self.ledgers.push_back(ledger);
         while self.ledgers.len() > RETENTION_LEDGERS
@@ -125,7 +127,9 @@ impl History {
             };
             self.bytes -= oldest.bytes();
             for record in &oldest.records {
-                self.by_hash.remove(&record.hash);
+                for hash in [Some(record.hash), record.inner_hash].into_iter().flatten() {
+                    self.by_hash.remove(&hash);
+                }
             }
         }
     }

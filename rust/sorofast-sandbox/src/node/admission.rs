@@ -2,13 +2,17 @@
 
 use super::view::View;
 use super::{locked, readable, Node, Visible};
+use crate::ledger::account::{self, available_balance};
 use crate::tx::diagnostics::Diagnostics;
-use crate::tx::envelope::{decode, Decoded, Parsed};
-use crate::tx::queue::{NoRoom, Queue, Standing};
+use crate::tx::envelope::{decode, Parsed};
+use crate::tx::fates::Reason;
+use crate::tx::limiter::NoRoom;
+use crate::tx::queue::{Queue, Standing};
 use crate::tx::result;
 use crate::tx::signatures::warm_up;
 use crate::tx::soroban_form::check_resources;
-use crate::tx::validate::{check, quoted_fee, Moment};
+use crate::tx::trim::{trim, Fees};
+use crate::tx::validate::{check, Moment};
 use crate::types::{LedgerSummary, NodeError, Submission, SubmitStatus};
 use std::sync::Arc;
 use stellar_xdr::TransactionResultResult as Code;
@@ -17,25 +21,8 @@ impl View<'_> {
     /// Offers an envelope to the queue. An error means that it could not even be decoded.
     pub fn submit(&self, envelope_xdr: &[u8]) -> Result<Submission, NodeError> {
         let node = self.node;
-        let decoded = decode(envelope_xdr, &node.keys.network_id).map_err(NodeError::Invalid)?;
-        let tx = match decoded {
-            Decoded::Refused {
-                hash,
-                kind,
-                operations: _,
-            } => {
-                let mut diagnostics = Diagnostics::default();
-                diagnostics.refusal(&format!(
-                    "{kind} is not supported by the sandbox; send a version 1 transaction"
-                ));
-                return Ok(Submission {
-                    hash,
-                    latest: self.latest(),
-                    status: refused(Code::TxNotSupported, 0, diagnostics),
-                });
-            }
-            Decoded::Transaction(tx) => Arc::new(*tx),
-        };
+        let tx = decode(envelope_xdr, &node.keys.network_id).map_err(NodeError::Invalid)?;
+        let tx = Arc::new(tx);
         // Signatures cost the most and depend on nothing that changes: check them before anyone has to wait.
         warm_up(&tx);
         let hash = tx.hash;
@@ -52,35 +39,43 @@ impl View<'_> {
 
 impl Node {
     fn admit(&self, tx: Arc<Parsed>, queue: &mut Queue, visible: &Visible) -> SubmitStatus {
-        let standing = queue.standing(&tx);
-        if matches!(standing, Standing::Banned | Standing::OtherKind) {
+        if queue.waits_with_other_kind(&tx) {
             return SubmitStatus::TryAgainLater;
         }
         let mut diagnostics = Diagnostics::default();
-        let malformed_fee = tx.is_soroban()
-            && tx
-                .soroban
-                .as_ref()
-                .is_none_or(|part| part.data.resource_fee < 0);
-        if malformed_fee || tx.inclusion_fee() < 0 {
+        if !tx.has_valid_fees() {
+            return refused(Code::TxMalformed, 0, diagnostics);
+        }
+        let standing = queue.standing(&tx);
+        if matches!(standing, Standing::Banned) {
+            return SubmitStatus::TryAgainLater;
+        }
+        if tx.inclusion_fee() < 0 {
             return refused(Code::TxMalformed, 0, diagnostics);
         }
         match standing {
-            Standing::Banned | Standing::OtherKind | Standing::Free => {}
             Standing::Duplicate => return SubmitStatus::Duplicate,
             Standing::Older => return refused(Code::TxBadSeq, 0, diagnostics),
-            Standing::Occupied => {
+            Standing::Occupied | Standing::BidsTooLittle(_) | Standing::Replaces(_) => {
                 let within = tx.soroban.as_ref().is_none_or(|part| {
                     check_resources(&tx, part, &self.settings, &mut diagnostics).is_ok()
                 });
                 if !within {
                     return refused(Code::TxSorobanInvalid, 0, diagnostics);
                 }
-                return SubmitStatus::TryAgainLater;
             }
+            Standing::Banned | Standing::Free => {}
         }
-        let evicted = match queue.room_for(&tx, &self.settings) {
-            Ok(evicted) => evicted,
+        let replaced = match standing {
+            Standing::Occupied => return SubmitStatus::TryAgainLater,
+            Standing::BidsTooLittle(needed) => {
+                return refused(Code::TxInsufficientFee, needed, diagnostics)
+            }
+            Standing::Replaces(replaced) => Some(replaced),
+            _ => None,
+        };
+        let leaving = match queue.room_for(&tx, replaced.as_deref(), &self.settings) {
+            Ok(leaving) => leaving,
             Err(NoRoom::Bid(needed)) => {
                 return refused(Code::TxInsufficientFee, needed, diagnostics)
             }
@@ -88,18 +83,29 @@ impl Node {
         };
         let moment = self.admission_moment(visible.history.latest());
         if let Err(invalid) = check(&tx, &visible.state, &moment, &mut diagnostics) {
-            return refused(invalid.code, quoted_fee(&tx), diagnostics);
+            return SubmitStatus::Error {
+                result_xdr: invalid.result_xdr(&tx),
+                diagnostic_events_xdr: diagnostics.events_xdr,
+            };
         }
-        queue.insert(tx, &evicted);
+        let owed = queue.fees_with(&tx, replaced.as_deref());
+        let payer = account::load(&visible.state, &tx.fee_source());
+        if payer.is_none_or(|payer| available_balance(&payer) < owed) {
+            return refused(Code::TxInsufficientBalance, 0, diagnostics);
+        }
+        queue.insert(tx, &leaving, &self.settings);
         SubmitStatus::Pending
     }
 
     /// After a ledger: drops what could not be admitted any more.
     pub(super) fn drop_invalid(&self, queue: &mut Queue, visible: &Visible) {
-        let moment = self.admission_moment(visible.history.latest());
-        for tx in queue.candidates() {
-            if check(&tx, &visible.state, &moment, &mut Diagnostics::default()).is_err() {
-                queue.drop_waiting(&tx);
+        let latest = visible.history.latest();
+        let moment = self.admission_moment(latest);
+        let mut fees = Fees::new();
+        for candidates in queue.candidates(latest.sequence + 1) {
+            let (_, invalid) = trim(candidates, &visible.state, &moment, &mut fees);
+            for (tx, code) in invalid {
+                queue.ban(&tx, Reason::Invalid(code));
             }
         }
     }

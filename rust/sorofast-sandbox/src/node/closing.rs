@@ -3,6 +3,7 @@
 use super::{locked, Closing, Node, VisibleEntries, MAX_ADVANCE_LEDGERS};
 use crate::host::stack::with_deep_stack;
 use crate::random::Purpose;
+use crate::tx::fates::Reason;
 use crate::types::{LedgerSummary, NodeError};
 use std::sync::{Arc, PoisonError};
 use std::time::{Duration, Instant};
@@ -91,11 +92,12 @@ impl Node {
         self.frozen_at.send_replace(Instant::now());
         closing.clock_offset_ms = self.clock.offset_ms();
         let close_time_ms = self.clock.now_ms().max(closing.tip.close_time_ms + 1);
-        let candidates = locked(&self.queue).candidates();
-        self.frozen.send_replace(closing.tip.header.ledger_seq + 1);
+        let next = closing.tip.header.ledger_seq + 1;
+        let candidates = locked(&self.queue).candidates(next);
+        self.frozen.send_replace(next);
         let closer = self.closer();
         let Closing { tip, modules, .. } = closing;
-        let applied = if candidates.is_empty() {
+        let applied = if candidates.iter().all(Vec::is_empty) {
             // Nothing will call a contract, so the stack at hand will do.
             let entries = VisibleEntries(&self.visible);
             closer.close(tip, close_time_ms, candidates, &entries, modules)
@@ -122,7 +124,10 @@ impl Node {
             visible.clock_offset_ms = closing.clock_offset_ms;
             visible.state.publish(sequence, applied.changes);
             visible.history.push(Arc::new(applied.closed));
-            queue.ledger_closed(&applied.applied, &applied.invalid);
+            for (tx, code) in &applied.invalid {
+                queue.ban(tx, Reason::Invalid(code));
+            }
+            queue.ledger_closed(&applied.applied);
             self.drop_invalid(&mut queue, &visible);
         }
         closing.tip = applied.tip;

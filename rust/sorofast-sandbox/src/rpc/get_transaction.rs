@@ -76,7 +76,7 @@ pub(crate) fn call(view: &View<'_>, request: Request) -> Result<Response, RpcErr
         },
         tx_hash: text,
         application_order: record.map_or(0, |record| record.application_order),
-        fee_bump: false,
+        fee_bump: record.is_some_and(|record| record.inner_hash.is_some()),
         bodies: record.map(bodies),
         events: record.map(events).unwrap_or_default(),
         ledger: record.map_or(0, |record| record.ledger),

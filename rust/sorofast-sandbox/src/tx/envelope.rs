@@ -3,18 +3,20 @@
 use crate::crypto::{sha256, sha256_parts};
 use crate::ledger::account::{account_id, muxed_bytes};
 use crate::ledger::state::Key;
-use crate::tx::signatures::Verified;
+use crate::tx::signatures::Signed;
 use std::sync::Arc;
 use stellar_xdr::{
-    DecoratedSignature, EnvelopeType, Hash, LedgerBounds, LedgerKey, Limits, MuxedAccount,
-    Operation, OperationBody, Preconditions, PreconditionsV2, ReadXdr, SorobanTransactionData,
-    SorobanTransactionDataExt, TimeBounds, Transaction, TransactionEnvelope, TransactionExt,
-    TransactionSignaturePayload, TransactionSignaturePayloadTaggedTransaction, TransactionV0,
-    TransactionV0Ext, TransactionV1Envelope, Uint256, WriteXdr,
+    DecoratedSignature, EnvelopeType, FeeBumpTransactionEnvelope, FeeBumpTransactionInnerTx,
+    LedgerBounds, LedgerKey, Limits, MuxedAccount, Operation, OperationBody, Preconditions,
+    PreconditionsV2, ReadXdr, SorobanTransactionData, SorobanTransactionDataExt, TimeBounds,
+    Transaction, TransactionEnvelope, TransactionExt, TransactionV0, TransactionV0Ext,
+    TransactionV1Envelope, Uint256, WriteXdr,
 };
 
 /// Largest envelope that is decoded at all.
 pub const MAX_ENVELOPE_BYTES: usize = 1024 * 1024;
+/// Largest resource fee that a transaction may declare.
+const MAX_RESOURCE_FEE_STROOPS: i64 = 1 << 50;
 /// Deepest nesting that is decoded.
 pub const MAX_DEPTH: u32 = 500;
 
@@ -25,32 +27,36 @@ pub fn decode_limits(len: usize) -> Limits {
     }
 }
 
-/// An envelope of any kind, with the hash that names its transaction.
-#[derive(Debug)]
-pub enum Decoded {
-    Transaction(Box<Parsed>),
-    /// A kind that the sandbox refuses, by name.
-    Refused {
-        hash: [u8; 32],
-        kind: &'static str,
-        operations: usize,
-    },
-}
-
-/// A version 1 transaction.
+/// A transaction, and the fee-bump around it if there is one.
 #[derive(Debug)]
 pub struct Parsed {
     pub envelope_xdr: Arc<[u8]>,
-    /// Names the transaction, whoever signed it.
+    /// Names the transaction, whoever signed it; of a fee-bump, the whole of it.
     pub hash: [u8; 32],
     /// Names this very envelope, signatures included.
     pub full_hash: [u8; 32],
+    /// The transaction itself: the inner one of a fee-bump.
     pub tx: Transaction,
-    pub signatures: Vec<DecoratedSignature>,
+    /// The hash and the signatures of the transaction itself.
+    pub signed: Signed,
+    /// Bytes of the envelope of the transaction itself, which is what its size is charged by.
+    pub size_bytes: u32,
+    /// Whose sequence it uses.
     pub source: [u8; 32],
     pub soroban: Option<SorobanPart>,
-    /// Signatures that were already checked against a key.
-    pub verified: Verified,
+    pub fee_bump: Option<FeeBump>,
+}
+
+/// The outer part of a fee-bump.
+#[derive(Debug)]
+pub struct FeeBump {
+    /// Who pays.
+    pub source: [u8; 32],
+    /// The full fee in stroops.
+    pub fee: i64,
+    pub signed: Signed,
+    /// Names the inner envelope, signatures included.
+    pub inner_full_hash: [u8; 32],
 }
 
 /// What only a Soroban transaction has.
@@ -66,7 +72,7 @@ pub struct SorobanPart {
 }
 
 /// Decodes an envelope; the error says what is wrong with it.
-pub fn decode(bytes: &[u8], network_id: &[u8; 32]) -> Result<Decoded, String> {
+pub fn decode(bytes: &[u8], network_id: &[u8; 32]) -> Result<Parsed, String> {
     if bytes.len() > MAX_ENVELOPE_BYTES {
         return Err(format!(
             "the envelope has {} bytes, more than {MAX_ENVELOPE_BYTES}",
@@ -76,43 +82,20 @@ pub fn decode(bytes: &[u8], network_id: &[u8; 32]) -> Result<Decoded, String> {
     let envelope = TransactionEnvelope::from_xdr(bytes, decode_limits(bytes.len()))
         .map_err(|error| format!("the envelope is not a TransactionEnvelope: {error}"))?;
     match envelope {
-        TransactionEnvelope::Tx(envelope) => Ok(Decoded::Transaction(Box::new(Parsed::new(
-            bytes, envelope, network_id,
-        )?))),
+        TransactionEnvelope::Tx(envelope) => Parsed::new(bytes, envelope, network_id),
+        // Nodes rewrite version 0 as version 1 before they look at it; its hash is that of the rewritten one.
         TransactionEnvelope::TxV0(envelope) => {
-            let operations = envelope.tx.operations.len();
-            Ok(Decoded::Refused {
-                hash: payload_hash(
-                    network_id,
-                    TransactionSignaturePayloadTaggedTransaction::Tx(upgrade(envelope.tx)),
-                )?,
-                kind: "a version 0 transaction",
-                operations,
-            })
+            let envelope = TransactionV1Envelope {
+                tx: upgrade(envelope.tx),
+                signatures: envelope.signatures,
+            };
+            let bytes = TransactionEnvelope::Tx(envelope.clone())
+                .to_xdr(Limits::none())
+                .map_err(|error| error.to_string())?;
+            Parsed::new(&bytes, envelope, network_id)
         }
-        TransactionEnvelope::TxFeeBump(envelope) => Ok(Decoded::Refused {
-            hash: payload_hash(
-                network_id,
-                TransactionSignaturePayloadTaggedTransaction::TxFeeBump(envelope.tx),
-            )?,
-            kind: "a fee bump transaction",
-            operations: 0,
-        }),
+        TransactionEnvelope::TxFeeBump(envelope) => Parsed::fee_bump(bytes, envelope, network_id),
     }
-}
-
-fn payload_hash(
-    network_id: &[u8; 32],
-    tagged_transaction: TransactionSignaturePayloadTaggedTransaction,
-) -> Result<[u8; 32], String> {
-    let payload = TransactionSignaturePayload {
-        network_id: Hash(*network_id),
-        tagged_transaction,
-    };
-    let bytes = payload
-        .to_xdr(Limits::none())
-        .map_err(|error| error.to_string())?;
-    Ok(sha256_parts(&[&bytes]))
 }
 
 fn upgrade(tx: TransactionV0) -> Transaction {
@@ -131,6 +114,12 @@ fn upgrade(tx: TransactionV0) -> Transaction {
     }
 }
 
+/// Bytes of a list of signatures in XDR.
+fn signatures_len(signatures: &[DecoratedSignature]) -> usize {
+    let each = |signature: &DecoratedSignature| 8 + signature.signature.0.len().div_ceil(4) * 4;
+    4 + signatures.iter().map(each).sum::<usize>()
+}
+
 impl Parsed {
     fn new(
         bytes: &[u8],
@@ -139,14 +128,9 @@ impl Parsed {
     ) -> Result<Self, String> {
         // The signed payload is the network id, the envelope's type and the transaction; the last two are a slice of
         // the envelope, which the decoder has proved to be canonical.
-        let signatures_len: usize = 4 + envelope
-            .signatures
-            .iter()
-            .map(|signature| 8 + signature.signature.0.len().div_ceil(4) * 4)
-            .sum::<usize>();
-        let signed = &bytes[..bytes.len() - signatures_len];
-        debug_assert_eq!(signed[..4], (EnvelopeType::Tx as i32).to_be_bytes());
-        let hash = sha256_parts(&[network_id, signed]);
+        let payload = &bytes[..bytes.len() - signatures_len(&envelope.signatures)];
+        debug_assert_eq!(payload[..4], (EnvelopeType::Tx as i32).to_be_bytes());
+        let hash = sha256_parts(&[network_id, payload]);
         let soroban = match &envelope.tx.ext {
             TransactionExt::V0 => None,
             TransactionExt::V1(data) => {
@@ -158,23 +142,68 @@ impl Parsed {
             hash,
             full_hash: sha256(bytes),
             source: muxed_bytes(&envelope.tx.source_account),
-            signatures: envelope.signatures.to_vec(),
+            signed: Signed::new(hash, envelope.signatures.to_vec()),
+            size_bytes: bytes.len() as u32,
             soroban,
-            verified: Verified::default(),
+            fee_bump: None,
             tx: envelope.tx,
         })
     }
 
-    pub fn size_bytes(&self) -> u32 {
-        self.envelope_xdr.len() as u32
+    fn fee_bump(
+        bytes: &[u8],
+        envelope: FeeBumpTransactionEnvelope,
+        network_id: &[u8; 32],
+    ) -> Result<Self, String> {
+        // The inner envelope lies between type, source and fee before it, and extension and signatures after it.
+        let source_len = match &envelope.tx.fee_source {
+            MuxedAccount::Ed25519(_) => 36,
+            MuxedAccount::MuxedEd25519(_) => 44,
+        };
+        let payload = &bytes[..bytes.len() - signatures_len(&envelope.signatures)];
+        let inner_bytes = &payload[4 + source_len + 8..payload.len() - 4];
+        let FeeBumpTransactionInnerTx::Tx(inner) = envelope.tx.inner_tx;
+        let inner = Self::new(inner_bytes, inner, network_id)?;
+        let hash = sha256_parts(&[network_id, payload]);
+        Ok(Self {
+            envelope_xdr: bytes.into(),
+            hash,
+            full_hash: sha256(bytes),
+            fee_bump: Some(FeeBump {
+                source: muxed_bytes(&envelope.tx.fee_source),
+                fee: envelope.tx.fee,
+                signed: Signed::new(hash, envelope.signatures.to_vec()),
+                inner_full_hash: inner.full_hash,
+            }),
+            ..inner
+        })
+    }
+
+    /// Who pays the fee and gets the refund.
+    pub fn fee_source(&self) -> [u8; 32] {
+        self.fee_bump
+            .as_ref()
+            .map_or(self.source, |bump| bump.source)
+    }
+
+    /// The hash of the inner transaction of a fee-bump.
+    pub fn inner_hash(&self) -> Option<[u8; 32]> {
+        self.fee_bump.as_ref().map(|_| self.signed.hash)
     }
 
     pub fn sequence(&self) -> i64 {
         self.tx.seq_num.0
     }
 
+    /// Operations that a fee is bid for: a fee-bump counts as one more.
     pub fn operation_count(&self) -> i64 {
-        i64::try_from(self.tx.operations.len()).unwrap_or(i64::MAX)
+        self.inner_operation_count() + i64::from(self.fee_bump.is_some())
+    }
+
+    /// Operations of the transaction itself.
+    pub fn inner_operation_count(&self) -> i64 {
+        // An envelope holds a hundred at most.
+        self.tx.operations.len() as i64
     }
 
     pub fn operation_source(&self, operation: &Operation) -> [u8; 32] {
@@ -190,7 +219,19 @@ impl Parsed {
     }
 
     pub fn full_fee(&self) -> i64 {
-        i64::from(self.tx.fee)
+        self.fee_bump
+            .as_ref()
+            .map_or(i64::from(self.tx.fee), |bump| bump.fee)
+    }
+
+    /// Whether the fees are such that one can reckon with them at all.
+    pub fn has_valid_fees(&self) -> bool {
+        let resource_fee_is_valid = match &self.soroban {
+            _ if !self.is_soroban() => true,
+            None => false,
+            Some(part) => (0..=MAX_RESOURCE_FEE_STROOPS).contains(&part.data.resource_fee),
+        };
+        self.full_fee() >= 0 && resource_fee_is_valid
     }
 
     /// The declared resource fee; zero for classic transactions.
@@ -203,7 +244,12 @@ impl Parsed {
 
     /// What is bid for inclusion, for all operations together.
     pub fn inclusion_fee(&self) -> i64 {
-        self.full_fee() - self.resource_fee()
+        self.full_fee().saturating_sub(self.resource_fee())
+    }
+
+    /// What the transaction itself bids, without the fee-bump around it.
+    pub fn inner_inclusion_fee(&self) -> i64 {
+        i64::from(self.tx.fee).saturating_sub(self.resource_fee())
     }
 
     /// The bid per operation, rounded down.

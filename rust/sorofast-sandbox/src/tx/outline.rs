@@ -5,19 +5,41 @@ use crate::tx::envelope::decode_limits;
 use crate::tx::result::{code_name, operation_code_name};
 use crate::types::{TransactionOutline, TransactionRecord};
 use stellar_xdr::{
-    HostFunction, Limits, OperationBody, Preconditions, ReadXdr, ScAddress, TransactionEnvelope,
-    TransactionResult, TransactionResultResult, WriteXdr,
+    FeeBumpTransactionInnerTx, HostFunction, InnerTransactionResultResult, Limits, OperationBody,
+    OperationResult, Preconditions, ReadXdr, ScAddress, TransactionEnvelope, TransactionResult,
+    TransactionResultResult, WriteXdr,
 };
+
+/// The first operation's result, if the operations were looked at.
+fn first_operation(result: &TransactionResultResult) -> Option<&OperationResult> {
+    match result {
+        TransactionResultResult::TxSuccess(results)
+        | TransactionResultResult::TxFailed(results) => results.first(),
+        TransactionResultResult::TxFeeBumpInnerSuccess(inner)
+        | TransactionResultResult::TxFeeBumpInnerFailed(inner) => match &inner.result.result {
+            InnerTransactionResultResult::TxSuccess(results)
+            | InnerTransactionResultResult::TxFailed(results) => results.first(),
+            _ => None,
+        },
+        _ => None,
+    }
+}
 
 /// Reads envelope and result; the error says which of them does not decode.
 pub fn outline(record: &TransactionRecord) -> Result<TransactionOutline, String> {
     let limits = decode_limits(record.envelope_xdr.len());
     let envelope = TransactionEnvelope::from_xdr(&record.envelope_xdr, limits)
         .map_err(|error| format!("a stored envelope does not decode: {error}"))?;
-    let TransactionEnvelope::Tx(envelope) = envelope else {
-        return Err("a stored envelope is not of version 1".into());
+    let tx = match envelope {
+        TransactionEnvelope::Tx(envelope) => envelope.tx,
+        TransactionEnvelope::TxFeeBump(envelope) => {
+            let FeeBumpTransactionInnerTx::Tx(inner) = envelope.tx.inner_tx;
+            inner.tx
+        }
+        TransactionEnvelope::TxV0(_) => {
+            return Err("a stored envelope is of version 0".into());
+        }
     };
-    let tx = envelope.tx;
     let result = TransactionResult::from_xdr(&record.result_xdr, Limits::none())
         .map_err(|error| format!("a stored result does not decode: {error}"))?;
     let source = muxed_bytes(&tx.source_account);
@@ -29,13 +51,7 @@ pub fn outline(record: &TransactionRecord) -> Result<TransactionOutline, String>
         function: None,
         args_xdr: Vec::new(),
         result_code: code_name(&result.result).to_string(),
-        operation_result: match &result.result {
-            TransactionResultResult::TxSuccess(results)
-            | TransactionResultResult::TxFailed(results) => {
-                results.first().map(operation_code_name)
-            }
-            _ => None,
-        },
+        operation_result: first_operation(&result.result).map(operation_code_name),
         max_ledger: match &tx.cond {
             Preconditions::V2(v2) => v2.ledger_bounds.as_ref().map(|bounds| bounds.max_ledger),
             _ => None,

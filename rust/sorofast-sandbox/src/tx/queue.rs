@@ -1,9 +1,12 @@
 //! The queue: one transaction per source, aged by ledgers, with bans for what left it.
 
 use crate::ledger::settings::{Settings, LEDGER_MAX_CLASSIC_OPERATIONS};
+use crate::tx::bid::Bid;
 use crate::tx::envelope::Parsed;
+use crate::tx::fates::{Fates, Reason};
+use crate::tx::limiter::{Limiter, NoRoom};
 use crate::tx::select::Resources;
-use std::cmp::Ordering;
+use std::collections::hash_map::Entry;
 use std::collections::{HashMap, HashSet, VecDeque};
 use std::sync::Arc;
 
@@ -11,6 +14,8 @@ use std::sync::Arc;
 pub const MAX_AGE_LEDGERS: u32 = 4;
 /// Ledgers for which a hash stays banned.
 pub const BAN_LEDGERS: usize = 10;
+/// How many times the bid of the waiting one a fee-bump has to bid to replace it.
+pub const REPLACEMENT_TIMES: i64 = 10;
 /// Hashes that one ledger may ban.
 const MAX_BANS_PER_LEDGER: usize = 100_000;
 /// Ledgers' worth of resources that the queue holds.
@@ -22,203 +27,267 @@ struct Waiting {
     age_ledgers: u32,
 }
 
+/// What waits for an account, as the source of a sequence and as the payer of fees.
+#[derive(Debug, Default)]
+struct Account {
+    waiting: Option<Waiting>,
+    /// Full fees, in stroops, of everything waiting that it pays for.
+    fees: i64,
+}
+
 /// What the queue says before anything about the transaction itself is checked.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug)]
 pub enum Standing {
     Free,
-    /// A Soroban transaction of the source is waiting and this one is classic, or the other way round.
-    OtherKind,
     Banned,
     Duplicate,
     /// Another transaction of the source is waiting, with a later sequence.
     Older,
     /// Another transaction of the source is waiting.
     Occupied,
+    /// It would replace the waiting one if it bid this full fee in stroops.
+    BidsTooLittle(i64),
+    Replaces(Arc<Parsed>),
 }
 
-/// Why a valid transaction would not get in.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum NoRoom {
-    /// The full fee in stroops that would have been enough.
-    Bid(i64),
-    /// The queue is smaller than the transaction.
-    TooLarge,
-}
-
-/// Soroban and classic transactions compete among themselves.
+/// Transactions of one kind, classic or Soroban.
 #[derive(Debug, Default)]
-struct Lane {
-    used: Resources,
-    /// The best bid that was evicted since the last ledger: stroops, for so many operations. Worse ones stay out even
-    /// where they would fit.
-    evicted: Option<(i64, i64)>,
+struct Kind {
+    accounts: HashMap<[u8; 32], Account>,
+    limiter: Limiter,
+}
+
+impl Kind {
+    fn waiting(&self, source: &[u8; 32]) -> Option<&Waiting> {
+        self.accounts.get(source)?.waiting.as_ref()
+    }
+
+    fn insert(&mut self, tx: Arc<Parsed>, age_ledgers: u32) {
+        self.accounts.entry(tx.fee_source()).or_default().fees += tx.full_fee();
+        self.limiter.add(Arc::clone(&tx));
+        let account = self.accounts.entry(tx.source).or_default();
+        account.waiting = Some(Waiting { tx, age_ledgers });
+    }
+
+    fn remove(&mut self, source: &[u8; 32]) -> Option<Waiting> {
+        let waiting = self.accounts.get_mut(source)?.waiting.take()?;
+        self.limiter.remove(&waiting.tx);
+        let payer = waiting.tx.fee_source();
+        if let Some(account) = self.accounts.get_mut(&payer) {
+            account.fees -= waiting.tx.full_fee();
+        }
+        for id in [payer, *source] {
+            if let Entry::Occupied(account) = self.accounts.entry(id) {
+                if account.get().waiting.is_none() && account.get().fees == 0 {
+                    account.remove();
+                }
+            }
+        }
+        Some(waiting)
+    }
 }
 
 #[derive(Debug)]
 pub struct Queue {
-    by_source: HashMap<[u8; 32], Waiting>,
+    classic: Kind,
+    soroban: Kind,
     /// Full hashes. Front: bans of the ledger under way.
     bans: VecDeque<HashSet<[u8; 32]>>,
-    soroban: Lane,
-    classic: Lane,
+    fates: Fates,
 }
 
 impl Default for Queue {
     fn default() -> Self {
         Self {
-            by_source: HashMap::new(),
+            classic: Kind::default(),
+            soroban: Kind::default(),
             bans: std::iter::repeat_with(HashSet::new)
                 .take(BAN_LEDGERS)
                 .collect(),
-            soroban: Lane::default(),
-            classic: Lane::default(),
+            fates: Fates::default(),
         }
     }
 }
 
 impl Queue {
     pub fn len(&self) -> usize {
-        self.by_source.len()
+        self.transactions().count()
     }
 
     pub fn is_empty(&self) -> bool {
-        self.by_source.is_empty()
+        self.len() == 0
+    }
+
+    fn transactions(&self) -> impl Iterator<Item = &Arc<Parsed>> {
+        let accounts = self.classic.accounts.values();
+        accounts
+            .chain(self.soroban.accounts.values())
+            .filter_map(|account| Some(&account.waiting.as_ref()?.tx))
+    }
+
+    /// Resources that wait: of classic transactions and of Soroban's.
+    pub fn used(&self) -> (Resources, Resources) {
+        (self.classic.limiter.used(), self.soroban.limiter.used())
+    }
+
+    fn kind(&self, soroban: bool) -> &Kind {
+        if soroban {
+            &self.soroban
+        } else {
+            &self.classic
+        }
+    }
+
+    fn kind_mut(&mut self, soroban: bool) -> &mut Kind {
+        if soroban {
+            &mut self.soroban
+        } else {
+            &mut self.classic
+        }
     }
 
     pub fn is_banned(&self, full_hash: &[u8; 32]) -> bool {
         self.bans.iter().any(|bans| bans.contains(full_hash))
     }
 
+    /// Does something of the other kind, classic or Soroban, wait for the source, were it only a fee that it pays?
+    pub fn waits_with_other_kind(&self, tx: &Parsed) -> bool {
+        let other = self.kind(!tx.is_soroban());
+        other.accounts.contains_key(&tx.source)
+    }
+
     pub fn standing(&self, tx: &Parsed) -> Standing {
-        let waiting = self.by_source.get(&tx.source);
-        if waiting.is_some_and(|waiting| waiting.tx.is_soroban() != tx.is_soroban()) {
-            return Standing::OtherKind;
-        }
         if self.is_banned(&tx.full_hash) {
             return Standing::Banned;
         }
-        match waiting {
-            None => Standing::Free,
-            Some(waiting) if waiting.tx.full_hash == tx.full_hash => Standing::Duplicate,
-            Some(waiting) if tx.sequence() < waiting.tx.sequence() => Standing::Older,
-            Some(_) => Standing::Occupied,
+        let Some(Waiting { tx: waiting, .. }) = self.kind(tx.is_soroban()).waiting(&tx.source)
+        else {
+            return Standing::Free;
+        };
+        if is_duplicate(tx, waiting) {
+            return Standing::Duplicate;
         }
+        if tx.sequence() < waiting.sequence() {
+            return Standing::Older;
+        }
+        if tx.fee_bump.is_none() || tx.sequence() != waiting.sequence() {
+            return Standing::Occupied;
+        }
+        match Bid::of(waiting).short_of(tx, REPLACEMENT_TIMES) {
+            Some(fee) => Standing::BidsTooLittle(fee),
+            None => Standing::Replaces(Arc::clone(waiting)),
+        }
+    }
+
+    /// Stroops that the payer of this transaction owes for everything of its kind that would wait with it.
+    pub fn fees_with(&self, tx: &Parsed, replaced: Option<&Parsed>) -> i64 {
+        let payer = tx.fee_source();
+        let account = self.kind(tx.is_soroban()).accounts.get(&payer);
+        let saved = replaced
+            .filter(|replaced| replaced.fee_source() == payer)
+            .map_or(0, Parsed::full_fee);
+        account
+            .map_or(0, |account| account.fees)
+            .saturating_add(tx.full_fee())
+            .saturating_sub(saved)
     }
 
     /// What would have to leave for this transaction. When its bid is not worth it, or nothing helps, it is banned.
     pub fn room_for(
         &mut self,
         tx: &Parsed,
+        replaced: Option<&Parsed>,
         settings: &Settings,
     ) -> Result<Vec<Arc<Parsed>>, NoRoom> {
-        let found = self.find_room(tx, settings);
+        let soroban = tx.is_soroban();
+        let limit = capacity(soroban, settings);
+        let found = self.kind(soroban).limiter.room_for(tx, replaced, &limit);
         if found.is_err() {
-            self.ban(tx.full_hash);
+            self.ban_hash(tx.full_hash);
         }
         found
     }
 
-    fn find_room(&self, tx: &Parsed, settings: &Settings) -> Result<Vec<Arc<Parsed>>, NoRoom> {
-        let asked = Resources::of(tx);
-        let limit = capacity(tx.is_soroban(), settings);
-        let lane = self.lane(tx.is_soroban());
-        if let Some(evicted) = lane.evicted {
-            if !is_better(bid(tx), evicted) {
-                return Err(NoRoom::Bid(better_fee(tx, evicted)));
-            }
+    /// Lets a valid transaction in, in place of the one that it replaces and of those that `room_for` named.
+    pub fn insert(&mut self, tx: Arc<Parsed>, leaving: &[Arc<Parsed>], settings: &Settings) {
+        let soroban = tx.is_soroban();
+        let mut age_ledgers = 0;
+        if let Some(replaced) = self.kind_mut(soroban).remove(&tx.source) {
+            age_ledgers = replaced.age_ledgers;
+            self.fates.dropped(replaced.tx.hash, Reason::Replaced);
         }
-        if !asked.fits(&limit) {
-            return Err(NoRoom::TooLarge);
-        }
-        let mut left = lane.used;
-        if (left + asked).fits(&limit) {
-            return Ok(Vec::new());
-        }
-        let mut cheapest_first: Vec<&Arc<Parsed>> = self
-            .by_source
-            .values()
-            .map(|waiting| &waiting.tx)
-            .filter(|other| other.is_soroban() == tx.is_soroban())
-            .collect();
-        // Of equal bids the hash decides, so that the same queue always evicts the same.
-        cheapest_first.sort_unstable_by(|a, b| {
-            compare_bids(bid(a), bid(b)).then_with(|| a.full_hash.cmp(&b.full_hash))
-        });
-        let mut evicted = Vec::new();
-        for other in cheapest_first {
-            if (left + asked).fits(&limit) {
+        let limit = capacity(soroban, settings);
+        for other in leaving {
+            self.kind_mut(soroban).limiter.note_eviction(other);
+            self.ban(other, Reason::Outbid);
+            // What was replaced may have made room, too.
+            if self.kind(soroban).limiter.has_room_for(&tx, &limit) {
                 break;
             }
-            if !is_better(bid(tx), bid(other)) {
-                return Err(NoRoom::Bid(better_fee(tx, bid(other))));
-            }
-            left = left - Resources::of(other);
-            evicted.push(Arc::clone(other));
         }
-        Ok(evicted)
+        self.kind_mut(soroban).insert(tx, age_ledgers);
     }
 
-    /// Lets a valid transaction in, in place of those that `room_for` named; they are banned.
-    pub fn insert(&mut self, tx: Arc<Parsed>, evicted: &[Arc<Parsed>]) {
-        let soroban = tx.is_soroban();
-        for other in evicted {
-            self.lane_mut(soroban).evicted = Some(bid(other));
-            self.drop_waiting(other);
-        }
-        let lane = self.lane_mut(soroban);
-        lane.used = lane.used + Resources::of(&tx);
-        self.by_source
-            .insert(tx.source, Waiting { tx, age_ledgers: 0 });
+    /// Everything that waits and may be in that ledger: classic transactions, then Soroban's.
+    pub fn candidates(&self, ledger: u32) -> [Vec<Arc<Parsed>>; 2] {
+        let unusable = crate::ledger::account::starting_sequence(ledger);
+        [&self.classic, &self.soroban].map(|kind| {
+            let waiting = kind.accounts.values().filter_map(|account| {
+                let tx = &account.waiting.as_ref()?.tx;
+                (tx.sequence() != unusable).then(|| Arc::clone(tx))
+            });
+            waiting.collect()
+        })
     }
 
-    /// Everything that waits, for the next set.
-    pub fn candidates(&self) -> Vec<Arc<Parsed>> {
-        self.by_source
-            .values()
-            .map(|waiting| Arc::clone(&waiting.tx))
-            .collect()
-    }
-
-    /// A ledger became visible: what it applied leaves and is banned, as does what had become invalid before; the rest
-    /// grows older.
-    pub fn ledger_closed(&mut self, applied: &[Arc<Parsed>], invalid: &[Arc<Parsed>]) {
-        for tx in invalid {
-            self.drop_waiting(tx);
-        }
+    /// A ledger became visible: what it applied leaves and is banned, the rest grows older.
+    pub fn ledger_closed(&mut self, applied: &[Arc<Parsed>]) {
         for tx in applied {
+            let kind = self.kind_mut(tx.is_soroban());
             // Whatever its hash, a sequence that is used up can never be applied.
             let used_up = |waiting: &Waiting| waiting.tx.sequence() <= tx.sequence();
-            if self.by_source.get(&tx.source).is_some_and(used_up) {
-                self.remove(&tx.source);
+            if kind.waiting(&tx.source).is_some_and(used_up) {
+                if let Some(waiting) = kind.remove(&tx.source) {
+                    if waiting.tx.hash != tx.hash {
+                        self.fates.dropped(waiting.tx.hash, Reason::Overtaken);
+                    }
+                }
             }
-            self.ban(tx.full_hash);
+            self.ban_hash(tx.full_hash);
         }
         self.bans.pop_back();
         self.bans.push_front(HashSet::new());
-        self.soroban.evicted = None;
-        self.classic.evicted = None;
         let mut too_old = Vec::new();
-        for waiting in self.by_source.values_mut() {
-            waiting.age_ledgers += 1;
-            if waiting.age_ledgers >= MAX_AGE_LEDGERS {
-                too_old.push(Arc::clone(&waiting.tx));
+        for kind in [&mut self.classic, &mut self.soroban] {
+            kind.limiter.forget_evictions();
+            for waiting in kind
+                .accounts
+                .values_mut()
+                .filter_map(|account| account.waiting.as_mut())
+            {
+                waiting.age_ledgers += 1;
+                if waiting.age_ledgers >= MAX_AGE_LEDGERS {
+                    too_old.push(Arc::clone(&waiting.tx));
+                }
             }
         }
         for tx in too_old {
-            self.drop_waiting(&tx);
+            self.ban(&tx, Reason::Age);
         }
     }
 
     /// Takes out this very transaction, if it is there, and bans it.
-    pub fn drop_waiting(&mut self, tx: &Parsed) {
+    pub fn ban(&mut self, tx: &Parsed, reason: Reason) {
+        let kind = self.kind_mut(tx.is_soroban());
         let is_it = |waiting: &Waiting| waiting.tx.full_hash == tx.full_hash;
-        if self.by_source.get(&tx.source).is_some_and(is_it) {
-            self.remove(&tx.source);
+        if kind.waiting(&tx.source).is_some_and(is_it) {
+            kind.remove(&tx.source);
+            self.fates.dropped(tx.hash, reason);
         }
-        self.ban(tx.full_hash);
+        self.ban_hash(tx.full_hash);
     }
 
-    fn ban(&mut self, full_hash: [u8; 32]) {
+    fn ban_hash(&mut self, full_hash: [u8; 32]) {
         if let Some(bans) = self.bans.front_mut() {
             // Beyond the bound a hash merely gets a full answer instead of a short one.
             if bans.len() < MAX_BANS_PER_LEDGER {
@@ -227,52 +296,24 @@ impl Queue {
         }
     }
 
-    fn remove(&mut self, source: &[u8; 32]) {
-        if let Some(waiting) = self.by_source.remove(source) {
-            let lane = self.lane_mut(waiting.tx.is_soroban());
-            lane.used = lane.used - Resources::of(&waiting.tx);
-        }
+    /// Whether a transaction of that hash waits.
+    pub fn contains(&self, hash: &[u8; 32]) -> bool {
+        self.transactions()
+            .any(|tx| tx.hash == *hash || tx.inner_hash() == Some(*hash))
     }
 
-    fn lane(&self, soroban: bool) -> &Lane {
-        if soroban {
-            &self.soroban
-        } else {
-            &self.classic
-        }
-    }
-
-    fn lane_mut(&mut self, soroban: bool) -> &mut Lane {
-        if soroban {
-            &mut self.soroban
-        } else {
-            &mut self.classic
-        }
+    /// Why a transaction that was accepted left without being applied.
+    pub fn fate(&self, hash: &[u8; 32]) -> Option<Reason> {
+        self.fates.of(hash)
     }
 }
 
-/// Stroops for inclusion, and the operations that they are for.
-fn bid(tx: &Parsed) -> (i64, i64) {
-    (tx.inclusion_fee(), tx.operation_count())
-}
-
-/// Compares bids per operation, without rounding.
-fn compare_bids(a: (i64, i64), b: (i64, i64)) -> Ordering {
-    let product = |fee: i64, operations: i64| i128::from(fee) * i128::from(operations);
-    product(a.0, b.1).cmp(&product(b.0, a.1))
-}
-
-fn is_better(a: (i64, i64), b: (i64, i64)) -> bool {
-    compare_bids(a, b) == Ordering::Greater
-}
-
-/// The lowest full fee with which the transaction bids more than that.
-fn better_fee(tx: &Parsed, (fee, operations): (i64, i64)) -> i64 {
-    let inclusion =
-        i128::from(fee) * i128::from(tx.operation_count()) / i128::from(operations.max(1)) + 1;
-    i64::try_from(inclusion)
-        .unwrap_or(i64::MAX)
-        .saturating_add(tx.resource_fee())
+/// Is it the same envelope, or the one inside the fee-bump that waits?
+fn is_duplicate(tx: &Parsed, waiting: &Parsed) -> bool {
+    match (&tx.fee_bump, &waiting.fee_bump) {
+        (None, Some(bump)) => bump.inner_full_hash == tx.full_hash,
+        _ => tx.full_hash == waiting.full_hash,
+    }
 }
 
 fn capacity(soroban: bool, settings: &Settings) -> Resources {

@@ -4,8 +4,8 @@ use crate::tx::envelope::Parsed;
 use stellar_xdr::{
     CreateAccountResult, ExtendFootprintTtlResult, Hash, InvokeHostFunctionResult, Limits,
     Operation, OperationBody, OperationResult, OperationResultTr, PaymentResult,
-    RestoreFootprintResult, TransactionResult, TransactionResultExt, TransactionResultResult,
-    WriteXdr,
+    RestoreFootprintResult, TransactionResult, TransactionResultCode, TransactionResultExt,
+    TransactionResultResult, WriteXdr,
 };
 
 /// XDR of a `TransactionResult`.
@@ -17,6 +17,29 @@ pub fn encode(result: TransactionResultResult, fee_charged_stroops: i64) -> Vec<
     }
     .to_xdr(Limits::none())
     .unwrap_or_default()
+}
+
+/// XDR of the result of a transaction whose own outcome is `code`: wrapped, and free of charge for itself, where there
+/// is a fee-bump around it.
+pub fn encode_outcome(
+    tx: &Parsed,
+    code: TransactionResultResult,
+    fee_charged_stroops: i64,
+) -> Vec<u8> {
+    let Some(inner_hash) = tx.inner_hash() else {
+        return encode(code, fee_charged_stroops);
+    };
+    let outer = match code {
+        TransactionResultResult::TxSuccess(_) => TransactionResultCode::TxFeeBumpInnerSuccess,
+        _ => TransactionResultCode::TxFeeBumpInnerFailed,
+    };
+    // An inner result is written like one of its own; the outer one adds nothing but an empty extension after it.
+    let mut out = fee_charged_stroops.to_be_bytes().to_vec();
+    out.extend_from_slice(&(outer as i32).to_be_bytes());
+    out.extend_from_slice(&inner_hash);
+    out.extend_from_slice(&encode(code, 0));
+    out.extend_from_slice(&[0; 4]);
+    out
 }
 
 /// The result that an operation has before anything is known against it.

@@ -29,7 +29,7 @@ impl Resources {
         if let (true, Some(part)) = (tx.is_soroban(), &tx.soroban) {
             let declared = &part.data.resources;
             resources.instructions = i64::from(declared.instructions);
-            resources.bytes = i64::from(tx.size_bytes());
+            resources.bytes = i64::from(tx.size_bytes);
             resources.disk_read_bytes = i64::from(declared.disk_read_bytes);
             resources.write_bytes = i64::from(declared.write_bytes);
             resources.disk_read_entries = i64::from(part.disk_read_entries);
@@ -65,6 +65,11 @@ impl Resources {
             .iter()
             .zip(limit.fields())
             .all(|(used, limit)| *used <= limit)
+    }
+
+    /// What is left of these after taking others away, at least nothing of each.
+    pub fn less(self, other: Self) -> Self {
+        self.combine(other, |left, taken| left.saturating_sub(taken).max(0))
     }
 
     fn fields(&self) -> [i64; 7] {

@@ -9,9 +9,27 @@ use stellar_xdr::{AccountEntry, DecoratedSignature, SignerKey, Uint256};
 #[derive(Debug, Default)]
 pub struct Verified(Mutex<Vec<(usize, [u8; 32], bool)>>);
 
-impl Verified {
-    fn check(&self, tx: &Parsed, index: usize, key: &[u8; 32]) -> bool {
-        let signature = &tx.signatures[index];
+/// What was signed, and the signatures under it.
+#[derive(Debug)]
+pub struct Signed {
+    pub hash: [u8; 32],
+    pub signatures: Vec<DecoratedSignature>,
+    /// Signatures that were already checked against a key.
+    pub verified: Verified,
+}
+
+impl Signed {
+    pub fn new(hash: [u8; 32], signatures: Vec<DecoratedSignature>) -> Self {
+        Self {
+            hash,
+            signatures,
+            verified: Verified::default(),
+        }
+    }
+
+    /// Is the signature at the index by that key?
+    fn is_by(&self, index: usize, key: &[u8; 32]) -> bool {
+        let signature = &self.signatures[index];
         if signature.hint.0 != key[28..] {
             return false;
         }
@@ -20,13 +38,13 @@ impl Verified {
                 .find(|(at, of, _)| *at == index && of == key)
                 .map(|(_, _, valid)| *valid)
         };
-        if let Ok(list) = self.0.lock() {
+        if let Ok(list) = self.verified.0.lock() {
             if let Some(valid) = known(&list) {
                 return valid;
             }
         }
-        let valid = verify_ed25519(key, &tx.hash, signature.signature.0.as_slice());
-        if let Ok(mut list) = self.0.lock() {
+        let valid = verify_ed25519(key, &self.hash, signature.signature.0.as_slice());
+        if let Ok(mut list) = self.verified.0.lock() {
             list.push((index, *key, valid));
         }
         valid
@@ -43,7 +61,7 @@ pub enum Threshold {
 /// Counts the weights of a transaction's signatures and remembers which were of use.
 #[derive(Debug)]
 pub struct Checker<'a> {
-    tx: &'a Parsed,
+    signed: &'a Signed,
     used: Vec<bool>,
 }
 
@@ -57,17 +75,22 @@ pub fn warm_up(tx: &Parsed) {
         }
     }
     for key in &keys {
-        for index in 0..tx.signatures.len() {
-            tx.verified.check(tx, index, key);
+        for index in 0..tx.signed.signatures.len() {
+            tx.signed.is_by(index, key);
+        }
+    }
+    if let Some(bump) = &tx.fee_bump {
+        for index in 0..bump.signed.signatures.len() {
+            bump.signed.is_by(index, &bump.source);
         }
     }
 }
 
 impl<'a> Checker<'a> {
-    pub fn new(tx: &'a Parsed) -> Self {
+    pub fn new(signed: &'a Signed) -> Self {
         Self {
-            tx,
-            used: vec![false; tx.signatures.len()],
+            signed,
+            used: vec![false; signed.signatures.len()],
         }
     }
 
@@ -109,7 +132,7 @@ impl<'a> Checker<'a> {
         let mut total = 0;
         for (key, weight) in signers {
             if let SignerKey::PreAuthTx(Uint256(hash)) = key {
-                if *hash == self.tx.hash {
+                if *hash == self.signed.hash {
                     total += (*weight).min(255);
                     if total >= needed {
                         return true;
@@ -120,11 +143,11 @@ impl<'a> Checker<'a> {
         let passes: [Verify; 3] = [hash_x, ed25519, signed_payload];
         for verify in passes {
             let mut left: Vec<&(SignerKey, u32)> = signers.iter().collect();
-            for index in 0..self.tx.signatures.len() {
-                let signature = &self.tx.signatures[index];
+            for index in 0..self.signed.signatures.len() {
+                let signature = &self.signed.signatures[index];
                 let Some(at) = left
                     .iter()
-                    .position(|(key, _)| verify(self.tx, index, signature, key))
+                    .position(|(key, _)| verify(self.signed, index, signature, key))
                 else {
                     continue;
                 };
@@ -141,23 +164,23 @@ impl<'a> Checker<'a> {
 }
 
 /// Is this signature, the one at the index, by that key?
-type Verify = fn(&Parsed, usize, &DecoratedSignature, &SignerKey) -> bool;
+type Verify = fn(&Signed, usize, &DecoratedSignature, &SignerKey) -> bool;
 
-fn hash_x(_: &Parsed, _: usize, signature: &DecoratedSignature, key: &SignerKey) -> bool {
+fn hash_x(_: &Signed, _: usize, signature: &DecoratedSignature, key: &SignerKey) -> bool {
     let SignerKey::HashX(Uint256(hash)) = key else {
         return false;
     };
     signature.hint.0 == hash[28..] && sha256(signature.signature.0.as_slice()) == *hash
 }
 
-fn ed25519(tx: &Parsed, index: usize, _: &DecoratedSignature, key: &SignerKey) -> bool {
+fn ed25519(signed: &Signed, index: usize, _: &DecoratedSignature, key: &SignerKey) -> bool {
     let SignerKey::Ed25519(Uint256(key)) = key else {
         return false;
     };
-    tx.verified.check(tx, index, key)
+    signed.is_by(index, key)
 }
 
-fn signed_payload(_: &Parsed, _: usize, signature: &DecoratedSignature, key: &SignerKey) -> bool {
+fn signed_payload(_: &Signed, _: usize, signature: &DecoratedSignature, key: &SignerKey) -> bool {
     let SignerKey::Ed25519SignedPayload(signer) = key else {
         return false;
     };

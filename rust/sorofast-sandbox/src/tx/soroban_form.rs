@@ -6,8 +6,8 @@ use crate::tx::envelope::{Parsed, SorobanPart};
 use soroban_env_host::fees::{compute_transaction_resource_fee, TransactionResources};
 use stellar_xdr::{
     Asset, ContractDataDurability, ContractIdPreimage, HostFunction, InvokeHostFunctionResult,
-    LedgerKey, Memo, MuxedAccount, OperationResult, OperationResultTr, ScError, ScErrorCode,
-    TrustLineAsset,
+    LedgerKey, Memo, MuxedAccount, OperationBody, OperationResult, OperationResultTr, ScError,
+    ScErrorCode, TrustLineAsset,
 };
 
 /// The transaction is not what the network takes; the diagnostics say where.
@@ -30,7 +30,7 @@ pub fn resource_fee(
             disk_read_bytes: resources.disk_read_bytes,
             write_bytes: resources.write_bytes,
             contract_events_size_bytes: events_bytes,
-            transaction_size_bytes: tx.size_bytes(),
+            transaction_size_bytes: tx.size_bytes,
         },
         &settings.fees,
     )
@@ -44,8 +44,11 @@ pub fn check(
     diagnostics: &mut Diagnostics,
 ) -> Result<(), Invalidated> {
     let muxed = |account: &MuxedAccount| matches!(account, MuxedAccount::MuxedEd25519(_));
-    let source = tx.tx.operations[0].source_account.as_ref();
-    if tx.tx.memo != Memo::None || muxed(&tx.tx.source_account) || source.is_some_and(muxed) {
+    let operation = &tx.tx.operations[0];
+    let source = operation.source_account.as_ref();
+    if matches!(operation.body, OperationBody::InvokeHostFunction(_))
+        && (tx.tx.memo != Memo::None || muxed(&tx.tx.source_account) || source.is_some_and(muxed))
+    {
         diagnostics
             .refusal("Soroban transactions are not allowed to use memo or muxed source account");
         return Err(Invalidated);
@@ -53,7 +56,7 @@ pub fn check(
     check_resources(tx, part, settings, diagnostics)?;
     let limit = ScError::Value(ScErrorCode::ExceededLimit);
     let declared = part.data.resource_fee;
-    if declared > tx.full_fee() {
+    if tx.fee_bump.is_none() && declared > tx.full_fee() {
         diagnostics.error(
             limit,
             "transaction `sorobanData.resourceFee` is higher than the full transaction fee",
@@ -137,7 +140,7 @@ pub fn check_resources(
         (
             budget,
             "total transaction size exceeds network config limit",
-            u64::from(tx.size_bytes()),
+            u64::from(tx.size_bytes),
             u64::from(settings.bandwidth.tx_max_size_bytes),
         ),
     ];

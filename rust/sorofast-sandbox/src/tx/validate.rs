@@ -4,7 +4,7 @@ use crate::ledger::account::{self, available_balance, sequence_age, starting_seq
 use crate::ledger::settings::{Settings, BASE_FEE_STROOPS};
 use crate::ledger::state::Entries;
 use crate::tx::diagnostics::Diagnostics;
-use crate::tx::envelope::{is_soroban_operation, Parsed};
+use crate::tx::envelope::{is_soroban_operation, FeeBump, Parsed};
 use crate::tx::result;
 use crate::tx::signatures::{Checker, Threshold};
 use crate::tx::soroban_form::{self, Invalidated};
@@ -13,9 +13,6 @@ use stellar_xdr::{
     AccountEntry, Asset, CreateAccountResult, Operation, OperationBody, OperationResult,
     OperationResultTr, PaymentResult, SignerKey, TransactionResultResult as Code,
 };
-
-/// Largest resource fee that a transaction may declare.
-const MAX_RESOURCE_FEE_STROOPS: i64 = 1 << 50;
 
 /// The ledger that a transaction is measured against.
 #[derive(Clone, Copy, Debug)]
@@ -39,25 +36,54 @@ pub struct Invalid {
     pub code: Code,
     /// Its sequence is used up all the same when this happens while applying.
     pub consumes_sequence: bool,
+    /// It is the fee-bump, or the envelope as a whole, that is at fault, not the transaction itself.
+    pub outer: bool,
+    /// Stroops that the refusal quotes, where they are not the lowest fee.
+    pub quote: Option<i64>,
+}
+
+impl Invalid {
+    /// XDR of the refusal's result.
+    pub fn result_xdr(self, tx: &Parsed) -> Vec<u8> {
+        let fee = self.quote.unwrap_or_else(|| quoted_fee(tx));
+        if self.outer {
+            result::encode(self.code, fee)
+        } else {
+            result::encode_outcome(tx, self.code, fee)
+        }
+    }
 }
 
 fn early(code: Code) -> Invalid {
     Invalid {
         code,
         consumes_sequence: false,
+        outer: false,
+        quote: None,
     }
 }
 
 fn late(code: Code) -> Invalid {
     Invalid {
-        code,
         consumes_sequence: true,
+        ..early(code)
+    }
+}
+
+fn outer(code: Code) -> Invalid {
+    Invalid {
+        outer: true,
+        ..early(code)
     }
 }
 
 /// The fee that a refusal quotes: lowest inclusion fee and declared resource fee.
-pub fn quoted_fee(tx: &Parsed) -> i64 {
-    (BASE_FEE_STROOPS * tx.operation_count().max(1)).saturating_add(tx.resource_fee())
+fn quoted_fee(tx: &Parsed) -> i64 {
+    lowest_inclusion_fee(tx.operation_count()).saturating_add(tx.resource_fee())
+}
+
+fn lowest_inclusion_fee(operations: i64) -> i64 {
+    BASE_FEE_STROOPS * operations.max(1)
 }
 
 /// All checks; on success the checker knows which signatures were of use.
@@ -67,9 +93,19 @@ pub fn check(
     moment: &Moment<'_>,
     diagnostics: &mut Diagnostics,
 ) -> Result<(), Invalid> {
+    if !tx.has_valid_fees() {
+        return Err(Invalid {
+            quote: Some(0),
+            ..outer(Code::TxMalformed)
+        });
+    }
+    if let (Some(bump), false) = (&tx.fee_bump, moment.applying) {
+        check_fee_bump(tx, bump, entries)?;
+    }
     check_form(tx, moment.settings, diagnostics)?;
     check_bounds(tx, moment)?;
-    if tx.inclusion_fee() < BASE_FEE_STROOPS * tx.operation_count() {
+    let pays = tx.fee_bump.is_none();
+    if pays && tx.inclusion_fee() < lowest_inclusion_fee(tx.operation_count()) {
         return Err(early(Code::TxInsufficientFee));
     }
     let source = account::load(entries, &tx.source).ok_or(early(Code::TxNoAccount))?;
@@ -79,12 +115,12 @@ pub fn check(
     if is_too_early_for_account(tx, &source, moment) {
         return Err(late(Code::TxBadMinSeqAgeOrGap));
     }
-    let mut checker = Checker::new(tx);
+    let mut checker = Checker::new(&tx.signed);
     if !checker.account(&source, Threshold::Low) || !checker.extra_signers(extra_signers(tx)) {
         return Err(late(Code::TxBadAuth));
     }
     let fee_to_pay = if moment.applying { 0 } else { tx.full_fee() };
-    if available_balance(&source) < fee_to_pay {
+    if pays && available_balance(&source) < fee_to_pay {
         return Err(late(Code::TxInsufficientBalance));
     }
     if moment.applying {
@@ -105,6 +141,39 @@ pub fn check(
     Ok(())
 }
 
+/// Fee, source and signatures of a fee-bump; while applying nobody asks for them again.
+fn check_fee_bump(tx: &Parsed, bump: &FeeBump, entries: &dyn Entries) -> Result<(), Invalid> {
+    let lowest = lowest_inclusion_fee(tx.operation_count());
+    if tx.inclusion_fee() < lowest {
+        return Err(outer(Code::TxInsufficientFee));
+    }
+    // Nobody may bid less per operation than the transaction does by itself. A call may bid less than nothing: then its
+    // resource fee is more than it can write down as its fee.
+    if tx.inner_inclusion_fee() >= 0 {
+        let inner_lowest = i128::from(lowest_inclusion_fee(tx.inner_operation_count()));
+        let needed = i128::from(tx.inner_inclusion_fee()) * i128::from(lowest);
+        if i128::from(tx.inclusion_fee()) * inner_lowest < needed {
+            let quote = i64::try_from((needed + inner_lowest - 1) / inner_lowest);
+            return Err(Invalid {
+                quote: Some(quote.unwrap_or(i64::MAX)),
+                ..outer(Code::TxInsufficientFee)
+            });
+        }
+    }
+    let source = account::load(entries, &bump.source).ok_or(outer(Code::TxNoAccount))?;
+    let mut checker = Checker::new(&bump.signed);
+    if !checker.account(&source, Threshold::Low) {
+        return Err(outer(Code::TxBadAuth));
+    }
+    if available_balance(&source) < tx.full_fee() {
+        return Err(outer(Code::TxInsufficientBalance));
+    }
+    if !checker.all_used() {
+        return Err(outer(Code::TxBadAuthExtra));
+    }
+    Ok(())
+}
+
 fn extra_signers(tx: &Parsed) -> &[SignerKey] {
     tx.preconditions_v2()
         .map_or(&[], |v2| v2.extra_signers.as_slice())
@@ -116,12 +185,6 @@ fn check_form(
     settings: &Settings,
     diagnostics: &mut Diagnostics,
 ) -> Result<(), Invalid> {
-    if tx.is_soroban() {
-        match &tx.soroban {
-            Some(part) if (0..=MAX_RESOURCE_FEE_STROOPS).contains(&part.data.resource_fee) => {}
-            _ => return Err(early(Code::TxMalformed)),
-        }
-    }
     if let [first, rest @ ..] = extra_signers(tx) {
         let empty_payload = |key: &SignerKey| matches!(key, SignerKey::Ed25519SignedPayload(signer) if signer.payload.is_empty());
         if rest.contains(first) || extra_signers(tx).iter().any(empty_payload) {

@@ -6,6 +6,7 @@ mod clusters;
 mod conservation;
 mod contracts;
 mod determinism;
+mod fee_bumps;
 mod lifetimes;
 mod network;
 mod pace;

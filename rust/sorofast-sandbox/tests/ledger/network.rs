@@ -11,7 +11,8 @@ use std::time::Duration;
 use stellar_xdr::{
     AccountEntry, AccountId, Asset, ContractExecutable, ContractId, ContractIdPreimage,
     ContractIdPreimageFromAddress, CreateAccountOp, CreateContractArgs, DecoratedSignature,
-    DiagnosticEvent, Hash, HashIdPreimage, HashIdPreimageContractId, HostFunction,
+    DiagnosticEvent, FeeBumpTransaction, FeeBumpTransactionEnvelope, FeeBumpTransactionExt,
+    FeeBumpTransactionInnerTx, Hash, HashIdPreimage, HashIdPreimageContractId, HostFunction,
     InvokeContractArgs, InvokeHostFunctionOp, LedgerEntry, LedgerEntryData, Limits, Memo,
     MuxedAccount, Operation, OperationBody, PaymentOp, Preconditions, PublicKey, ReadXdr,
     ScAddress, ScSymbol, ScVal, SequenceNumber, Signature, SignatureHint,
@@ -237,6 +238,36 @@ pub(crate) fn sign_for(tx: &Transaction, keys: &[Key], network_id: &[u8; 32]) ->
     let signatures: Vec<DecoratedSignature> = keys.iter().map(|key| decorate(key, &hash)).collect();
     TransactionEnvelope::Tx(TransactionV1Envelope {
         tx: tx.clone(),
+        signatures: signatures.try_into().expect("at most twenty signatures"),
+    })
+    .to_xdr(Limits::none())
+    .expect("an envelope")
+}
+
+/// A fee-bump around a signed transaction; the fee is the whole of it.
+pub(crate) fn bump(
+    network: &Network,
+    inner: &[u8],
+    payer: &Key,
+    fee_stroops: i64,
+    keys: &[Key],
+) -> Vec<u8> {
+    let TransactionEnvelope::Tx(inner) =
+        TransactionEnvelope::from_xdr(inner, Limits::none()).expect("an envelope")
+    else {
+        panic!("only a transaction of version 1 can be bumped");
+    };
+    let tx = FeeBumpTransaction {
+        fee_source: payer.muxed(),
+        fee: fee_stroops,
+        inner_tx: FeeBumpTransactionInnerTx::Tx(inner),
+        ext: FeeBumpTransactionExt::V0,
+    };
+    let body = tx.to_xdr(Limits::none()).expect("a fee-bump");
+    let hash = sha256_parts(&[&network.node.network_id(), &5_u32.to_be_bytes(), &body]);
+    let signatures: Vec<DecoratedSignature> = keys.iter().map(|key| decorate(key, &hash)).collect();
+    TransactionEnvelope::TxFeeBump(FeeBumpTransactionEnvelope {
+        tx,
         signatures: signatures.try_into().expect("at most twenty signatures"),
     })
     .to_xdr(Limits::none())

@@ -1,9 +1,10 @@
 //! One transaction per source, ages and bans.
 
 use crate::contracts::with_counter;
-use crate::network::{call, decode_result, pay, refusal, Key, Network, XLM};
+use crate::network::{call, decode_result, manual, pay, refusal, Key, Network, XLM};
+use sorofast_sandbox::ledger::settings::Settings;
 use sorofast_sandbox::node::SubmitStatus;
-use sorofast_sandbox::tx::envelope::{decode, Decoded};
+use sorofast_sandbox::tx::envelope::decode;
 use sorofast_sandbox::tx::queue::Queue;
 use std::sync::Arc;
 use stellar_xdr::{
@@ -254,14 +255,11 @@ fn a_used_up_sequence_leaves_the_queue_under_any_hash() {
     let parse = |amount| {
         let tx = network.tx(&alice, vec![pay(&Key::new(2), amount)]);
         let envelope = network.sign(&tx, &[alice]);
-        match decode(&envelope, &network.node.network_id()).expect("an envelope") {
-            Decoded::Transaction(tx) => Arc::new(*tx),
-            Decoded::Refused { .. } => unreachable!("it is of version 1"),
-        }
+        Arc::new(decode(&envelope, &network.node.network_id()).expect("an envelope"))
     };
     let mut queue = Queue::default();
-    queue.insert(parse(1), &[]);
-    queue.ledger_closed(&[parse(2)], &[]);
+    queue.insert(parse(1), &[], &Settings::mainnet(&manual()));
+    queue.ledger_closed(&[parse(2)]);
     assert!(queue.is_empty());
     assert!(queue.is_banned(&parse(2).full_hash));
     assert!(!queue.is_banned(&parse(1).full_hash));

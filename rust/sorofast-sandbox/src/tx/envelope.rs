@@ -202,8 +202,7 @@ impl Parsed {
 
     /// Operations of the transaction itself.
     pub fn inner_operation_count(&self) -> i64 {
-        // An envelope holds a hundred at most.
-        self.tx.operations.len() as i64
+        i64::try_from(self.tx.operations.len()).unwrap_or(i64::MAX)
     }
 
     pub fn operation_source(&self, operation: &Operation) -> [u8; 32] {

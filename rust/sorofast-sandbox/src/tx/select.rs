@@ -68,6 +68,7 @@ impl Resources {
     }
 
     /// What is left of these after taking others away, at least nothing of each.
+    #[must_use]
     pub fn less(self, other: Self) -> Self {
         self.combine(other, |left, taken| left.saturating_sub(taken).max(0))
     }

@@ -3,8 +3,9 @@
 use std::net::IpAddr;
 use std::time::Duration;
 
+use clap::builder::{PossibleValuesParser, TypedValueParser};
 use clap::{Args, Parser, Subcommand, ValueEnum};
-use sorofast_sandbox::config::{ClockMode, MAX_START_TIME_S};
+use sorofast_sandbox::config::{ClockMode, Limits, MAX_START_TIME_S};
 
 /// The passphrase of the standalone network that every Stellar tool knows as "local".
 pub(crate) const STANDALONE_PASSPHRASE: &str = "Standalone Network ; February 2017";
@@ -60,6 +61,9 @@ pub(crate) struct StartArgs {
     /// Protocol version; this build holds the host of protocol 30 only.
     #[arg(long, default_value_t = PROTOCOL, value_parser = parse_protocol)]
     pub(crate) protocol: u32,
+    /// Limits and fees of the network.
+    #[arg(long, default_value = "mainnet", value_parser = limits_parser())]
+    pub(crate) limits: Limits,
     /// What all chance follows from; drawn at random unless given, and told when the network is ready.
     #[arg(long)]
     pub(crate) seed: Option<u64>,
@@ -163,6 +167,14 @@ fn parse_duration(text: &str) -> Result<Duration, String> {
         .map(Duration::from_millis)
         .filter(|duration| *duration <= MAX_DURATION)
         .ok_or_else(|| format!("{text:?} is longer than a day"))
+}
+
+/// The presets by name.
+fn limits_parser() -> impl TypedValueParser<Value = Limits> {
+    PossibleValuesParser::new(Limits::ALL.map(Limits::name)).map(|name| {
+        let named = |limits: &Limits| limits.name() == name;
+        Limits::ALL.into_iter().find(named).unwrap_or_default()
+    })
 }
 
 fn parse_host(text: &str) -> Result<IpAddr, String> {

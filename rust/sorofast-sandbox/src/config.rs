@@ -1,5 +1,6 @@
 //! How a node is set up.
 
+pub use crate::ledger::presets::Limits;
 use crate::types::NodeError;
 use std::time::Duration;
 
@@ -13,6 +14,8 @@ pub struct NodeConfig {
     /// From the freeze to the ledger being visible.
     pub consensus_delay: Duration,
     pub network_passphrase: String,
+    /// What a transaction and a ledger may hold, and what it costs.
+    pub limits: Limits,
     /// What all chance follows from.
     pub seed: u64,
     pub clock: ClockMode,
@@ -37,6 +40,7 @@ impl Default for NodeConfig {
             ledger_jitter: Duration::ZERO,
             consensus_delay: Duration::from_millis(1250),
             network_passphrase: "Standalone Network ; February 2017".into(),
+            limits: Limits::Mainnet,
             seed: 0,
             clock: ClockMode::System,
             start_time_s: None,

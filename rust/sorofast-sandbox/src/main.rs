@@ -106,6 +106,7 @@ async fn run(args: &StartArgs) -> Result<(), String> {
         ledger_jitter: args.ledger_jitter,
         consensus_delay: cli::consensus_delay(args),
         network_passphrase: args.network_passphrase.clone(),
+        limits: args.limits,
         seed,
         clock: args.clock.into(),
         start_time_s: args.start_time,

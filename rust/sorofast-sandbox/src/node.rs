@@ -110,7 +110,7 @@ impl Node {
             .ok_or_else(|| internal("the keys of the network cannot be derived"))?;
         let node_key = NodeKey::new(keys.node_seed, keys.network_id)
             .ok_or_else(|| internal("the key of the node cannot be derived"))?;
-        let settings = Settings::mainnet(&config);
+        let settings = Settings::of(&config);
         let modules = Modules::new(&settings)
             .map_err(|error| NodeError::Internal(format!("no module cache: {error:?}")))?;
         let clock = SandboxClock::new(config.clock, config.start_time_s);
@@ -118,6 +118,7 @@ impl Node {
         let close_time_ms = clock.now_ms();
         let header = header::genesis(
             &node_key,
+            &settings,
             close_time_ms,
             header::state_hash(&[0; 32], &changes),
         );

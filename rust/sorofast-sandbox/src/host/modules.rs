@@ -174,7 +174,7 @@ mod tests {
 
     #[test]
     fn a_full_cache_keeps_what_the_ledger_needs() {
-        let settings = Settings::mainnet(&NodeConfig::default());
+        let settings = Settings::of(&NodeConfig::default());
         let mut modules = Modules::new(&settings).expect("a cache");
         let (first, second) = (
             code(include_bytes!("../../wasm/counter.wasm")),

@@ -3,7 +3,7 @@
 use crate::config::PROTOCOL_VERSION;
 use crate::crypto::{sha256, sha256_parts, sign_ed25519};
 use crate::ledger::account::account_id;
-use crate::ledger::settings::{BASE_RESERVE_STROOPS, LEDGER_MAX_CLASSIC_OPERATIONS};
+use crate::ledger::settings::{Settings, BASE_RESERVE_STROOPS};
 use crate::ledger::state::{Changes, Key, Stored};
 use crate::tx::envelope::Parsed;
 use crate::tx::select::TransactionSet;
@@ -70,7 +70,12 @@ pub struct HeaderParts {
 }
 
 /// The first header.
-pub fn genesis(key: &NodeKey, close_time_ms: u64, state_hash: [u8; 32]) -> LedgerHeader {
+pub fn genesis(
+    key: &NodeKey,
+    settings: &Settings,
+    close_time_ms: u64,
+    state_hash: [u8; 32],
+) -> LedgerHeader {
     let empty_set = transaction_set_xdr(&[0; 32], &TransactionSet::default());
     LedgerHeader {
         ledger_version: PROTOCOL_VERSION,
@@ -85,7 +90,7 @@ pub fn genesis(key: &NodeKey, close_time_ms: u64, state_hash: [u8; 32]) -> Ledge
         id_pool: 0,
         base_fee: crate::ledger::settings::BASE_FEE_STROOPS as u32,
         base_reserve: BASE_RESERVE_STROOPS,
-        max_tx_set_size: LEDGER_MAX_CLASSIC_OPERATIONS,
+        max_tx_set_size: settings.ledger_max_classic_operations,
         skip_list: [Hash([0; 32]), Hash([0; 32]), Hash([0; 32]), Hash([0; 32])],
         ext: LedgerHeaderExt::V0,
     }

@@ -12,6 +12,7 @@ pub mod genesis;
 pub mod header;
 pub mod history;
 pub mod meta;
+pub mod presets;
 pub mod settings;
 pub mod state;
 pub mod ttl_ops;

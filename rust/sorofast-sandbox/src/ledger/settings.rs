@@ -1,4 +1,4 @@
-//! Network settings: mainnet's limits and fees, as ledger entries and as plain numbers.
+//! Network settings: limits and fees, as ledger entries and as plain numbers.
 //!
 //! Origin of the figures: the settings that stellar-core published for testnet in August 2026, whose limits and fees
 //! mainnet shares; the shortest lifetimes of entries are mainnet's. The window of state sizes is empty state, so rent
@@ -23,8 +23,6 @@ use stellar_xdr::{
 pub const BASE_FEE_STROOPS: i64 = 100;
 /// Reserve per entry that an account owns; an account itself counts as two.
 pub const BASE_RESERVE_STROOPS: u32 = 5_000_000;
-/// Classic operations per ledger.
-pub const LEDGER_MAX_CLASSIC_OPERATIONS: u32 = 1_000;
 
 const STATE_SIZE_SAMPLES: usize = 30;
 
@@ -39,6 +37,7 @@ pub struct Settings {
     pub bandwidth: ConfigSettingContractBandwidthV0,
     pub archival: StateArchivalSettings,
     pub ledger_max_tx_count: u32,
+    pub ledger_max_classic_operations: u32,
     pub clusters: u32,
     pub max_contract_size_bytes: u32,
     pub max_key_size_bytes: u32,
@@ -51,7 +50,15 @@ pub struct Settings {
 }
 
 impl Settings {
-    pub fn mainnet(config: &NodeConfig) -> Self {
+    /// The preset that the node was set up with.
+    pub fn of(config: &NodeConfig) -> Self {
+        let mut settings = Self::mainnet(config);
+        config.limits.adjust(&mut settings);
+        settings.derive_fees();
+        settings
+    }
+
+    fn mainnet(config: &NodeConfig) -> Self {
         let compute = ConfigSettingContractComputeV0 {
             ledger_max_instructions: 580_000_000,
             tx_max_instructions: 400_000_000,
@@ -103,7 +110,46 @@ impl Settings {
             eviction_scan_size: 500_000,
             starting_eviction_scan_level: 7,
         };
-        let fees = FeeConfiguration {
+        // A manual close has no pace of its own; the network's usual target then stands in admission rules.
+        let target_close_ms = match config.ledger_close.as_millis() {
+            0 => 5_000,
+            ms => u32::try_from(ms).unwrap_or(u32::MAX),
+        };
+        Self {
+            compute,
+            ledger_cost,
+            ledger_cost_ext,
+            historical,
+            events,
+            bandwidth,
+            archival,
+            ledger_max_tx_count: 2_000,
+            ledger_max_classic_operations: 1_000,
+            clusters: 2,
+            max_contract_size_bytes: 131_072,
+            max_key_size_bytes: 250,
+            max_data_entry_size_bytes: 65_536,
+            target_close_ms,
+            cpu_params: cost_params::cpu(),
+            memory_params: cost_params::memory(),
+            fees: FeeConfiguration::default(),
+            rent_fees: RentFeeConfiguration::default(),
+        }
+    }
+
+    /// The rates again, in the form that the host's fee functions take.
+    fn derive_fees(&mut self) {
+        let Self {
+            compute,
+            ledger_cost,
+            ledger_cost_ext,
+            historical,
+            events,
+            bandwidth,
+            archival,
+            ..
+        } = self;
+        self.fees = FeeConfiguration {
             fee_per_instruction_increment: compute.fee_rate_per_instructions_increment,
             fee_per_disk_read_entry: ledger_cost.fee_disk_read_ledger_entry,
             fee_per_write_entry: ledger_cost.fee_write_ledger_entry,
@@ -113,7 +159,7 @@ impl Settings {
             fee_per_contract_event_1kb: events.fee_contract_events1_kb,
             fee_per_transaction_size_1kb: bandwidth.fee_tx_size1_kb,
         };
-        let rent_fees = RentFeeConfiguration {
+        self.rent_fees = RentFeeConfiguration {
             fee_per_write_1kb: ledger_cost_ext.fee_write1_kb,
             fee_per_rent_1kb: compute_rent_write_fee_per_1kb(
                 0,
@@ -129,30 +175,6 @@ impl Settings {
             persistent_rent_rate_denominator: archival.persistent_rent_rate_denominator,
             temporary_rent_rate_denominator: archival.temp_rent_rate_denominator,
         };
-        // A manual close has no pace of its own; the network's usual target then stands in admission rules.
-        let target_close_ms = match config.ledger_close.as_millis() {
-            0 => 5_000,
-            ms => u32::try_from(ms).unwrap_or(u32::MAX),
-        };
-        Self {
-            compute,
-            ledger_cost,
-            ledger_cost_ext,
-            historical,
-            events,
-            bandwidth,
-            archival,
-            ledger_max_tx_count: 2_000,
-            clusters: 2,
-            max_contract_size_bytes: 131_072,
-            max_key_size_bytes: 250,
-            max_data_entry_size_bytes: 65_536,
-            target_close_ms,
-            cpu_params: cost_params::cpu(),
-            memory_params: cost_params::memory(),
-            fees,
-            rent_fees,
-        }
     }
 
     /// Every setting that a network keeps in its ledger.

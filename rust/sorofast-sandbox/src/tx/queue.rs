@@ -1,6 +1,6 @@
 //! The queue: one transaction per source, aged by ledgers, with bans for what left it.
 
-use crate::ledger::settings::{Settings, LEDGER_MAX_CLASSIC_OPERATIONS};
+use crate::ledger::settings::Settings;
 use crate::tx::bid::Bid;
 use crate::tx::envelope::Parsed;
 use crate::tx::fates::{Fates, Reason};
@@ -320,6 +320,6 @@ fn capacity(soroban: bool, settings: &Settings) -> Resources {
     if soroban {
         Resources::ledger_limit(settings) * CAPACITY_LEDGERS
     } else {
-        Resources::classic_limit(LEDGER_MAX_CLASSIC_OPERATIONS) * CAPACITY_LEDGERS
+        Resources::classic_limit(settings) * CAPACITY_LEDGERS
     }
 }

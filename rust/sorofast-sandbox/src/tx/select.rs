@@ -1,6 +1,6 @@
 //! The choice of a transaction set: best bids first, within the limits of a ledger, in parallel clusters.
 
-use crate::ledger::settings::{Settings, BASE_FEE_STROOPS, LEDGER_MAX_CLASSIC_OPERATIONS};
+use crate::ledger::settings::{Settings, BASE_FEE_STROOPS};
 use crate::ledger::state::Key;
 use crate::random::Ties;
 use crate::tx::envelope::Parsed;
@@ -53,9 +53,10 @@ impl Resources {
         }
     }
 
-    pub fn classic_limit(operations: u32) -> Self {
+    /// A ledger's limit of classic transactions, which only count operations.
+    pub fn classic_limit(settings: &Settings) -> Self {
         Self {
-            operations: i64::from(operations),
+            operations: i64::from(settings.ledger_max_classic_operations),
             ..Self::default()
         }
     }
@@ -169,7 +170,9 @@ pub fn select(candidates: Vec<Arc<Parsed>>, settings: &Settings, ties: &Ties) ->
             } else {
                 soroban_left_out = true;
             }
-        } else if operations + tx.operation_count() <= i64::from(LEDGER_MAX_CLASSIC_OPERATIONS) {
+        } else if operations + tx.operation_count()
+            <= i64::from(settings.ledger_max_classic_operations)
+        {
             operations += tx.operation_count();
             classic.push(tx);
         } else {

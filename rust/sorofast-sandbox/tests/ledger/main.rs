@@ -8,6 +8,7 @@ mod contracts;
 mod determinism;
 mod fee_bumps;
 mod lifetimes;
+mod limits;
 mod network;
 mod pace;
 mod queue;

@@ -29,7 +29,7 @@ LAYERS = {
     "chain": 1,
     "coordination": 1,
     "observability": 0,
-    "testing": 0,
+    "testing": 4,
 }
 """Modules that stand directly in the package (settings, clock, errors, _core, …) are layer 0."""
 

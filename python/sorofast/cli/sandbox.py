@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import os
+from dataclasses import dataclass
 from typing import Annotated, Literal
 
-from cyclopts import App, Parameter
+from cyclopts import App, Group, Parameter
 
 from sorofast.cli.options import OutputFormat
 from sorofast.errors import ConfigError
@@ -26,40 +27,113 @@ for _path, _summary in (
 ):
     sandbox_app.command(f"sorofast.cli.{_path}", name=_path.partition(":")[2], help=_summary)
 
+_NETWORK = Group("Where it listens, and which network it is", sort_key=10)
+_PACE = Group("Ledgers, time and chance", sort_key=11)
+_RULES = Group("The network's rules", sort_key=12)
+_BEGINNING = Group("What there is in the beginning", sort_key=13)
+_TROUBLE = Group("Faults", sort_key=14)
+
+
+@dataclass(frozen=True)
+class StartFlags:
+    """The options of the binary, under the names that `SandboxOptions` gives them."""
+
+    host: Annotated[str, Parameter(group=_NETWORK, help="Address to listen on.")] = "127.0.0.1"
+    allow_remote: Annotated[
+        bool,
+        Parameter(
+            group=_NETWORK,
+            negative="",
+            help="Let HOST be no loopback address. The admin interface has no password.",
+        ),
+    ] = False
+    port: Annotated[
+        int, Parameter(group=_NETWORK, help="Port for RPC, friendbot and admin; 0 takes a free one.")
+    ] = 8000
+    network_passphrase: Annotated[
+        str | None, Parameter(group=_NETWORK, help="The standalone network's unless given.")
+    ] = None
+    protocol: Annotated[int | None, Parameter(group=_NETWORK, help="Protocol version.")] = None
+    ledger_close: Annotated[
+        str,
+        Parameter(
+            group=_PACE, help="Time from one ledger to the next; 0s closes them only on the admin call."
+        ),
+    ] = "5s"
+    ledger_jitter: Annotated[
+        str | None, Parameter(group=_PACE, help="How far a ledger may close from its time.")
+    ] = None
+    consensus_delay: Annotated[
+        str | None,
+        Parameter(
+            group=_PACE,
+            help="From a ledger's close to when it is visible; a quarter of the close by default.",
+        ),
+    ] = None
+    flood_delay: Annotated[
+        str | None,
+        Parameter(
+            group=_PACE,
+            help="How long a transaction takes to reach the rest of the network; none unless given.",
+        ),
+    ] = None
+    clock: Annotated[
+        Literal["system", "manual"],
+        Parameter(
+            group=_PACE, help="`manual` stands still until an advance moves it; it needs --ledger-close 0s."
+        ),
+    ] = "system"
+    start_time: Annotated[
+        int | None,
+        Parameter(
+            group=_PACE, help="Close time of the first ledger in seconds since 1970; now unless given."
+        ),
+    ] = None
+    seed: Annotated[
+        int | None,
+        Parameter(group=_PACE, help="What all chance follows from; drawn at random, and told, unless given."),
+    ] = None
+    limits: Annotated[
+        Literal["mainnet", "slp7", "testnet", "unlimited"] | None,
+        Parameter(
+            group=_RULES, help="Limits of transactions and ledgers; the public network's unless given."
+        ),
+    ] = None
+    retention: Annotated[int | None, Parameter(group=_RULES, help="How many ledgers the RPC remembers.")] = (
+        None
+    )
+    accounts: Annotated[
+        int | None,
+        Parameter(group=_BEGINNING, help="Accounts with 10,000 XLM and keys known to all; 10 unless given."),
+    ] = None
+    seed_tasks: Annotated[
+        int | None, Parameter(group=_BEGINNING, help="Task registries with so many tasks in all.")
+    ] = None
+    seed_task_interval: Annotated[
+        str | None, Parameter(group=_BEGINNING, help="Range of those tasks' intervals, as 20s-120s.")
+    ] = None
+    seed_task_generations: Annotated[
+        str | None, Parameter(group=_BEGINNING, help="Generations of TaskConfig those are of, as G0,G4.")
+    ] = None
+    load: Annotated[
+        str | None, Parameter(group=_BEGINNING, help="A state file, from `sorofast sandbox save`.")
+    ] = None
+    faults: Annotated[str | None, Parameter(group=_TROUBLE, help="A fault plan, TOML or JSON.")] = None
+    replicas: Annotated[
+        int | None,
+        Parameter(group=_TROUBLE, help="RPC servers of the same ledger on further ports, to lag and flap."),
+    ] = None
+
+
+_DEFAULTS = StartFlags()
+
 
 @sandbox_app.command
 def start(
     *,
-    host: Annotated[str, Parameter(help="Address to listen on.")] = "127.0.0.1",
-    allow_remote: Annotated[
-        bool,
-        Parameter(negative="", help="Let HOST be no loopback address. The admin interface has no password."),
-    ] = False,
-    port: Annotated[int, Parameter(help="Port for RPC, friendbot and admin; 0 takes a free one.")] = 8000,
-    ledger_close: Annotated[
-        str, Parameter(help="Time from one ledger to the next; 0s closes them only on the admin call.")
-    ] = "5s",
-    ledger_jitter: Annotated[str | None, Parameter(help="How far a ledger may close from its time.")] = None,
-    consensus_delay: Annotated[
-        str | None,
-        Parameter(help="From a ledger's close to when it is visible; a quarter of the close by default."),
-    ] = None,
-    network_passphrase: Annotated[
-        str | None, Parameter(help="The standalone network's unless given.")
-    ] = None,
-    protocol: Annotated[int | None, Parameter(help="Protocol version.")] = None,
-    seed: Annotated[
-        int | None, Parameter(help="What all chance follows from; drawn at random and told unless given.")
-    ] = None,
-    clock: Annotated[
-        Literal["system", "manual"],
-        Parameter(help="`manual` stands still until an advance moves it; it needs --ledger-close 0s."),
-    ] = "system",
-    start_time: Annotated[
-        int | None, Parameter(help="Close time of the first ledger in seconds since 1970; now unless given.")
-    ] = None,
+    flags: Annotated[StartFlags, Parameter(name="*")] = _DEFAULTS,
     output: Annotated[
-        OutputFormat, Parameter(name=("--output", "-o"), help="How the line with the URLs is printed.")
+        OutputFormat, Parameter(name=("--output", "-o"), help="How the lines with the URLs are printed.")
     ] = "table",
     quiet: Annotated[bool, Parameter(name=("--quiet", "-q"), negative="", show=False)] = False,
     verbose: Annotated[bool, Parameter(name=("--verbose", "-v"), negative="", show=False)] = False,
@@ -68,29 +142,16 @@ def start(
     it.
 
     State is in memory. When it is ready it prints where it is; with -o json as one line: rpc_url,
-    admin_url, friendbot_url, network_passphrase, pid.
+    admin_url, friendbot_url, network_passphrase, pid, seed, …
     """
     del quiet, verbose  # accepted like everywhere; the network has nothing to leave out
     from sorofast.sandbox.process import SandboxOptions, find_binary
 
-    options = SandboxOptions(
-        port=port,
-        ledger_close=ledger_close,
-        ledger_jitter=ledger_jitter,
-        consensus_delay=consensus_delay,
-        network_passphrase=network_passphrase,
-        seed=seed,
-        clock=clock,
-        start_time=start_time,
-        protocol=protocol,
-        host=host,
-        allow_remote=allow_remote,
-    )
-    arguments = ["start", *options.arguments(), "-o", output]
+    options = SandboxOptions(**vars(flags))
     binary = str(find_binary())
     try:
         # Nothing is left for this process to do, so it becomes the network: signals and exit code are the
         # binary's.
-        os.execv(binary, [binary, *arguments])  # noqa: S606
+        os.execv(binary, [binary, "start", *options.arguments(), "-o", output])  # noqa: S606
     except OSError as error:
         raise ConfigError(f"{binary} cannot be started: {error.strerror or error}") from error

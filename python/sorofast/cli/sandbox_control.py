@@ -153,7 +153,12 @@ def accounts(*, options: Options = DEFAULTS) -> None:
     print_table(
         ["", "public key", "secret key", "XLM"],
         [
-            (index, account.public_key, account.secret_key, xlm(account.balance_stroops))
+            (
+                index,
+                account.public_key,
+                account.secret_key,
+                None if account.balance_stroops is None else xlm(account.balance_stroops),
+            )
             for index, account in enumerate(found.accounts)
         ],
         right=["", "XLM"],

@@ -83,11 +83,13 @@ class Moment(msgspec.Struct, frozen=True):
 
 
 class FundedAccount(msgspec.Struct, frozen=True):
-    """An account that the sandbox was started with. Its secret key is public on purpose."""
+    """An account that the sandbox was started with. Its secret key is public on purpose. The balance is None
+    once the account is gone.
+    """
 
     public_key: str
     secret_key: str
-    balance_stroops: int
+    balance_stroops: int | None
     index: int | None = None
 
 

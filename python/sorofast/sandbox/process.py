@@ -29,6 +29,23 @@ STDERR_LINES_MAX = 50
 LINE_BYTES_MAX = 64 * 1024
 
 
+class Replica(msgspec.Struct, frozen=True):
+    """A further RPC server on the same ledger."""
+
+    name: str
+    rpc_url: str
+
+
+class Registry(msgspec.Struct, frozen=True):
+    """A task registry that was there from the start; its ids run from 1 to `tasks`."""
+
+    generation: str
+    contract: str
+    tasks: int
+    layout: str = "task"
+    executable: bool = True
+
+
 class Ready(msgspec.Struct, frozen=True):
     """The line the binary prints once it serves: where everything is."""
 
@@ -38,6 +55,9 @@ class Ready(msgspec.Struct, frozen=True):
     network_passphrase: str
     pid: int
     seed: int | None = None
+    start_time: int | None = None
+    registries: tuple[Registry, ...] = ()
+    replicas: tuple[Replica, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -60,12 +80,24 @@ class SandboxOptions:
     protocol: int | None = None
     host: str | None = None
     allow_remote: bool = False
+    flood_delay: str | None = None
+    limits: str | None = None
+    retention: int | None = None
+    accounts: int | None = None
+    seed_tasks: int | None = None
+    seed_task_interval: str | None = None
+    seed_task_generations: str | None = None
+    load: str | None = None
+    faults: str | None = None
+    replicas: int | None = None
     extra: tuple[str, ...] = ()
 
     def arguments(self) -> list[str]:
         """As the command line has them."""
         arguments: list[str] = []
         for field in fields(self):
+            if field.name == "extra":
+                continue
             value = getattr(self, field.name)
             name = "--" + field.name.replace("_", "-")
             if value is True:

@@ -156,7 +156,11 @@ impl View<'_> {
             }
             Arc::clone(visible.history.ledger(sequence)?)
         };
-        Some(ledger_close_meta(&ledger))
+        Some(ledger_close_meta(
+            &ledger.summary,
+            &ledger.transaction_set_xdr,
+            &ledger.records,
+        ))
     }
 
     /// Entries by `LedgerKey` XDR, all from the same ledger.

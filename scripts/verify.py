@@ -1,6 +1,6 @@
 """The long runs behind the promises: `make verify`, or `make verify ARGS='reads'` for one of them.
 
-Each run is `sorofast demo`, whose counts come from the ledger. A line says what was measured and whether it holds;
+Most runs are `sorofast demo`, whose counts come from the ledger. A line says what was measured and whether it holds;
 the last line is one JSON object with everything. Exit code 1 if anything does not hold.
 """
 
@@ -19,6 +19,7 @@ ROOT = Path(__file__).resolve().parent.parent
 SOROFAST = Path(sys.executable).parent / "sorofast"
 FIRST_LEDGER_RATIO_MIN = 0.95
 READS_RATIO_MAX = 1.1
+MODEL = "tests/integration/fidelity/test_model.py"
 OTHER_THAN_READS = {"simulateTransaction", "sendTransaction"}
 
 Result = dict[str, Any]
@@ -90,16 +91,27 @@ def verify_reads() -> tuple[list[Result], Findings]:
     return results, [*once(results[0]), *once(results[1]), (text, many <= few * READS_RATIO_MAX)]
 
 
+def pytest(*arguments: str) -> tuple[list[Result], Findings]:
+    command = [sys.executable, "-m", "pytest", "--verify", *arguments]
+    code = subprocess.run(command, cwd=ROOT, stdout=sys.stderr, check=False).returncode
+    return [], [(f"pytest --verify {' '.join(arguments)} ended with {code}".replace("  ", " "), code == 0)]
+
+
+def verify_model() -> tuple[list[Result], Findings]:
+    """Long random histories of transactions against a model of the ledger."""
+    return pytest(MODEL)
+
+
 def verify_tests() -> tuple[list[Result], Findings]:
-    """The tests that take minutes."""
-    code = subprocess.run([sys.executable, "-m", "pytest", "--verify"], cwd=ROOT, check=False).returncode
-    return [], [(f"pytest --verify ended with {code}", code == 0)]
+    """The other tests that take minutes, and all that do not."""
+    return pytest(f"--ignore={MODEL}")
 
 
 RUNS: dict[str, Callable[[], tuple[list[Result], Findings]]] = {
     "five-seconds": verify_five_seconds,
     "one-second": verify_one_second,
     "reads": verify_reads,
+    "model": verify_model,
     "tests": verify_tests,
 }
 

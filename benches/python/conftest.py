@@ -17,11 +17,14 @@ import pytest
 
 from sorofast import _core
 
-# The builders that the tests use.
+# The builders that the tests use, and our own modules.
 sys.path.insert(0, str(Path(__file__).resolve().parents[2] / "tests"))
+sys.path.insert(0, str(Path(__file__).resolve().parent))
 
 PER_ITEM: dict[str, dict[str, float]] = {}
 """Group → who → seconds an item."""
+ROUNDS = 5
+"""Of what needs a preparation before each round."""
 
 
 def pytest_ignore_collect(collection_path: Path, config: pytest.Config) -> bool | None:
@@ -44,6 +47,39 @@ def compare(benchmark: Any) -> Callable[[str, str, int, Callable[[], object]], N
     return run
 
 
+@pytest.fixture
+def compare_rounds(benchmark: Any) -> Callable[..., None]:
+    """Times `work(prepare())` as `compare` does; every round's outcome passes `check`, outside the time."""
+
+    def run(
+        group: str,
+        who: str,
+        items: int,
+        prepare: Callable[[], Any],
+        work: Callable[[Any], Any],
+        check: Callable[[Any], None],
+    ) -> None:
+        outcomes: list[Any] = []
+
+        def checked() -> None:
+            while outcomes:
+                check(outcomes.pop())
+
+        def setup() -> tuple[tuple[Any], dict[str, Any]]:
+            checked()
+            return (prepare(),), {}
+
+        benchmark.group = group
+        benchmark.name = f"{group}: {who}"
+        benchmark.pedantic(lambda given: outcomes.append(work(given)), setup=setup, rounds=ROUNDS)
+        checked()
+        benchmark.extra_info["items"] = items
+        if not benchmark.disabled:
+            PER_ITEM.setdefault(group, {})[who] = benchmark.stats.stats.min / items
+
+    return run
+
+
 def pytest_terminal_summary(terminalreporter: Any) -> None:
     if not PER_ITEM:
         return
@@ -57,4 +93,6 @@ def pytest_terminal_summary(terminalreporter: Any) -> None:
         line = ", ".join(f"{who} {value * 1e6:.3f} µs" for who, value in seconds.items())
         if {"core", "stellar-sdk"} <= seconds.keys():
             line += f" — {seconds['stellar-sdk'] / seconds['core']:.0f} times as fast"
+        if "sandbox" in seconds:
+            line += f" — {1 / seconds['sandbox']:,.0f} a second"
         write(f"{group}: {line}")

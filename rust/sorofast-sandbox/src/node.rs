@@ -8,11 +8,12 @@ use crate::host::modules::Modules;
 use crate::host::workers::Workers;
 use crate::ledger::close::{Applied, Closer, Tip};
 use crate::ledger::events::native_contract;
+use crate::ledger::eviction::{Census, Scan, ScanLimits};
 use crate::ledger::genesis::{self, Keys};
 use crate::ledger::header::{self, NodeKey};
 use crate::ledger::history::{ClosedLedger, History};
 use crate::ledger::settings::Settings;
-use crate::ledger::state::{Entries, State, Stored};
+use crate::ledger::state::{Entries, Ground, State, Stored};
 use crate::random::Randomness;
 use crate::tx::outline;
 use crate::tx::queue::Queue;
@@ -98,6 +99,16 @@ struct VisibleEntries<'a>(&'a RwLock<Visible>);
 impl Entries for VisibleEntries<'_> {
     fn get(&self, key: &[u8]) -> Option<Stored> {
         readable(self.0).state.get(key).cloned()
+    }
+}
+
+impl Ground for VisibleEntries<'_> {
+    fn census(&self) -> Census {
+        readable(self.0).state.census()
+    }
+
+    fn scan(&self, offset: u64, limits: ScanLimits, is_changed: &dyn Fn(&[u8]) -> bool) -> Scan {
+        readable(self.0).state.scan(offset, limits, is_changed)
     }
 }
 
@@ -250,6 +261,11 @@ impl Node {
             visible.state.account_balances() + fee_pool,
             visible.total_coins,
         )
+    }
+
+    /// Sizes of the latest ledger's contract state.
+    pub fn census(&self) -> Census {
+        readable(&self.visible).state.census()
     }
 
     fn closer(&self) -> Closer<'_> {

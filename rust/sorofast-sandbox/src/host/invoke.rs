@@ -12,6 +12,7 @@ use soroban_env_host::budget::Budget;
 use soroban_env_host::e2e_invoke::{
     invoke_host_function, InvokeHostFunctionResult as HostOutcome, TtlLedgerEntryMeta,
 };
+use soroban_env_host::fees::RentFeeConfiguration;
 use soroban_env_host::xdr::{InvokeHostFunctionOp, Limits, ScError, ScErrorCode, WriteXdr};
 use soroban_env_host::{HostError, LedgerInfo, ModuleCache};
 use stellar_xdr::InvokeHostFunctionResult as Code;
@@ -23,6 +24,8 @@ pub struct InvocationLedger<'a> {
     pub close_time_s: u64,
     pub network_id: [u8; 32],
     pub settings: &'a Settings,
+    /// With the price of the state's size.
+    pub rent_fees: RentFeeConfiguration,
 }
 
 impl InvocationLedger<'_> {

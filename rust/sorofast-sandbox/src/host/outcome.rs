@@ -20,7 +20,7 @@ pub fn record(
 ) -> Result<Success, Failure> {
     let rent_fee_stroops = compute_rent_fee(
         &extract_rent_changes(&outcome.ledger_changes),
-        &ledger.settings.rent_fees,
+        &ledger.rent_fees,
         ledger.sequence,
     );
     if outcome.ledger_changes.len() > inputs.len() {

@@ -40,8 +40,7 @@ impl ChangeList {
     /// What a call made of one entry in this ledger, then what became of its lifetime.
     pub fn call(&mut self, change: &EntryChange, ledger: u32) {
         let key_hash = sha256(&change.key);
-        let mut ttl_key = TTL.to_be_bytes().to_vec();
-        ttl_key.extend_from_slice(&key_hash);
+        let ttl_key = ttl_key(&change.key);
         let (before, after) = (change.before.as_ref(), change.after.as_ref());
         let after_xdr = after.map(|entry| &*entry.xdr);
         let lifetime_before = before.and_then(|entry| entry.lifetime);
@@ -143,6 +142,11 @@ impl ChangeList {
         out.extend_from_slice(&self.bytes);
         out
     }
+}
+
+/// XDR of the `LedgerKey` of an entry's lifetime.
+pub fn ttl_key(key: &[u8]) -> Vec<u8> {
+    [&TTL.to_be_bytes()[..], &sha256(key)].concat()
 }
 
 fn lifetime_xdr(key_hash: &[u8; 32], lifetime: Lifetime) -> Vec<u8> {
@@ -250,6 +254,11 @@ mod tests {
         assert_eq!(
             told(archived(), Some(entry(5, 9, 60)), true),
             ["restored 5 @9", "restored 3 @9", "updated 60 @9"]
+        );
+        assert_eq!(
+            told(Some(entry(5, 1, 0)), Some(entry(5, 9, 60)), true),
+            ["restored 5 @9", "restored 50 @9", "updated 60 @9"],
+            "an evicted entry has no lifetime to come back to"
         );
         assert_eq!(
             told(archived(), None, true),

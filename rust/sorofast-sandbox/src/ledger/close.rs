@@ -11,7 +11,8 @@ use crate::ledger::header::{
 };
 use crate::ledger::history::ClosedLedger;
 use crate::ledger::settings::Settings;
-use crate::ledger::state::{Changes, Entries, Layer};
+use crate::ledger::state::{Changes, Entries, Ground, Layer};
+use crate::ledger::upkeep;
 use crate::random::{Randomness, Ties};
 use crate::tx::envelope::Parsed;
 use crate::tx::select::{select, TransactionSet};
@@ -58,9 +59,10 @@ impl Closer<'_> {
         tip: &Tip,
         close_time_ms: u64,
         candidates: [Vec<Arc<Parsed>>; 2],
-        entries: &dyn Entries,
+        ground: &dyn Ground,
         modules: &mut Modules,
     ) -> Applied {
+        let entries: &dyn Entries = ground;
         let sequence = tip.header.ledger_seq + 1;
         let close_time_s = close_time_ms / 1000;
         let (valid, invalid) =
@@ -78,6 +80,7 @@ impl Closer<'_> {
                 close_time_s,
                 network_id: self.node_key.network_id,
                 settings: self.settings,
+                rent_fees: self.settings.rent_fees(upkeep::state_size_bytes(entries)),
             },
             close_time_ms,
             native: self.native,
@@ -105,6 +108,10 @@ impl Closer<'_> {
             transactions.push(Arc::clone(&applying.tx));
             records.push(Arc::new(applying.finish(&ledger, index as u32 + 1)));
         }
+        let upkeep::Closed {
+            evicted_keys_xdr,
+            state_size_bytes,
+        } = upkeep::finish(ground, &mut layer, sequence, self.settings);
         let changes = layer.changes;
         let results: Vec<(&[u8; 32], &[u8])> = records
             .iter()
@@ -140,6 +147,8 @@ impl Closer<'_> {
                 events,
                 soroban_fees,
                 classic_fees,
+                evicted_keys_xdr,
+                state_size_bytes,
             },
             tip: Tip {
                 header,

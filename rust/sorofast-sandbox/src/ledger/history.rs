@@ -29,6 +29,10 @@ pub struct ClosedLedger {
     /// Inclusion fees paid, per operation.
     pub soroban_fees: Vec<u64>,
     pub classic_fees: Vec<u64>,
+    /// XDR of the `LedgerKey`s that left the live state.
+    pub evicted_keys_xdr: Vec<Vec<u8>>,
+    /// Average size of the live contract state, over its window.
+    pub state_size_bytes: u64,
 }
 
 impl ClosedLedger {
@@ -53,6 +57,8 @@ impl ClosedLedger {
             events: Vec::new(),
             soroban_fees: Vec::new(),
             classic_fees: Vec::new(),
+            evicted_keys_xdr: Vec::new(),
+            state_size_bytes: 0,
         }
     }
 
@@ -60,7 +66,9 @@ impl ClosedLedger {
         let records: usize = self.records.iter().map(|record| record_bytes(record)).sum();
         let events: usize = self.events.iter().map(|event| event_bytes(event)).sum();
         // The set repeats the envelopes.
-        400 + self.summary.header_xdr.len() + self.transaction_set_xdr.len() + records + events
+        let evicted: usize = self.evicted_keys_xdr.iter().map(|key| key.len() + 24).sum();
+        let sets = self.summary.header_xdr.len() + self.transaction_set_xdr.len();
+        400 + sets + records + events + evicted
     }
 }
 
@@ -231,6 +239,8 @@ mod tests {
             events: Vec::new(),
             soroban_fees: vec![u64::from(sequence)],
             classic_fees: Vec::new(),
+            evicted_keys_xdr: Vec::new(),
+            state_size_bytes: 0,
         }
     }
 

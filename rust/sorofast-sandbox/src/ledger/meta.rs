@@ -1,7 +1,6 @@
 //! Metadata of transactions and ledgers, put together from parts that are XDR already.
 
-use crate::types::{LedgerSummary, TransactionRecord};
-use std::sync::Arc;
+use crate::ledger::history::ClosedLedger;
 
 /// What `TransactionMetaV4` is made of.
 #[derive(Debug, Default)]
@@ -78,18 +77,14 @@ pub fn transaction_event(stage: u32, event_xdr: &[u8]) -> Vec<u8> {
 }
 
 /// XDR of the `LedgerCloseMeta` of a closed ledger.
-pub fn ledger_close_meta(
-    summary: &LedgerSummary,
-    transaction_set_xdr: &[u8],
-    records: &[Arc<TransactionRecord>],
-) -> Vec<u8> {
+pub fn ledger_close_meta(ledger: &ClosedLedger) -> Vec<u8> {
     let mut out = Vec::with_capacity(4096);
     word(&mut out, LEDGER_CLOSE_META_V2);
     word(&mut out, 0);
-    out.extend_from_slice(&summary.header_history_xdr());
-    out.extend_from_slice(transaction_set_xdr);
-    word(&mut out, records.len() as u32);
-    for record in records {
+    out.extend_from_slice(&ledger.summary.header_history_xdr());
+    out.extend_from_slice(&ledger.transaction_set_xdr);
+    word(&mut out, ledger.records.len() as u32);
+    for record in &ledger.records {
         word(&mut out, 0);
         out.extend_from_slice(&record.hash);
         out.extend_from_slice(&record.result_xdr);
@@ -97,11 +92,11 @@ pub fn ledger_close_meta(
         out.extend_from_slice(&record.meta_xdr);
         out.extend_from_slice(&record.post_apply_changes_xdr);
     }
-    // No upgrades, no consensus messages; the size of the state is not measured, and nothing is evicted.
+    // No upgrades, no consensus messages.
     word(&mut out, 0);
     word(&mut out, 0);
-    out.extend_from_slice(&0_u64.to_be_bytes());
-    word(&mut out, 0);
+    out.extend_from_slice(&ledger.state_size_bytes.to_be_bytes());
+    list(&mut out, &ledger.evicted_keys_xdr);
     out
 }
 

@@ -1,11 +1,12 @@
 //! Network settings: limits and fees, as ledger entries and as plain numbers.
 //!
 //! Origin of the figures: the settings that stellar-core published for testnet in August 2026, whose limits and fees
-//! mainnet shares; the shortest lifetimes of entries are mainnet's. The window of state sizes is empty state, so rent
-//! is priced at the network's floor.
+//! mainnet shares; the shortest lifetimes of entries are mainnet's. The window of state sizes starts with an empty
+//! state, so that rent is priced at the network's floor at first.
 
 use crate::config::NodeConfig;
 use crate::ledger::cost_params;
+use crate::ledger::eviction::SCAN_LEVEL;
 use soroban_env_host::fees::{
     compute_rent_write_fee_per_1kb, FeeConfiguration, RentFeeConfiguration,
     RentWriteFeeConfiguration,
@@ -46,7 +47,6 @@ pub struct Settings {
     pub cpu_params: ContractCostParams,
     pub memory_params: ContractCostParams,
     pub fees: FeeConfiguration,
-    pub rent_fees: RentFeeConfiguration,
 }
 
 impl Settings {
@@ -108,7 +108,7 @@ impl Settings {
             live_soroban_state_size_window_sample_size: STATE_SIZE_SAMPLES as u32,
             live_soroban_state_size_window_sample_period: 64,
             eviction_scan_size: 500_000,
-            starting_eviction_scan_level: 7,
+            starting_eviction_scan_level: SCAN_LEVEL,
         };
         // A manual close has no pace of its own; the network's usual target then stands in admission rules.
         let target_close_ms = match config.ledger_close.as_millis() {
@@ -133,7 +133,6 @@ impl Settings {
             cpu_params: cost_params::cpu(),
             memory_params: cost_params::memory(),
             fees: FeeConfiguration::default(),
-            rent_fees: RentFeeConfiguration::default(),
         }
     }
 
@@ -146,7 +145,6 @@ impl Settings {
             historical,
             events,
             bandwidth,
-            archival,
             ..
         } = self;
         self.fees = FeeConfiguration {
@@ -159,22 +157,26 @@ impl Settings {
             fee_per_contract_event_1kb: events.fee_contract_events1_kb,
             fee_per_transaction_size_1kb: bandwidth.fee_tx_size1_kb,
         };
-        self.rent_fees = RentFeeConfiguration {
-            fee_per_write_1kb: ledger_cost_ext.fee_write1_kb,
+    }
+
+    /// What rent costs while the live state is so large, on average over the window.
+    pub fn rent_fees(&self, state_size_bytes: u64) -> RentFeeConfiguration {
+        let cost = &self.ledger_cost;
+        RentFeeConfiguration {
+            fee_per_write_1kb: self.ledger_cost_ext.fee_write1_kb,
             fee_per_rent_1kb: compute_rent_write_fee_per_1kb(
-                0,
+                i64::try_from(state_size_bytes).unwrap_or(i64::MAX),
                 &RentWriteFeeConfiguration {
-                    state_target_size_bytes: ledger_cost.soroban_state_target_size_bytes,
-                    rent_fee_1kb_state_size_low: ledger_cost.rent_fee1_kb_soroban_state_size_low,
-                    rent_fee_1kb_state_size_high: ledger_cost.rent_fee1_kb_soroban_state_size_high,
-                    state_size_rent_fee_growth_factor: ledger_cost
-                        .soroban_state_rent_fee_growth_factor,
+                    state_target_size_bytes: cost.soroban_state_target_size_bytes,
+                    rent_fee_1kb_state_size_low: cost.rent_fee1_kb_soroban_state_size_low,
+                    rent_fee_1kb_state_size_high: cost.rent_fee1_kb_soroban_state_size_high,
+                    state_size_rent_fee_growth_factor: cost.soroban_state_rent_fee_growth_factor,
                 },
             ),
-            fee_per_write_entry: ledger_cost.fee_write_ledger_entry,
-            persistent_rent_rate_denominator: archival.persistent_rent_rate_denominator,
-            temporary_rent_rate_denominator: archival.temp_rent_rate_denominator,
-        };
+            fee_per_write_entry: cost.fee_write_ledger_entry,
+            persistent_rent_rate_denominator: self.archival.persistent_rent_rate_denominator,
+            temporary_rent_rate_denominator: self.archival.temp_rent_rate_denominator,
+        }
     }
 
     /// Every setting that a network keeps in its ledger.

@@ -3,6 +3,7 @@
 //! Only the closing of a ledger writes here, all at once. A simulation may outlast that, so each publication keeps the
 //! values that it replaced: a reader who started some ledgers ago still finds its own ledger.
 
+use crate::ledger::eviction::{Census, Index, Scan, ScanLimits};
 use std::collections::{HashMap, VecDeque};
 use std::sync::Arc;
 
@@ -64,6 +65,14 @@ pub trait Entries {
     fn get(&self, key: &[u8]) -> Option<Stored>;
 }
 
+/// The ledger that the next one is built on.
+pub trait Ground: Entries {
+    fn census(&self) -> Census;
+
+    /// What the next ledger's scan meets, but for what that ledger itself changed.
+    fn scan(&self, offset: u64, limits: ScanLimits, is_changed: &dyn Fn(&[u8]) -> bool) -> Scan;
+}
+
 /// Changes by key; None deletes.
 pub type Changes = HashMap<Key, Option<Stored>>;
 
@@ -123,6 +132,7 @@ struct Undo {
 #[derive(Debug)]
 pub struct State {
     entries: HashMap<Key, Stored>,
+    index: Index,
     undo: VecDeque<Undo>,
     undo_ledgers: usize,
 }
@@ -131,6 +141,7 @@ impl Default for State {
     fn default() -> Self {
         Self {
             entries: HashMap::new(),
+            index: Index::default(),
             undo: VecDeque::new(),
             undo_ledgers: UNDO_LEDGERS,
         }
@@ -185,12 +196,10 @@ impl State {
     pub fn publish(&mut self, ledger: u32, changes: Changes) {
         let mut before = Changes::with_capacity(changes.len());
         for (key, change) in changes {
-            let replaced = match change {
-                Some(entry) => self.entries.insert(key.clone(), entry),
-                None => self.entries.remove(&key),
-            };
+            let replaced = self.replace(Key::clone(&key), change);
             before.insert(key, replaced);
         }
+        self.index.prepare(ledger + 1, &self.entries);
         while self.undo.len() >= self.undo_ledgers {
             self.undo.pop_front();
         }
@@ -209,13 +218,46 @@ impl State {
 
     /// Puts an entry into the latest ledger itself; returns what it replaced.
     pub fn put(&mut self, key: Key, entry: Stored) -> Option<Stored> {
-        self.entries.insert(key, entry)
+        self.replace(key, Some(entry))
+    }
+
+    fn replace(&mut self, key: Key, change: Option<Stored>) -> Option<Stored> {
+        let before = self.entries.get(&key);
+        self.index.changed(&key, before, change.as_ref());
+        match change {
+            Some(entry) => self.entries.insert(key, entry),
+            None => self.entries.remove(&key),
+        }
+    }
+
+    pub fn census(&self) -> Census {
+        self.index.census
+    }
+
+    #[cfg(test)]
+    pub(crate) fn index_records(&self) -> usize {
+        self.index.records()
+    }
+
+    /// The first ledger after the latest one in which anything may leave the live state.
+    pub fn next_eviction(&self) -> Option<u32> {
+        self.index.next()
     }
 }
 
 impl Entries for State {
     fn get(&self, key: &[u8]) -> Option<Stored> {
         State::get(self, key).cloned()
+    }
+}
+
+impl Ground for State {
+    fn census(&self) -> Census {
+        State::census(self)
+    }
+
+    fn scan(&self, offset: u64, limits: ScanLimits, is_changed: &dyn Fn(&[u8]) -> bool) -> Scan {
+        self.index.scan(offset, limits, is_changed)
     }
 }
 

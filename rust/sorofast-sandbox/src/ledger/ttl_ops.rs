@@ -164,7 +164,7 @@ impl<'a> Work<'a> {
         Outcome {
             rent_fee_stroops: compute_rent_fee(
                 &self.rents,
-                &self.ledger.settings.rent_fees,
+                &self.ledger.rent_fees,
                 self.ledger.sequence,
             ),
             changes: self.changes,

@@ -156,11 +156,7 @@ impl View<'_> {
             }
             Arc::clone(visible.history.ledger(sequence)?)
         };
-        Some(ledger_close_meta(
-            &ledger.summary,
-            &ledger.transaction_set_xdr,
-            &ledger.records,
-        ))
+        Some(ledger_close_meta(&ledger))
     }
 
     /// Entries by `LedgerKey` XDR, all from the same ledger.

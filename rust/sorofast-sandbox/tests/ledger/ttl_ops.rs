@@ -160,7 +160,7 @@ fn charged_rent(record: &TransactionRecord) -> i64 {
 }
 
 /// Kind of every change with the end of life or the ledger of last modification that it shows.
-fn told(record: &TransactionRecord) -> Vec<(&'static str, u32)> {
+pub(crate) fn told(record: &TransactionRecord) -> Vec<(&'static str, u32)> {
     let meta = meta(record);
     let tell = |change: &LedgerEntryChange| match change {
         LedgerEntryChange::Removed(_) => ("removed", 0),

@@ -85,7 +85,7 @@ class Network:
         headers = {"Content-Type": "application/json", **headers}
         async with self.http.post(self.url + path, data=data, headers=headers) as response:
             text = await response.text()
-            return response.status, json.loads(text) if text.startswith(("{", "[")) else text
+            return response.status, json.loads(text) if response.content_type == "application/json" else text
 
     async def call(self, method: str, **params: Any) -> dict[str, Any]:
         """One call; the whole response object."""

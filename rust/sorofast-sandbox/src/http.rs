@@ -139,7 +139,14 @@ async fn rpc_request(State(app): State<Arc<App>>, request: Request) -> Response 
     let work = async {
         match read_body(body, RPC_BODY_BYTES).await {
             Ok(body) => respond(rpc::answer(&app, &body).await),
-            Err(refusal) => refusal.into_response(),
+            // The real server has one status for all bodies it cannot read.
+            Err(refusal) => {
+                let reason = match refusal {
+                    BodyRefusal::TooLarge { .. } => "http: request body too large\n",
+                    BodyRefusal::Broken => "unexpected EOF\n",
+                };
+                (StatusCode::INTERNAL_SERVER_ERROR, reason).into_response()
+            }
         }
     };
     tokio::time::timeout(RPC_TIME, work)
@@ -150,6 +157,9 @@ async fn rpc_request(State(app): State<Arc<App>>, request: Request) -> Response 
 fn respond(reply: Reply) -> Response {
     match reply {
         Reply::Json(body) => ([(header::CONTENT_TYPE, "application/json")], body).into_response(),
+        Reply::Unreadable(reason) => {
+            (StatusCode::INTERNAL_SERVER_ERROR, format!("{reason}\n")).into_response()
+        }
         Reply::NoContent => StatusCode::NO_CONTENT.into_response(),
         Reply::Status(status) => (
             StatusCode::from_u16(status).unwrap_or(StatusCode::SERVICE_UNAVAILABLE),

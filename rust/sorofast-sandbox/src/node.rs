@@ -23,10 +23,12 @@ use tokio::sync::{watch, Notify};
 
 mod admission;
 mod closing;
+mod paging;
 mod seeding;
 mod simulating;
 mod view;
 
+pub use paging::{LedgerWithMeta, LedgersPage, Place, TransactionsPage};
 pub use view::View;
 
 /// Beyond this age of the latest ledger a node calls itself unhealthy.

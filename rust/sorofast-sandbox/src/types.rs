@@ -1,6 +1,7 @@
 //! What the node answers with: plain data, cheap to clone, free of locks.
 
 use std::sync::Arc;
+use stellar_xdr::{LedgerEntry, Limits, ReadXdr, WriteXdr};
 
 /// A closed ledger, as far as a reader needs it.
 #[derive(Clone, Debug)]
@@ -41,7 +42,7 @@ pub struct LedgerRange {
 pub struct EntryView {
     /// XDR of the `LedgerKey` that was asked for.
     pub key_xdr: Vec<u8>,
-    /// XDR of the whole `LedgerEntry`; its extension is always version 0.
+    /// XDR of the whole `LedgerEntry`.
     pub entry_xdr: Arc<[u8]>,
     /// None for classic entries; 0 for an archived persistent entry.
     pub live_until: Option<u32>,
@@ -49,9 +50,33 @@ pub struct EntryView {
 }
 
 impl EntryView {
-    /// XDR of the `LedgerEntryData`, which lies between the ledger number and the empty extension.
+    /// XDR of the `LedgerEntryData`, which lies between the ledger number and the extension.
     pub fn data_xdr(&self) -> &[u8] {
-        &self.entry_xdr[4..self.entry_xdr.len() - 4]
+        &self.entry_xdr[4..self.extension()]
+    }
+
+    /// XDR of the `LedgerEntryExt`.
+    pub fn ext_xdr(&self) -> &[u8] {
+        &self.entry_xdr[self.extension()..]
+    }
+
+    /// Where the extension begins. Only classic entries can have a sponsor, and then their extension has its length.
+    fn extension(&self) -> usize {
+        const EMPTY: usize = 4;
+        let bytes = &self.entry_xdr;
+        let classic = !matches!(bytes.get(4..8), Some([0, 0, 0, 6..=8]));
+        let limits = Limits {
+            depth: 500,
+            len: bytes.len(),
+        };
+        let length = match classic.then(|| LedgerEntry::from_xdr(bytes, limits)) {
+            Some(Ok(entry)) => entry
+                .ext
+                .to_xdr(Limits::none())
+                .map_or(EMPTY, |ext| ext.len()),
+            _ => EMPTY,
+        };
+        bytes.len() - length
     }
 }
 
@@ -231,6 +256,7 @@ pub struct SimulateOptions {
 /// A simulation against the latest closed ledger.
 #[derive(Clone, Debug)]
 pub struct Simulation {
+    /// 0 for an envelope that is refused for its form.
     pub latest_ledger: u32,
     /// XDR of `DiagnosticEvent`s.
     pub events_xdr: Vec<Vec<u8>>,
@@ -245,9 +271,19 @@ pub struct SimulationSuccess {
     pub min_resource_fee_stroops: i64,
     /// XDR of `SorobanAuthorizationEntry`s.
     pub auth_xdr: Vec<Vec<u8>>,
-    /// XDR of the returned `ScVal`.
-    pub result_xdr: Vec<u8>,
+    /// XDR of the returned `ScVal`; only calls return something.
+    pub result_xdr: Option<Vec<u8>>,
     pub state_changes: Vec<StateChange>,
+    /// What has to be restored beforehand.
+    pub restore: Option<RestorePreamble>,
+}
+
+/// A restoration to send first.
+#[derive(Clone, Debug)]
+pub struct RestorePreamble {
+    /// XDR of the `SorobanTransactionData`.
+    pub transaction_data_xdr: Vec<u8>,
+    pub min_resource_fee_stroops: i64,
 }
 
 #[derive(Clone, Debug)]

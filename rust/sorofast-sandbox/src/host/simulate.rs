@@ -1,15 +1,17 @@
 //! Simulation: the operation in recording mode against one closed ledger.
 
 use crate::config::PROTOCOL_VERSION;
+use crate::host::footprint_simulation as footprint;
+use crate::host::simulated::{self, Simulated};
 use crate::ledger::settings::BASE_RESERVE_STROOPS;
 use crate::ledger::state::{SnapshotGone, Stored};
-use crate::tx::envelope::{decode_limits, MAX_ENVELOPE_BYTES};
-use crate::types::{AuthMode, SimulateOptions, SimulationSuccess, StateChange};
+use crate::tx::envelope::decode_limits;
+use crate::types::{SimulateOptions, SimulationSuccess, StateChange};
 use soroban_env_host::e2e_invoke::RecordingInvocationAuthMode;
 use soroban_env_host::storage::{EntryWithLiveUntil, SnapshotSource};
 use soroban_env_host::xdr::{
-    AccountId, InvokeHostFunctionOp, LedgerEntry, LedgerKey, Limits, Memo, OperationBody, ReadXdr,
-    ScErrorCode, ScErrorType, TransactionEnvelope, WriteXdr,
+    AccountId, HostFunction, LedgerEntry, LedgerKey, Limits, ReadXdr, ScErrorCode, ScErrorType,
+    WriteXdr,
 };
 use soroban_env_host::{HostError, LedgerInfo};
 use soroban_simulation::simulation::{
@@ -46,6 +48,8 @@ pub enum Run {
         events_xdr: Vec<Vec<u8>>,
         outcome: Result<SimulationSuccess, String>,
     },
+    /// Refused for its form, before any ledger was looked at.
+    Refused(String),
     /// The ledger was overtaken meanwhile; run again on a newer one.
     SnapshotGone,
 }
@@ -112,13 +116,9 @@ pub fn simulate<S: Snapshot + 'static>(
         events_xdr: Vec::new(),
         outcome: Err(reason),
     };
-    let (source, operation) = match only_operation(envelope_xdr) {
-        Ok(found) => found,
-        Err(reason) => return refuse(reason),
-    };
-    let auth_mode = match auth_mode(&operation, options) {
-        Ok(mode) => mode,
-        Err(reason) => return refuse(reason),
+    let simulated = match simulated::read(envelope_xdr, options) {
+        Ok(simulated) => simulated,
+        Err(reason) => return Run::Refused(reason),
     };
     let gone = Rc::new(Cell::new(false));
     let snapshot = Rc::new(Source {
@@ -139,6 +139,47 @@ pub fn simulate<S: Snapshot + 'static>(
         ..LedgerInfo::default()
     };
     network.fill_config_fields_in_ledger_info(&mut info);
+    let run = match simulated {
+        Simulated::Call {
+            source,
+            function,
+            auth,
+        } => call(
+            snapshot,
+            &network,
+            &info,
+            options,
+            &source,
+            *function,
+            auth.mode(),
+            seed,
+        ),
+        Simulated::Extend { keys, extend_to } => {
+            footprint::extend(snapshot, &network, &info, &keys, extend_to)
+        }
+        Simulated::Restore { keys } => footprint::restore(&*snapshot, &network, &info, &keys),
+    };
+    if gone.get() {
+        return Run::SnapshotGone;
+    }
+    run
+}
+
+#[allow(clippy::too_many_arguments)]
+fn call(
+    snapshot: Rc<dyn SnapshotSource>,
+    network: &NetworkConfig,
+    info: &LedgerInfo,
+    options: SimulateOptions,
+    source: &AccountId,
+    function: HostFunction,
+    auth: RecordingInvocationAuthMode,
+    seed: [u8; 32],
+) -> Run {
+    let refuse = |reason: String| Run::Done {
+        events_xdr: Vec::new(),
+        outcome: Err(reason),
+    };
     let mut adjustments = SimulationAdjustmentConfig::default_adjustment();
     let leeway = match u32::try_from(options.instruction_leeway) {
         Ok(leeway) => leeway,
@@ -147,21 +188,18 @@ pub fn simulate<S: Snapshot + 'static>(
     adjustments.instructions.additive_factor = adjustments.instructions.additive_factor.max(leeway);
     let result = simulate_invoke_host_function_op(
         snapshot,
-        &network,
+        network,
         &adjustments,
-        &info,
-        operation.host_function,
-        auth_mode,
-        &source,
+        info,
+        function,
+        auth,
+        source,
         seed,
         true,
     );
-    if gone.get() {
-        return Run::SnapshotGone;
-    }
     let result = match result {
         Ok(result) => result,
-        Err(error) => return refuse(format!("{error:#}")),
+        Err(error) => return refuse(format!("{error:?}")),
     };
     let events_xdr = result
         .diagnostic_events
@@ -170,76 +208,12 @@ pub fn simulate<S: Snapshot + 'static>(
         .collect();
     let outcome = match (&result.invoke_result, &result.transaction_data) {
         (Ok(value), Some(data)) => success(value, data, &result.auth, &result.modified_entries),
-        (Err(error), _) => Err(format!(
-            "host invocation failed\n\nCaused by:\n    {error:?}"
-        )),
+        (Err(error), _) => Err(format!("{error:?}")),
         (Ok(_), None) => Err("the simulation gave no transaction data".into()),
     };
     Run::Done {
         events_xdr,
         outcome,
-    }
-}
-
-fn only_operation(envelope_xdr: &[u8]) -> Result<(AccountId, InvokeHostFunctionOp), String> {
-    if envelope_xdr.len() > MAX_ENVELOPE_BYTES {
-        return Err("Could not unmarshal transaction: it is too large".into());
-    }
-    let envelope = TransactionEnvelope::from_xdr(envelope_xdr, decode_limits(envelope_xdr.len()))
-        .map_err(|_| "Could not unmarshal transaction".to_string())?;
-    let TransactionEnvelope::Tx(envelope) = envelope else {
-        return Err(
-            "only version 1 transactions can be simulated; fee bumps and version 0 are not supported"
-                .into(),
-        );
-    };
-    let tx = envelope.tx;
-    let [operation] = tx.operations.as_slice() else {
-        return Err("Transaction contains more than one operation".into());
-    };
-    if tx.memo != Memo::None {
-        return Err(
-            "Transaction contains a memo. Soroban transactions do not support memos.".into(),
-        );
-    }
-    let source = operation
-        .source_account
-        .clone()
-        .unwrap_or(tx.source_account)
-        .account_id();
-    match operation.body.clone() {
-        OperationBody::InvokeHostFunction(invoke) => Ok((source, invoke)),
-        other => Err(format!(
-            "Transaction contains unsupported operation type: {}",
-            other.name()
-        )),
-    }
-}
-
-fn auth_mode(
-    operation: &InvokeHostFunctionOp,
-    options: SimulateOptions,
-) -> Result<RecordingInvocationAuthMode, String> {
-    let auth = operation.auth.to_vec();
-    let mode = options.auth_mode.unwrap_or(if auth.is_empty() {
-        AuthMode::Record
-    } else {
-        AuthMode::Enforce
-    });
-    match mode {
-        AuthMode::Enforce => Ok(RecordingInvocationAuthMode::Enforcing(auth)),
-        _ if !auth.is_empty() => Err(
-            "the transaction already has authorization entries; simulate with authMode enforce"
-                .into(),
-        ),
-        AuthMode::Record => Ok(RecordingInvocationAuthMode::recording(
-            true,
-            options.use_upgraded_auth,
-        )),
-        AuthMode::RecordAllowNonroot => Ok(RecordingInvocationAuthMode::recording(
-            false,
-            options.use_upgraded_auth,
-        )),
     }
 }
 
@@ -263,8 +237,9 @@ fn success(
                 .iter()
                 .map(|entry| entry.to_xdr(Limits::none()))
                 .collect::<Result<_, _>>()?,
-            result_xdr: value.to_xdr(Limits::none())?,
+            result_xdr: Some(value.to_xdr(Limits::none())?),
             state_changes,
+            restore: None,
         })
     };
     encode().map_err(|error| format!("the result of the simulation cannot be encoded: {error}"))

@@ -55,11 +55,21 @@ impl View<'_> {
                 .run(move || simulate::simulate(&envelope, options, ledger, seed, snapshot));
             let (events_xdr, outcome) = match run {
                 Some(Run::SnapshotGone) => continue,
+                Some(Run::Refused(reason)) => {
+                    return Simulation {
+                        latest_ledger: 0,
+                        events_xdr: Vec::new(),
+                        outcome: Err(reason),
+                    }
+                }
                 Some(Run::Done {
                     events_xdr,
                     outcome,
                 }) => (events_xdr, outcome),
-                None => (Vec::new(), Err("the host panicked".into())),
+                None => (
+                    Vec::new(),
+                    Err("panic during preflight() call: unknown cause".into()),
+                ),
             };
             return Simulation {
                 latest_ledger: latest.sequence,

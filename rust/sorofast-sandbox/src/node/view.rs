@@ -112,7 +112,7 @@ impl View<'_> {
             .clone()
     }
 
-    fn shown_range(&self, visible: &Visible) -> LedgerRange {
+    pub(super) fn shown_range(&self, visible: &Visible) -> LedgerRange {
         LedgerRange {
             oldest: visible.history.oldest().clone(),
             latest: self.shown_summary(visible),

@@ -3,7 +3,7 @@
 use serde::de::DeserializeOwned;
 use serde_json::{Map, Value};
 
-use super::error::{RpcError, PARSE_ERROR};
+use super::error::{RpcError, INVALID_REQUEST, PARSE_ERROR};
 
 /// One element of a request body. `id` is absent for a notification; a `null` id counts as absent,
 /// as it does on the real server.
@@ -19,18 +19,51 @@ pub(crate) struct Request {
     pub(crate) params: Params,
 }
 
-/// Named parameters of one call; empty when the request has none.
+/// Parameters of one call, by name or as a list; nothing when the request has none.
 #[derive(Debug, Default, PartialEq)]
-pub(crate) struct Params(Map<String, Value>);
+pub(crate) enum Params {
+    #[default]
+    None,
+    Named(Map<String, Value>),
+    Listed(Vec<Value>),
+}
 
 impl Params {
     /// Reads the parameters a method knows; others are ignored.
     ///
     /// # Errors
-    /// `-32602` that names the parameter and what was expected.
+    /// `-32602` that names the parameter and what was expected, in its data.
     pub(crate) fn read<T: DeserializeOwned>(self) -> Result<T, RpcError> {
-        T::deserialize(Value::Object(self.0))
-            .map_err(|error| RpcError::params(format!("invalid parameters: {error}")))
+        let named = match self {
+            Self::None => Map::new(),
+            Self::Named(named) => named,
+            Self::Listed(_) => {
+                return Err(RpcError::unreadable(
+                    "parameters are taken by name: params must be an object",
+                ))
+            }
+        };
+        T::deserialize(Value::Object(named)).map_err(RpcError::unreadable)
+    }
+
+    /// Gives the parameters of a list their names, for a method that takes them either way.
+    ///
+    /// # Errors
+    /// `-32602` for more or fewer than there are names.
+    pub(crate) fn named(self, names: &[&str]) -> Result<Self, RpcError> {
+        match self {
+            Self::Listed(values) if values.len() == names.len() => {
+                let names = names.iter().map(|name| (*name).to_owned());
+                Ok(Self::Named(names.zip(values).collect()))
+            }
+            Self::Listed(values) => Err(RpcError::unreadable(format!(
+                "[{}] got {} parameters, want {}",
+                super::error::INVALID_PARAMS,
+                values.len(),
+                names.len()
+            ))),
+            other => Ok(other),
+        }
     }
 }
 
@@ -40,71 +73,72 @@ pub(crate) enum Body {
     Batch(Vec<Call>),
 }
 
+/// The body as a whole cannot be taken apart: no JSON. The real server has no JSON-RPC answer to that.
+#[derive(Debug, PartialEq, thiserror::Error)]
+#[error("[-32700] invalid request value")]
+pub(crate) struct NotJson;
+
 /// Splits a request body into calls.
 ///
 /// # Errors
-/// When the body as a whole cannot be answered: not JSON, neither object nor array, an empty array.
-pub(crate) fn parse(body: &[u8]) -> Result<Body, RpcError> {
-    let value: Value = serde_json::from_slice(body)
-        .map_err(|error| RpcError::new(PARSE_ERROR, format!("the body is not JSON: {error}")))?;
-    match value {
-        Value::Array(elements) if elements.is_empty() => {
-            Err(RpcError::request("empty request batch"))
-        }
-        Value::Array(elements) => Ok(Body::Batch(elements.into_iter().map(read_call).collect())),
-        Value::Object(_) => Ok(Body::Single(read_call(value))),
-        _ => Err(RpcError::request(
-            "a request is a JSON object, or an array of them",
-        )),
-    }
+/// When it is not JSON, or nested too deeply.
+pub(crate) fn parse(body: &[u8]) -> Result<Body, NotJson> {
+    Ok(match serde_json::from_slice(body).map_err(|_| NotJson)? {
+        Value::Array(elements) => Body::Batch(elements.into_iter().map(read_call).collect()),
+        other => Body::Single(read_call(other)),
+    })
 }
 
 fn read_call(value: Value) -> Call {
     let Value::Object(mut fields) = value else {
         return Call {
-            id: Some(Value::Null),
-            request: Err(RpcError::request("a request is a JSON object")),
+            id: None,
+            request: Err(RpcError::new(PARSE_ERROR, "request is not a JSON object")),
         };
     };
-    let id = match fields.remove("id") {
-        None | Some(Value::Null) => None,
-        Some(id @ (Value::String(_) | Value::Number(_))) => Some(id),
-        Some(_) => {
-            return Call {
-                id: Some(Value::Null),
-                request: Err(RpcError::request("id must be a string or a number")),
-            }
-        }
+    let (id, id_error) = match fields.remove("id") {
+        None | Some(Value::Null) => (None, None),
+        Some(id @ (Value::String(_) | Value::Number(_))) => (Some(id), None),
+        Some(_) => (None, Some(RpcError::request("invalid request ID"))),
     };
-    let request = read_request(fields);
-    // A malformed request is answered even if nobody can tell whether an answer was wanted.
-    let id = if request.is_err() {
-        id.or(Some(Value::Null))
-    } else {
-        id
+    let request = match id_error {
+        Some(error) => Err(error),
+        None => read_request(fields),
     };
     Call { id, request }
 }
 
 fn read_request(mut fields: Map<String, Value>) -> Result<Request, RpcError> {
+    let wrong = |code, words: &str| Err(RpcError::new(code, words));
     match fields.remove("jsonrpc") {
         Some(Value::String(version)) if version == "2.0" => {}
-        _ => return Err(RpcError::request("jsonrpc must be \"2.0\"")),
+        None | Some(Value::String(_) | Value::Null) => {
+            return wrong(INVALID_REQUEST, "invalid version marker")
+        }
+        Some(_) => return wrong(PARSE_ERROR, "invalid version key"),
     }
     let method = match fields.remove("method") {
-        Some(Value::String(method)) if !method.is_empty() => method,
-        _ => return Err(RpcError::request("method must be a non-empty string")),
+        None | Some(Value::Null) => String::new(),
+        Some(Value::String(method)) => method,
+        Some(_) => return wrong(PARSE_ERROR, "invalid method name"),
     };
     let params = match fields.remove("params") {
-        None | Some(Value::Null) => Params::default(),
-        Some(Value::Object(params)) => Params(params),
-        Some(Value::Array(_)) => {
-            return Err(RpcError::params(
-                "parameters are taken by name: params must be an object",
-            ))
-        }
-        Some(_) => return Err(RpcError::request("params must be an object")),
+        None | Some(Value::Null) => Params::None,
+        Some(Value::Object(params)) => Params::Named(params),
+        Some(Value::Array(params)) => Params::Listed(params),
+        Some(_) => return wrong(INVALID_REQUEST, "parameters must be array or object"),
     };
+    let answers = ["error", "result"].map(|name| fields.remove(name).is_some());
+    if answers.contains(&true) && !method.is_empty() {
+        return wrong(INVALID_REQUEST, "mixed request and reply fields");
+    }
+    if !fields.is_empty() {
+        let extra: Vec<String> = fields.into_iter().map(|(name, _)| name).collect();
+        return Err(RpcError::request("extra fields in request").with_data(extra));
+    }
+    if method.is_empty() {
+        return wrong(INVALID_REQUEST, "empty method name");
+    }
     Ok(Request { method, params })
 }
 
@@ -121,7 +155,7 @@ pub(crate) fn response(id: &Value, outcome: &Result<String, RpcError>) -> String
 
 #[cfg(test)]
 mod tests {
-    use super::super::error::{INVALID_PARAMS, INVALID_REQUEST};
+    use super::super::error::INVALID_PARAMS;
     use super::*;
 
     fn single(body: &str) -> Call {
@@ -131,23 +165,22 @@ mod tests {
         }
     }
 
-    fn code(body: &str) -> i64 {
-        match parse(body.as_bytes()) {
-            Ok(Body::Single(call)) => call.request.expect_err("an error").code,
-            Ok(Body::Batch(_)) => panic!("a single call was sent"),
-            Err(error) => error.code,
-        }
+    fn refusal(body: &str) -> (i64, String) {
+        let error = single(body).request.expect_err("an error");
+        (error.code, error.message)
     }
 
     #[test]
     fn a_call_keeps_its_id() {
-        let call = single(r#"{"jsonrpc":"2.0","id":"a-1","method":"getHealth","extra":1}"#);
+        let call = single(r#"{"jsonrpc":"2.0","id":"a-1","method":"getHealth"}"#);
         assert_eq!(call.id, Some(Value::from("a-1")));
         assert_eq!(call.request.expect("a request").method, "getHealth");
         assert_eq!(
             single(r#"{"jsonrpc":"2.0","id":7,"method":"m","params":null}"#).id,
             Some(Value::from(7))
         );
+        let wrong = single(r#"{"jsonrpc":"1.0","id":7,"method":"m"}"#);
+        assert_eq!(wrong.id, Some(Value::from(7)));
     }
 
     #[test]
@@ -160,29 +193,84 @@ mod tests {
     }
 
     #[test]
+    fn what_is_no_json_is_no_request_at_all() {
+        let deep = "[".repeat(100_000);
+        for body in ["{", "", "\u{0}", deep.as_str()] {
+            assert_eq!(parse(body.as_bytes()), Err(NotJson));
+        }
+    }
+
+    #[test]
     fn malformed_requests_have_their_codes() {
-        assert_eq!(code("{"), PARSE_ERROR);
-        assert_eq!(code(""), PARSE_ERROR);
-        assert_eq!(code("[]"), INVALID_REQUEST);
-        assert_eq!(code("7"), INVALID_REQUEST);
-        assert_eq!(code(r#"{"id":1,"method":"m"}"#), INVALID_REQUEST);
+        for (body, code, words) in [
+            ("7", PARSE_ERROR, "request is not a JSON object"),
+            (
+                r#"{"id":1,"method":"m"}"#,
+                INVALID_REQUEST,
+                "invalid version marker",
+            ),
+            (
+                r#"{"jsonrpc":"1.0","id":1,"method":"m"}"#,
+                INVALID_REQUEST,
+                "invalid version marker",
+            ),
+            (
+                r#"{"jsonrpc":2,"id":1,"method":"m"}"#,
+                PARSE_ERROR,
+                "invalid version key",
+            ),
+            (
+                r#"{"jsonrpc":"2.0","id":1}"#,
+                INVALID_REQUEST,
+                "empty method name",
+            ),
+            (
+                r#"{"jsonrpc":"2.0","id":1,"method":3}"#,
+                PARSE_ERROR,
+                "invalid method name",
+            ),
+            (
+                r#"{"jsonrpc":"2.0","id":[],"method":"m"}"#,
+                INVALID_REQUEST,
+                "invalid request ID",
+            ),
+            (
+                r#"{"jsonrpc":"2.0","id":1,"method":"m","params":3}"#,
+                INVALID_REQUEST,
+                "parameters must be array or object",
+            ),
+            (
+                r#"{"jsonrpc":"2.0","id":1,"method":"m","result":3}"#,
+                INVALID_REQUEST,
+                "mixed request and reply fields",
+            ),
+            (
+                r#"{"jsonrpc":"2.0","id":1,"method":"m","flag":3}"#,
+                INVALID_REQUEST,
+                "extra fields in request",
+            ),
+        ] {
+            assert_eq!(refusal(body), (code, words.to_owned()), "{body}");
+        }
+        let extra = single(r#"{"jsonrpc":"2.0","id":1,"method":"m","b":1,"a":2}"#);
+        let data = extra.request.expect_err("an error").data;
+        assert_eq!(data, Some(serde_json::json!(["a", "b"])));
+    }
+
+    #[test]
+    fn parameters_are_taken_by_name() {
+        let call = single(r#"{"jsonrpc":"2.0","id":1,"method":"m","params":[1,2]}"#);
+        let params = call.request.expect("a request").params;
+        let error = params.read::<Value>().expect_err("a list");
         assert_eq!(
-            code(r#"{"jsonrpc":"1.0","id":1,"method":"m"}"#),
-            INVALID_REQUEST
+            (error.code, &*error.message),
+            (INVALID_PARAMS, "invalid parameters")
         );
-        assert_eq!(code(r#"{"jsonrpc":"2.0","id":1}"#), INVALID_REQUEST);
-        assert_eq!(
-            code(r#"{"jsonrpc":"2.0","id":[],"method":"m"}"#),
-            INVALID_REQUEST
-        );
-        assert_eq!(
-            code(r#"{"jsonrpc":"2.0","id":1,"method":"m","params":3}"#),
-            INVALID_REQUEST
-        );
-        assert_eq!(
-            code(r#"{"jsonrpc":"2.0","id":1,"method":"m","params":[1]}"#),
-            INVALID_PARAMS
-        );
+        let listed = || Params::Listed(vec![1.into(), 2.into()]);
+        let named = listed().named(&["a", "b"]).expect("two of two");
+        let read: Value = named.read().expect("an object");
+        assert_eq!(read, serde_json::json!({"a": 1, "b": 2}));
+        assert!(listed().named(&["a"]).is_err());
     }
 
     #[test]
@@ -192,7 +280,6 @@ mod tests {
             panic!("a batch was sent");
         };
         assert!(calls[0].request.is_ok());
-        assert_eq!(calls[1].id, Some(Value::Null));
         assert!(calls[1].request.is_err());
     }
 
@@ -203,8 +290,8 @@ mod tests {
             r#"{"jsonrpc":"2.0","id":1,"result":{"a":2}}"#
         );
         assert_eq!(
-            response(&Value::Null, &Err(RpcError::params("no"))),
-            r#"{"jsonrpc":"2.0","id":null,"error":{"code":-32602,"message":"no"}}"#
+            response(&Value::Null, &Err(RpcError::params("no").with_data("why"))),
+            r#"{"jsonrpc":"2.0","id":null,"error":{"code":-32602,"data":"why","message":"no"}}"#
         );
     }
 }

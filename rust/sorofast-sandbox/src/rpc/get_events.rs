@@ -2,10 +2,11 @@
 
 use serde::{Deserialize, Serialize};
 use sorofast_sandbox::node::{EventId, EventRecord, LedgerRange, View};
+use stellar_xdr::ScVal;
 
 use super::error::RpcError;
-use super::format::{as_string, base64, base64_all, require_base64};
-use super::topics::{FilterParams, Filters};
+use super::format::{as_string, Format, Tree};
+use super::topics::{self, FilterParams, Filters};
 use crate::address;
 use crate::utc::rfc3339;
 
@@ -56,8 +57,14 @@ struct Event {
     operation_index: u32,
     transaction_index: u32,
     tx_hash: String,
-    topic: Vec<String>,
-    value: String,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    topic: Option<Vec<String>>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    topic_json: Option<Vec<Tree>>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    value: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    value_json: Option<Tree>,
 }
 
 /// Where a scan begins: at a ledger, or behind an event that was seen.
@@ -79,15 +86,15 @@ impl Start {
 /// # Errors
 /// `-32602` for parameters out of form; `-32600` for a start outside the kept ledgers.
 pub(crate) fn call(view: &View<'_>, request: Request) -> Result<Response, RpcError> {
-    require_base64(request.xdr_format.as_deref())?;
     let pagination = request.pagination.unwrap_or_default();
-    let start = read_start(
-        request.start_ledger,
-        request.end_ledger,
-        pagination.cursor.as_deref(),
-    )?;
+    // What cannot even be read is refused before anything is looked at.
+    let cursor = pagination.cursor.as_deref().map(read_cursor).transpose()?;
+    let filters = request.filters.unwrap_or_default();
+    let patterns = topics::read_all(&filters)?;
+    let format = Format::param(request.xdr_format.as_deref())?;
+    let start = read_start(request.start_ledger, request.end_ledger, cursor)?;
     let limit = read_limit(pagination.limit)?;
-    let filters = Filters::read(request.filters.as_deref().unwrap_or_default())?;
+    let filters = Filters::check(&filters, patterns)?;
     // The range is read before the scan and answered with it, so that nothing in a ledger up to the
     // one named as the latest can be missing from the scan.
     let range = view.range();
@@ -104,7 +111,11 @@ pub(crate) fn call(view: &View<'_>, request: Request) -> Result<Response, RpcErr
         _ => end_of_ledger(end_ledger.saturating_sub(1)),
     };
     Ok(Response {
-        events: page.events.iter().map(|event| show(event)).collect(),
+        events: page
+            .events
+            .iter()
+            .map(|event| show(event, format))
+            .collect::<Result<_, _>>()?,
         cursor: cursor.to_string(),
         latest_ledger: range.latest.sequence,
         oldest_ledger: range.oldest.sequence,
@@ -113,19 +124,21 @@ pub(crate) fn call(view: &View<'_>, request: Request) -> Result<Response, RpcErr
     })
 }
 
+fn read_cursor(text: &str) -> Result<EventId, RpcError> {
+    EventId::parse(text).ok_or_else(|| RpcError::unreadable(format!("invalid event id {text}")))
+}
+
 fn read_start(
     start_ledger: Option<u32>,
     end_ledger: Option<u32>,
-    cursor: Option<&str>,
+    cursor: Option<EventId>,
 ) -> Result<Start, RpcError> {
     let start_ledger = start_ledger.unwrap_or_default();
     match cursor {
         Some(_) if start_ledger != 0 || end_ledger.unwrap_or_default() != 0 => Err(
             RpcError::params("ledger ranges and cursor cannot both be set"),
         ),
-        Some(text) => EventId::parse(text).map(Start::Behind).ok_or_else(|| {
-            RpcError::params(format!("invalid cursor {text:?}: take it from an answer"))
-        }),
+        Some(id) => Ok(Start::Behind(id)),
         None if start_ledger == 0 => Err(RpcError::params("startLedger must be positive")),
         None => Ok(Start::Ledger(start_ledger)),
     }
@@ -169,8 +182,10 @@ fn end_of_ledger(sequence: u32) -> EventId {
     }
 }
 
-fn show(event: &EventRecord) -> Event {
-    Event {
+fn show(event: &EventRecord, format: Format) -> Result<Event, RpcError> {
+    let (topic, topic_json) = format.all::<ScVal>(&event.topics_xdr)?;
+    let (value, value_json) = format.one::<ScVal>(&event.value_xdr)?;
+    Ok(Event {
         kind: event.kind,
         ledger: event.ledger,
         ledger_closed_at: rfc3339(event.close_time_s),
@@ -179,57 +194,43 @@ fn show(event: &EventRecord) -> Event {
         operation_index: event.operation_index,
         transaction_index: event.transaction_index,
         tx_hash: hex::encode(event.transaction_hash),
-        topic: base64_all(&event.topics_xdr),
-        value: base64(&event.value_xdr),
-    }
+        topic,
+        topic_json,
+        value,
+        value_json,
+    })
 }
 
 #[cfg(test)]
 mod tests {
-    use sorofast_sandbox::node::LedgerSummary;
-
     use super::super::error::{INVALID_PARAMS, INVALID_REQUEST};
+    use super::super::pages::tests::range;
     use super::*;
-
-    fn summary(sequence: u32) -> LedgerSummary {
-        LedgerSummary {
-            sequence,
-            close_time_s: 0,
-            close_time_ms: 0,
-            hash: [0; 32],
-            header_xdr: [].into(),
-            transactions: 0,
-        }
-    }
-
-    fn range(oldest: u32, latest: u32) -> LedgerRange {
-        LedgerRange {
-            oldest: summary(oldest),
-            latest: summary(latest),
-        }
-    }
 
     #[test]
     fn a_scan_starts_at_a_ledger_or_behind_a_cursor() {
         assert_eq!(read_start(Some(7), None, None), Ok(Start::Ledger(7)));
         let id = end_of_ledger(7);
-        assert_eq!(
-            read_start(None, None, Some(&id.to_string())),
-            Ok(Start::Behind(id))
-        );
+        assert_eq!(read_cursor(&id.to_string()), Ok(id));
+        assert_eq!(read_start(None, None, Some(id)), Ok(Start::Behind(id)));
         assert_eq!(Start::Behind(id).ledger(), 7);
-        for (start, end, cursor) in [
-            (None, None, None),
-            (Some(0), None, None),
-            (Some(1), None, Some("0000000004294967296-0000000000")),
-            (None, Some(9), Some("0000000004294967296-0000000000")),
-            (None, None, Some("")),
-            (None, None, Some("12")),
-            (None, None, Some("a-b")),
-            (None, None, Some("1-99999999999")),
+        for (start, end, cursor, words) in [
+            (None, None, None, "startLedger must be positive"),
+            (Some(0), None, None, "startLedger must be positive"),
+            (Some(1), None, Some(id), "cannot both be set"),
+            (None, Some(9), Some(id), "cannot both be set"),
         ] {
             let error = read_start(start, end, cursor).expect_err("refused");
             assert_eq!(error.code, INVALID_PARAMS);
+            assert!(error.message.contains(words), "{}", error.message);
+        }
+        for wrong in ["", "12", "a-b", "1-99999999999"] {
+            let error = read_cursor(wrong).expect_err("refused");
+            assert_eq!(
+                (error.code, &*error.message),
+                (INVALID_PARAMS, "invalid parameters")
+            );
+            assert_eq!(error.data, Some(format!("invalid event id {wrong}").into()));
         }
     }
 

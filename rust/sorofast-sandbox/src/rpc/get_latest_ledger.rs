@@ -1,16 +1,10 @@
-//! `getLatestLedger`: the newest ledger with its header and meta.
+//! `getLatestLedger`: the newest ledger with its header and meta, in base64 whatever is asked for.
 
-use serde::{Deserialize, Serialize};
+use serde::Serialize;
 use sorofast_sandbox::node::{View, PROTOCOL_VERSION};
 
 use super::error::RpcError;
-use super::format::{as_string, base64, require_base64};
-
-#[derive(Debug, Deserialize)]
-#[serde(rename_all = "camelCase")]
-pub(crate) struct Request {
-    xdr_format: Option<String>,
-}
+use super::format::{as_string, base64};
 
 #[derive(Debug, Serialize)]
 #[serde(rename_all = "camelCase")]
@@ -25,9 +19,8 @@ pub(crate) struct Response {
 }
 
 /// # Errors
-/// `-32602` for a format other than base64; `-32603` when the ledger is gone again.
-pub(crate) fn call(view: &View<'_>, request: &Request) -> Result<Response, RpcError> {
-    require_base64(request.xdr_format.as_deref())?;
+/// `-32603` when the ledger is gone again.
+pub(crate) fn call(view: &View<'_>) -> Result<Response, RpcError> {
     let latest = view.latest();
     let meta = view
         .ledger_meta_xdr(latest.sequence)

@@ -3,16 +3,14 @@
 use std::collections::HashSet;
 
 use serde::{Deserialize, Serialize};
-use sorofast_sandbox::node::View;
-use stellar_xdr::{LedgerKey, ReadXdr};
+use sorofast_sandbox::node::{EntryView, View};
+use stellar_xdr::{LedgerEntryData, LedgerEntryExt, LedgerKey, ReadXdr};
 
 use super::error::RpcError;
-use super::format::{base64, from_base64, require_base64, xdr_limits};
+use super::format::{from_base64, xdr_limits, Format, Tree};
 
 const MAX_KEYS: usize = 200;
 const MAX_KEY_BYTES: usize = 16 * 1024;
-/// XDR of a `LedgerEntryExt` of version 0, which every entry of this ledger has.
-const EMPTY_EXTENSION: [u8; 4] = [0; 4];
 
 #[derive(Debug, Default, Deserialize)]
 #[serde(rename_all = "camelCase", default)]
@@ -31,35 +29,54 @@ pub(crate) struct Response {
 #[derive(Debug, Serialize)]
 #[serde(rename_all = "camelCase")]
 struct Entry {
-    key: String,
-    xdr: String,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    key: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    key_json: Option<Tree>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    xdr: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    data_json: Option<Tree>,
     last_modified_ledger_seq: u32,
     #[serde(skip_serializing_if = "Option::is_none")]
     live_until_ledger_seq: Option<u32>,
-    ext_xdr: String,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    ext_xdr: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    ext_json: Option<Tree>,
 }
 
 /// # Errors
 /// `-32602` for too many keys, keys that are not `LedgerKey`s and keys of TTL entries; `-32603` for
-/// a key given twice, which the real server's core fails on.
+/// a key given twice and for no keys at all, which the real server's core fails on.
 pub(crate) fn call(view: &View<'_>, request: &Request) -> Result<Response, RpcError> {
-    require_base64(request.xdr_format.as_deref())?;
+    let format = Format::param(request.xdr_format.as_deref())?;
     let keys = read_keys(request.keys.as_deref().unwrap_or_default())?;
     let read = view.entries(&keys);
     let entries = read
         .entries
         .iter()
-        .map(|entry| Entry {
-            key: base64(&entry.key_xdr),
-            xdr: base64(entry.data_xdr()),
-            last_modified_ledger_seq: entry.last_modified,
-            live_until_ledger_seq: entry.live_until,
-            ext_xdr: base64(EMPTY_EXTENSION),
-        })
-        .collect();
+        .map(|entry| show(entry, format))
+        .collect::<Result<_, _>>()?;
     Ok(Response {
         entries,
         latest_ledger: read.latest_ledger,
+    })
+}
+
+fn show(entry: &EntryView, format: Format) -> Result<Entry, RpcError> {
+    let (key, key_json) = format.one::<LedgerKey>(&entry.key_xdr)?;
+    let (xdr, data_json) = format.one::<LedgerEntryData>(entry.data_xdr())?;
+    let (ext_xdr, ext_json) = format.one::<LedgerEntryExt>(entry.ext_xdr())?;
+    Ok(Entry {
+        key,
+        key_json,
+        xdr,
+        data_json,
+        last_modified_ledger_seq: entry.last_modified,
+        live_until_ledger_seq: entry.live_until,
+        ext_xdr,
+        ext_json,
     })
 }
 
@@ -70,16 +87,21 @@ fn read_keys(keys: &[String]) -> Result<Vec<Vec<u8>>, RpcError> {
             keys.len()
         )));
     }
-    let mut seen = HashSet::with_capacity(keys.len());
-    let mut decoded = Vec::with_capacity(keys.len());
-    for (index, key) in keys.iter().enumerate() {
-        let bytes = read_key(key, index)?;
-        if !seen.insert(bytes.clone()) {
-            return Err(RpcError::internal(format!(
-                "could not query the entries: the key at index {index} is a duplicate"
-            )));
-        }
-        decoded.push(bytes);
+    let decoded = keys
+        .iter()
+        .enumerate()
+        .map(|(index, key)| read_key(key, index))
+        .collect::<Result<Vec<_>, _>>()?;
+    let distinct: HashSet<&Vec<u8>> = decoded.iter().collect();
+    let core_fails =
+        |reason: &str| RpcError::internal(format!("could not query captive core: {reason}"));
+    if decoded.is_empty() {
+        return Err(core_fails("no keys specified in request"));
+    }
+    if distinct.len() < decoded.len() {
+        return Err(core_fails(
+            "http request failed with non-200 status code (404)",
+        ));
     }
     Ok(decoded)
 }
@@ -106,6 +128,7 @@ mod tests {
     };
 
     use super::super::error::{INTERNAL_ERROR, INVALID_PARAMS};
+    use super::super::format::base64;
     use super::*;
 
     fn account_key(byte: u8) -> String {
@@ -134,7 +157,20 @@ mod tests {
     fn a_duplicate_is_an_internal_error() {
         let error = refusal(&[account_key(1), account_key(2), account_key(1)]);
         assert_eq!(error.code, INTERNAL_ERROR);
-        assert!(error.message.contains("index 2"), "{}", error.message);
+        assert_eq!(
+            error.message,
+            "could not query captive core: http request failed with non-200 status code (404)"
+        );
+    }
+
+    #[test]
+    fn no_key_is_an_internal_error() {
+        let error = refusal(&[]);
+        assert_eq!(error.code, INTERNAL_ERROR);
+        assert_eq!(
+            error.message,
+            "could not query captive core: no keys specified in request"
+        );
     }
 
     #[test]

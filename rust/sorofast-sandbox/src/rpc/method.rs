@@ -3,7 +3,7 @@
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::time::Duration;
 
-use super::error::RpcError;
+use super::error::{RpcError, SYSTEM_ERROR};
 
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub(crate) enum Method {
@@ -12,21 +12,25 @@ pub(crate) enum Method {
     GetHealth,
     GetLatestLedger,
     GetLedgerEntries,
+    GetLedgers,
     GetNetwork,
     GetTransaction,
+    GetTransactions,
     GetVersionInfo,
     SendTransaction,
     SimulateTransaction,
 }
 
-const METHODS: [Method; 10] = [
+const METHODS: [Method; 12] = [
     Method::GetEvents,
     Method::GetFeeStats,
     Method::GetHealth,
     Method::GetLatestLedger,
     Method::GetLedgerEntries,
+    Method::GetLedgers,
     Method::GetNetwork,
     Method::GetTransaction,
+    Method::GetTransactions,
     Method::GetVersionInfo,
     Method::SendTransaction,
     Method::SimulateTransaction,
@@ -44,8 +48,10 @@ impl Method {
             Self::GetHealth => "getHealth",
             Self::GetLatestLedger => "getLatestLedger",
             Self::GetLedgerEntries => "getLedgerEntries",
+            Self::GetLedgers => "getLedgers",
             Self::GetNetwork => "getNetwork",
             Self::GetTransaction => "getTransaction",
+            Self::GetTransactions => "getTransactions",
             Self::GetVersionInfo => "getVersionInfo",
             Self::SendTransaction => "sendTransaction",
             Self::SimulateTransaction => "simulateTransaction",
@@ -65,7 +71,7 @@ impl Method {
     pub(crate) const fn time_limit(self) -> Duration {
         match self {
             Self::SendTransaction | Self::SimulateTransaction => Duration::from_secs(15),
-            Self::GetEvents => Duration::from_secs(10),
+            Self::GetEvents | Self::GetLedgers => Duration::from_secs(10),
             _ => Duration::from_secs(5),
         }
     }
@@ -97,17 +103,18 @@ impl Traffic {
     /// Takes a place among the calls under way.
     ///
     /// # Errors
-    /// `-32603` in the real server's words when the method's queue is full.
+    /// `-32098` in the real server's words when the method's queue is full.
     pub(crate) fn enter(&self, method: Method) -> Result<Place<'_>, RpcError> {
         let under_way = &self.under_way[method as usize];
         let before = under_way.fetch_add(1, Ordering::Relaxed);
         let place = Place(under_way);
         if before >= method.queue_limit() {
-            return Err(RpcError::internal(format!(
+            let message = format!(
                 "rpc queue for {} surpassed queue limit of {} requests",
                 method.name(),
                 method.queue_limit()
-            )));
+            );
+            return Err(RpcError::new(SYSTEM_ERROR, message));
         }
         Ok(place)
     }
@@ -134,12 +141,39 @@ mod tests {
     }
 
     #[test]
+    fn methods_have_the_real_servers_limits() {
+        let seconds = |method: Method| method.time_limit().as_secs();
+        for (method, places, limit_s) in [
+            (Method::GetHealth, 1_000, 5),
+            (Method::GetLedgerEntries, 1_000, 5),
+            (Method::GetEvents, 1_000, 10),
+            (Method::GetLedgers, 1_000, 10),
+            (Method::GetTransactions, 1_000, 5),
+            (Method::GetFeeStats, 100, 5),
+            (Method::SendTransaction, 500, 15),
+            (Method::SimulateTransaction, 100, 15),
+        ] {
+            assert_eq!(
+                (method.queue_limit(), seconds(method)),
+                (places, limit_s),
+                "{}",
+                method.name()
+            );
+        }
+    }
+
+    #[test]
     fn a_full_queue_refuses_and_a_left_place_is_free_again() {
         let traffic = Traffic::default();
         let mut places: Vec<_> = (0..100)
             .map(|_| traffic.enter(Method::GetFeeStats).expect("a place"))
             .collect();
-        assert!(traffic.enter(Method::GetFeeStats).is_err());
+        let error = traffic.enter(Method::GetFeeStats).expect_err("no place");
+        assert_eq!(error.code, SYSTEM_ERROR);
+        assert_eq!(
+            error.message,
+            "rpc queue for getFeeStats surpassed queue limit of 100 requests"
+        );
         places.pop();
         assert!(traffic.enter(Method::GetFeeStats).is_ok());
     }

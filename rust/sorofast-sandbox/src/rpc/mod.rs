@@ -8,19 +8,25 @@ mod get_fee_stats;
 mod get_health;
 mod get_latest_ledger;
 mod get_ledger_entries;
+mod get_ledgers;
 mod get_network;
 mod get_transaction;
+mod get_transactions;
 mod get_version_info;
 mod method;
+mod pages;
 mod send_transaction;
 mod simulate_transaction;
 mod topics;
+mod transactions;
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use serde::Serialize;
 use serde_json::Value;
 use tokio::sync::Semaphore;
+use tokio::task::JoinHandle;
 
 use crate::app::App;
 use crate::faults::Outcome;
@@ -35,6 +41,8 @@ const BATCH_REPLY_BYTES: usize = 64 * 1024 * 1024;
 #[derive(Debug, PartialEq)]
 pub(crate) enum Reply {
     Json(String),
+    /// The body makes no sense; what to say about it.
+    Unreadable(String),
     /// Only notifications were sent.
     NoContent,
     /// An injected HTTP status.
@@ -90,25 +98,33 @@ async fn answer_within(app: &Arc<App>, body: &[u8], limit_bytes: usize) -> Reply
     let (calls, is_batch) = match envelope::parse(body) {
         Ok(Body::Single(call)) => (vec![call], false),
         Ok(Body::Batch(calls)) => (calls, true),
-        Err(error) => return Reply::Json(envelope::response(&Value::Null, &Err(error))),
+        Err(error) => return Reply::Unreadable(error.to_string()),
     };
+    // What cannot be carried out is answered first, as the real server does it.
     let mut responses = Vec::with_capacity(calls.len());
+    for Call { id, request } in &calls {
+        if let Err(error) = request {
+            let id = id.as_ref().unwrap_or(&Value::Null);
+            responses.push(envelope::response(id, &Err(error.clone())));
+        }
+    }
     let mut bytes = 0;
     let mut dropped = false;
     for Call { id, request } in calls {
-        let outcome = match request {
-            Ok(_) if bytes >= limit_bytes => Err(RpcError::internal(
+        let Ok(request) = request else { continue };
+        let outcome = if bytes >= limit_bytes {
+            Err(RpcError::internal(
                 "the answers to this batch are too large together; send fewer calls at once",
-            )),
-            Ok(request) => match carry_out(app, request).await {
+            ))
+        } else {
+            match carry_out(app, request).await {
                 Carried::Out(outcome) => outcome,
                 Carried::OutUnanswered => {
                     dropped = true;
                     continue;
                 }
                 Carried::Refused(status) => return Reply::Status(status),
-            },
-            Err(error) => Err(error),
+            }
         };
         if let Some(id) = id {
             let response = envelope::response(&id, &outcome);
@@ -137,10 +153,8 @@ enum Carried {
 
 async fn carry_out(app: &Arc<App>, request: Request) -> Carried {
     let Some(method) = Method::from_name(&request.method) else {
-        return Carried::Out(Err(RpcError::new(
-            error::METHOD_NOT_FOUND,
-            format!("there is no method {:?}", request.method),
-        )));
+        let error = RpcError::new(error::METHOD_NOT_FOUND, "method not found");
+        return Carried::Out(Err(error.with_data(request.method)));
     };
     app.surface.traffic.count(method);
     let verdict = app.faults.judge(method.name());
@@ -161,36 +175,41 @@ async fn carry_out(app: &Arc<App>, request: Request) -> Carried {
     }
 }
 
-/// Runs one method on a thread that may block, within its queue and its time.
+/// Runs one method on a thread that may block, within its queue and, once it has begun, its time.
 async fn run(app: &Arc<App>, method: Method, params: Params) -> Result<String, RpcError> {
     let _place = app.surface.traffic.enter(method)?;
-    let places = app.surface.places(method);
+    let permit = app
+        .surface
+        .places(method)
+        .acquire_owned()
+        .await
+        .map_err(|_| RpcError::internal("the server is stopping"))?;
     let worker = Arc::clone(app);
-    let work = async move {
-        let permit = places
-            .acquire_owned()
-            .await
-            .map_err(|_| RpcError::internal("the server is stopping"))?;
-        tokio::task::spawn_blocking(move || {
-            // Held until the work is done, also when nobody waits for it any more.
-            let _permit = permit;
-            call(&worker, method, params)
-        })
-        .await
-        .map_err(|error| RpcError::internal(format!("{} failed: {error}", method.name())))?
-    };
-    tokio::time::timeout(method.time_limit(), work)
-        .await
-        .unwrap_or_else(|_| {
-            Err(RpcError::new(
-                error::DEADLINE_EXCEEDED,
-                format!(
-                    "request exceeded the time limit of {} s of {}",
-                    method.time_limit().as_secs(),
-                    method.name()
-                ),
-            ))
-        })
+    let work = tokio::task::spawn_blocking(move || {
+        // Held until the work is done, also when nobody waits for it any more.
+        let _permit = permit;
+        call(&worker, method, params)
+    });
+    within(method.time_limit(), work).await
+}
+
+/// # Errors
+/// The method's own, and the real server's for work that takes too long or panics.
+async fn within(
+    limit: Duration,
+    work: JoinHandle<Result<String, RpcError>>,
+) -> Result<String, RpcError> {
+    match tokio::time::timeout(limit, work).await {
+        Ok(Ok(outcome)) => outcome,
+        Ok(Err(_)) => Err(RpcError::new(
+            error::HANDLER_FAILED,
+            "request failed to process due to internal issue",
+        )),
+        Err(_) => Err(RpcError::new(
+            error::DEADLINE_EXCEEDED,
+            "request exceeded processing limit threshold",
+        )),
+    }
 }
 
 fn call(app: &App, method: Method, params: Params) -> Result<String, RpcError> {
@@ -199,10 +218,15 @@ fn call(app: &App, method: Method, params: Params) -> Result<String, RpcError> {
         Method::GetEvents => to_json(&get_events::call(&view, params.read()?)?),
         Method::GetFeeStats => to_json(&get_fee_stats::call(&view)),
         Method::GetHealth => to_json(&get_health::call(&view)?),
-        Method::GetLatestLedger => to_json(&get_latest_ledger::call(&view, &params.read()?)?),
+        Method::GetLatestLedger => to_json(&get_latest_ledger::call(&view)?),
         Method::GetLedgerEntries => to_json(&get_ledger_entries::call(&view, &params.read()?)?),
+        Method::GetLedgers => to_json(&get_ledgers::call(&view, params.read()?)?),
         Method::GetNetwork => to_json(&get_network::call(app)),
         Method::GetTransaction => to_json(&get_transaction::call(&view, params.read()?)?),
+        Method::GetTransactions => {
+            let params = params.named(&["startLedger", "pagination", "xdrFormat"])?;
+            to_json(&get_transactions::call(&view, params.read()?)?)
+        }
         Method::GetVersionInfo => to_json(&get_version_info::call()),
         Method::SendTransaction => to_json(&send_transaction::call(&view, &params.read()?)?),
         Method::SimulateTransaction => {
@@ -235,5 +259,23 @@ mod tests {
         assert_eq!((count(&one, "passphrase"), count(&one, "-32603")), (1, 2));
         let received: u64 = app.surface.received().map(|(_, count)| count).sum();
         assert_eq!(received, 4, "the others were not carried out");
+    }
+
+    #[tokio::test]
+    async fn work_has_a_time_limit_and_may_panic() {
+        let limit = Duration::from_millis(20);
+        let endless = tokio::spawn(std::future::pending());
+        let late = within(limit, endless).await.expect_err("too late");
+        assert_eq!(late.code, error::DEADLINE_EXCEEDED);
+        assert_eq!(late.message, "request exceeded processing limit threshold");
+        let broken = tokio::spawn(async { panic!("as a handler might") });
+        let failed = within(Method::GetHealth.time_limit(), broken)
+            .await
+            .expect_err("a panic");
+        assert_eq!(failed.code, error::HANDLER_FAILED);
+        assert_eq!(
+            failed.message,
+            "request failed to process due to internal issue"
+        );
     }
 }

@@ -2,9 +2,10 @@
 
 use serde::{Deserialize, Serialize};
 use sorofast_sandbox::node::{NodeError, SubmitStatus, View};
+use stellar_xdr::{DiagnosticEvent, TransactionResult};
 
 use super::error::RpcError;
-use super::format::{as_string, base64, base64_all, from_base64, require_base64};
+use super::format::{as_string, from_base64, Format, Tree};
 
 #[derive(Debug, Default, Deserialize)]
 #[serde(rename_all = "camelCase", default)]
@@ -18,8 +19,12 @@ pub(crate) struct Request {
 pub(crate) struct Response {
     #[serde(skip_serializing_if = "Option::is_none")]
     error_result_xdr: Option<String>,
-    #[serde(skip_serializing_if = "Vec::is_empty")]
-    diagnostic_events_xdr: Vec<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    error_result_json: Option<Tree>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    diagnostic_events_xdr: Option<Vec<String>>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    diagnostic_events_json: Option<Vec<Tree>>,
     status: &'static str,
     hash: String,
     latest_ledger: u32,
@@ -30,7 +35,7 @@ pub(crate) struct Response {
 /// # Errors
 /// `-32602` `invalid_xdr` for what is not an envelope; every other refusal is a status.
 pub(crate) fn call(view: &View<'_>, request: &Request) -> Result<Response, RpcError> {
-    require_base64(request.xdr_format.as_deref())?;
+    let format = Format::param(request.xdr_format.as_deref())?;
     let envelope = request
         .transaction
         .as_deref()
@@ -49,9 +54,17 @@ pub(crate) fn call(view: &View<'_>, request: &Request) -> Result<Response, RpcEr
             diagnostic_events_xdr,
         } => ("ERROR", Some(result_xdr), diagnostic_events_xdr),
     };
+    let (error_result_xdr, error_result_json) = match result {
+        Some(result) => format.one::<TransactionResult>(result)?,
+        None => (None, None),
+    };
+    let (diagnostic_events_xdr, diagnostic_events_json) =
+        format.all::<DiagnosticEvent>(&diagnostics)?;
     Ok(Response {
-        error_result_xdr: result.map(base64),
-        diagnostic_events_xdr: base64_all(&diagnostics),
+        error_result_xdr,
+        error_result_json,
+        diagnostic_events_xdr,
+        diagnostic_events_json,
         status,
         hash: hex::encode(submission.hash),
         latest_ledger: submission.latest.sequence,

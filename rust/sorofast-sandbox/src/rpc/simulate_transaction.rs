@@ -1,10 +1,16 @@
 //! `simulateTransaction`: a run against the latest closed ledger that changes nothing.
 
 use serde::{Deserialize, Serialize};
-use sorofast_sandbox::node::{AuthMode, SimulateOptions, Simulation, StateChange, View};
+use sorofast_sandbox::node::{
+    AuthMode, RestorePreamble, SimulateOptions, Simulation, SimulationSuccess, StateChange, View,
+};
+use stellar_xdr::{
+    DiagnosticEvent, LedgerEntry, LedgerKey, ScVal, SorobanAuthorizationEntry,
+    SorobanTransactionData,
+};
 
 use super::error::RpcError;
-use super::format::{base64, base64_all, from_base64, require_base64};
+use super::format::{base64_all, from_base64, Format, Tree};
 
 #[derive(Debug, Default, Deserialize)]
 #[serde(rename_all = "camelCase", default)]
@@ -29,51 +35,82 @@ pub(crate) struct Response {
     error: Option<String>,
     #[serde(skip_serializing_if = "Option::is_none")]
     transaction_data: Option<String>,
-    #[serde(skip_serializing_if = "Vec::is_empty")]
-    events: Vec<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    transaction_data_json: Option<Tree>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    events: Option<Vec<String>>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    events_json: Option<Vec<Tree>>,
     #[serde(skip_serializing_if = "Option::is_none")]
     min_resource_fee: Option<String>,
     #[serde(skip_serializing_if = "Vec::is_empty")]
     results: Vec<HostFunctionResult>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    restore_preamble: Option<Preamble>,
     #[serde(skip_serializing_if = "Vec::is_empty")]
     state_changes: Vec<Change>,
     latest_ledger: u32,
 }
 
 #[derive(Debug, Serialize)]
+#[serde(rename_all = "camelCase")]
 struct HostFunctionResult {
-    auth: Vec<String>,
-    xdr: String,
+    /// There and empty when nobody authorizes anything, but only in base64.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    auth: Option<Vec<String>>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    auth_json: Option<Vec<Tree>>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    xdr: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    return_value_json: Option<Tree>,
 }
 
 #[derive(Debug, Serialize)]
+#[serde(rename_all = "camelCase")]
+struct Preamble {
+    #[serde(skip_serializing_if = "Option::is_none")]
+    transaction_data: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    transaction_data_json: Option<Tree>,
+    min_resource_fee: String,
+}
+
+/// `before` and `after` are always there, and null in JSON.
+#[derive(Debug, Serialize)]
+#[serde(rename_all = "camelCase")]
 struct Change {
     #[serde(rename = "type")]
     kind: &'static str,
-    key: String,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    key: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    key_json: Option<Tree>,
     before: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    before_json: Option<Tree>,
     after: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    after_json: Option<Tree>,
 }
 
-/// A failed run is a result too, with `error` set, and so is a format that there is not.
+/// A failed run is a result too, with `error` set, and so is a request that makes no sense.
 ///
 /// # Errors
-/// `-32602` for JSON, which only the sandbox does not speak.
+/// `-32603` for a result that cannot be written, which the host does not give.
 pub(crate) fn call(view: &View<'_>, request: &Request) -> Result<Response, RpcError> {
-    if let Err(error) = require_base64(request.xdr_format.as_deref()) {
-        return match request.xdr_format.as_deref() {
-            Some("json") => Err(error),
-            _ => Ok(failure(view, error.message)),
-        };
-    }
+    let format = match Format::read(request.xdr_format.as_deref()) {
+        Ok(format) => format,
+        Err(error) => return Ok(refusal(error)),
+    };
     let options = match read_options(request) {
         Ok(options) => options,
-        Err(error) => return Ok(failure(view, error)),
+        Err(error) => return Ok(refusal(error)),
     };
     let Some(envelope) = request.transaction.as_deref().and_then(from_base64) else {
-        return Ok(failure(view, "Could not unmarshal transaction".to_owned()));
+        return Ok(refusal("Could not unmarshal transaction".to_owned()));
     };
-    Ok(respond(view.simulate(&envelope, options)))
+    respond(&view.simulate(&envelope, options), format)
 }
 
 fn read_options(request: &Request) -> Result<SimulateOptions, String> {
@@ -101,42 +138,100 @@ fn read_options(request: &Request) -> Result<SimulateOptions, String> {
     })
 }
 
-fn failure(view: &View<'_>, error: String) -> Response {
+/// No ledger was looked at, and so none is told.
+fn refusal(error: String) -> Response {
     Response {
         error: Some(error),
-        latest_ledger: view.latest().sequence,
         ..Response::default()
     }
 }
 
-fn respond(simulation: Simulation) -> Response {
-    let mut response = Response {
-        events: base64_all(&simulation.events_xdr),
+fn respond(simulation: &Simulation, format: Format) -> Result<Response, RpcError> {
+    let (events, events_json) = format.all::<DiagnosticEvent>(&simulation.events_xdr)?;
+    let response = Response {
+        events,
+        events_json,
         latest_ledger: simulation.latest_ledger,
         ..Response::default()
     };
-    match simulation.outcome {
-        Err(error) => response.error = Some(error),
-        Ok(success) => {
-            response.transaction_data = Some(base64(&success.transaction_data_xdr));
-            response.min_resource_fee = Some(success.min_resource_fee_stroops.to_string());
-            response.results = vec![HostFunctionResult {
-                auth: base64_all(&success.auth_xdr),
-                xdr: base64(&success.result_xdr),
-            }];
-            response.state_changes = success.state_changes.iter().map(change).collect();
-        }
+    match &simulation.outcome {
+        Err(error) => Ok(Response {
+            error: Some(error.clone()),
+            ..response
+        }),
+        Ok(success) => with_success(response, success, format),
     }
-    response
 }
 
-fn change(change: &StateChange) -> Change {
-    Change {
+fn with_success(
+    response: Response,
+    success: &SimulationSuccess,
+    format: Format,
+) -> Result<Response, RpcError> {
+    let (transaction_data, transaction_data_json) =
+        format.one::<SorobanTransactionData>(&success.transaction_data_xdr)?;
+    let results = match &success.result_xdr {
+        Some(value) => vec![result(value, &success.auth_xdr, format)?],
+        None => Vec::new(),
+    };
+    let fee = success.min_resource_fee_stroops;
+    Ok(Response {
+        transaction_data,
+        transaction_data_json,
+        min_resource_fee: (fee != 0).then(|| fee.to_string()),
+        results,
+        restore_preamble: success
+            .restore
+            .as_ref()
+            .map(|restore| preamble(restore, format))
+            .transpose()?,
+        state_changes: success
+            .state_changes
+            .iter()
+            .map(|state| change(state, format))
+            .collect::<Result<_, _>>()?,
+        ..response
+    })
+}
+
+fn result(value: &[u8], auth: &[Vec<u8>], format: Format) -> Result<HostFunctionResult, RpcError> {
+    let (xdr, return_value_json) = format.one::<ScVal>(value)?;
+    let (_, auth_json) = format.all::<SorobanAuthorizationEntry>(auth)?;
+    Ok(HostFunctionResult {
+        auth: (format == Format::Base64).then(|| base64_all(auth)),
+        auth_json,
+        xdr,
+        return_value_json,
+    })
+}
+
+fn preamble(restore: &RestorePreamble, format: Format) -> Result<Preamble, RpcError> {
+    let (transaction_data, transaction_data_json) =
+        format.one::<SorobanTransactionData>(&restore.transaction_data_xdr)?;
+    Ok(Preamble {
+        transaction_data,
+        transaction_data_json,
+        min_resource_fee: restore.min_resource_fee_stroops.to_string(),
+    })
+}
+
+fn change(change: &StateChange, format: Format) -> Result<Change, RpcError> {
+    let entry = |xdr: Option<&Vec<u8>>| match xdr {
+        Some(xdr) => format.one::<LedgerEntry>(xdr),
+        None => Ok((None, None)),
+    };
+    let (key, key_json) = format.one::<LedgerKey>(&change.key_xdr)?;
+    let (before, before_json) = entry(change.before_xdr.as_ref())?;
+    let (after, after_json) = entry(change.after_xdr.as_ref())?;
+    Ok(Change {
         kind: change.kind,
-        key: base64(&change.key_xdr),
-        before: change.before_xdr.as_ref().map(base64),
-        after: change.after_xdr.as_ref().map(base64),
-    }
+        key,
+        key_json,
+        before,
+        before_json,
+        after,
+        after_json,
+    })
 }
 
 #[cfg(test)]
@@ -189,6 +284,6 @@ mod tests {
         };
         let response = call(&app.view(), &request("hex")).expect("a result");
         assert!(response.error.is_some_and(|error| error.contains("hex")));
-        assert!(call(&app.view(), &request("json")).is_err());
+        assert_eq!(response.latest_ledger, 0);
     }
 }

@@ -36,7 +36,7 @@ struct Filter {
 
 /// Segments from the first topic on; `open` takes any number of further topics.
 #[derive(Debug, PartialEq)]
-struct Pattern {
+pub(crate) struct Pattern {
     segments: Vec<Segment>,
     open: bool,
 }
@@ -44,22 +44,45 @@ struct Pattern {
 #[derive(Debug, PartialEq)]
 enum Segment {
     Any,
+    /// `**`, allowed at the end only.
+    Rest,
     /// XDR of an `ScVal`; the encoding is canonical, so bytes are compared.
     Exactly(Vec<u8>),
+}
+
+/// Reads the topic patterns of every filter, by filter.
+///
+/// # Errors
+/// `-32602` for a segment that is neither a wildcard nor a value.
+pub(crate) fn read_all(filters: &[FilterParams]) -> Result<Vec<Vec<Pattern>>, RpcError> {
+    filters
+        .iter()
+        .map(|filter| {
+            let topics = filter.topics.as_deref().unwrap_or_default();
+            topics
+                .iter()
+                .map(|segments| Pattern::read(segments))
+                .collect()
+        })
+        .collect()
 }
 
 impl Filters {
     /// # Errors
     /// `-32602` that names the filter and, within it, the contract or topic.
-    pub(crate) fn read(params: &[FilterParams]) -> Result<Self, RpcError> {
+    pub(crate) fn check(
+        params: &[FilterParams],
+        patterns: Vec<Vec<Pattern>>,
+    ) -> Result<Self, RpcError> {
         if params.len() > MAX_FILTERS {
             return Err(RpcError::params("maximum 5 filters per request"));
         }
         params
             .iter()
+            .zip(patterns)
             .enumerate()
-            .map(|(index, filter)| {
-                Filter::read(filter).map_err(|reason| {
+            .map(|(index, (filter, patterns))| {
+                Filter::check(filter, patterns).map_err(|reason| {
                     RpcError::params(format!("filter {} invalid: {reason}", index + 1))
                 })
             })
@@ -73,24 +96,26 @@ impl Filters {
 }
 
 impl Filter {
-    fn read(params: &FilterParams) -> Result<Self, String> {
+    fn check(params: &FilterParams, topics: Vec<Pattern>) -> Result<Self, String> {
         let kinds: Vec<String> = match params.kinds.as_deref() {
             None | Some("") => Vec::new(),
             Some(kinds) => kinds.split(',').map(str::to_owned).collect(),
         };
         if !kinds
             .iter()
-            .all(|kind| matches!(kind.as_str(), "system" | "contract" | "diagnostic"))
+            .all(|kind| matches!(kind.as_str(), "system" | "contract"))
         {
             return Err(
-                "filter type invalid: if set, type must be either 'system', 'contract' or \
-                 'diagnostic'"
+                "filter type invalid: if set, type must be either 'system' or 'contract'"
                     .to_owned(),
             );
         }
         let contract_ids = params.contract_ids.as_deref().unwrap_or_default();
         if contract_ids.len() > MAX_CONTRACTS {
             return Err("maximum 5 contract IDs per filter".to_owned());
+        }
+        if topics.len() > MAX_TOPICS {
+            return Err("maximum 5 topics per filter".to_owned());
         }
         let contracts = contract_ids
             .iter()
@@ -101,18 +126,11 @@ impl Filter {
                     .map_err(|_| format!("contract ID {} invalid", index + 1))
             })
             .collect::<Result<_, _>>()?;
-        let topics = params.topics.as_deref().unwrap_or_default();
-        if topics.len() > MAX_TOPICS {
-            return Err("maximum 5 topics per filter".to_owned());
+        for (index, pattern) in topics.iter().enumerate() {
+            pattern
+                .check()
+                .map_err(|reason| format!("topic {} invalid: {reason}", index + 1))?;
         }
-        let topics = topics
-            .iter()
-            .enumerate()
-            .map(|(index, segments)| {
-                Pattern::read(segments)
-                    .map_err(|reason| format!("topic {} invalid: {reason}", index + 1))
-            })
-            .collect::<Result<_, _>>()?;
         Ok(Self {
             kinds,
             contracts,
@@ -135,26 +153,32 @@ impl Filter {
 }
 
 impl Pattern {
-    fn read(segments: &[String]) -> Result<Self, String> {
-        let (segments, open) = match segments.split_last() {
-            Some((last, rest)) if last == "**" => (rest, true),
-            _ => (segments, false),
-        };
-        if segments.is_empty() {
-            return Err("topic must have at least one segment".to_owned());
+    fn read(segments: &[String]) -> Result<Self, RpcError> {
+        let mut segments = segments
+            .iter()
+            .map(|text| Segment::read(text))
+            .collect::<Result<Vec<_>, _>>()?;
+        let open = segments.last() == Some(&Segment::Rest);
+        if open {
+            segments.pop();
         }
-        if segments.len() > MAX_SEGMENTS {
+        Ok(Self { segments, open })
+    }
+
+    fn check(&self) -> Result<(), String> {
+        if self.segments.is_empty() && !self.open {
+            return Err("topic must have at least 1 segment".to_owned());
+        }
+        if let Some(index) = self.segments.iter().position(|at| *at == Segment::Rest) {
+            return Err(format!(
+                "segment {} invalid: wildcard '**' is only allowed as the last segment",
+                index + 1
+            ));
+        }
+        if self.segments.len() > MAX_SEGMENTS {
             return Err("topic cannot have more than 4 segments".to_owned());
         }
-        let segments = segments
-            .iter()
-            .enumerate()
-            .map(|(index, text)| {
-                Segment::read(text)
-                    .map_err(|reason| format!("segment {} invalid: {reason}", index + 1))
-            })
-            .collect::<Result<_, _>>()?;
-        Ok(Self { segments, open })
+        Ok(())
     }
 
     fn matches(&self, topics: &[Vec<u8>]) -> bool {
@@ -169,23 +193,27 @@ impl Pattern {
                 .iter()
                 .zip(topics)
                 .all(|(segment, topic)| match segment {
-                    Segment::Any => true,
+                    Segment::Any | Segment::Rest => true,
                     Segment::Exactly(value) => value == topic,
                 })
     }
 }
 
 impl Segment {
-    fn read(text: &str) -> Result<Self, &'static str> {
+    fn read(text: &str) -> Result<Self, RpcError> {
         match text {
             "*" => return Ok(Self::Any),
-            "**" => return Err("'**' is taken as the last segment only"),
+            "**" => return Ok(Self::Rest),
             _ => {}
         }
         from_base64(text)
             .filter(|bytes| ScVal::from_xdr(bytes, xdr_limits(bytes)).is_ok())
             .map(Self::Exactly)
-            .ok_or("neither '*' nor the base64 of an ScVal")
+            .ok_or_else(|| {
+                RpcError::unreadable(format!(
+                    "{text:?} is neither '*' nor '**' nor the base64 of an ScVal"
+                ))
+            })
     }
 }
 
@@ -220,7 +248,7 @@ mod tests {
 
     fn filters(params: serde_json::Value) -> Result<Filters, RpcError> {
         let params: Vec<FilterParams> = serde_json::from_value(params).expect("parameters");
-        Filters::read(&params)
+        Filters::check(&params, read_all(&params)?)
     }
 
     fn takes(topics: &serde_json::Value, event_topics: &[u32]) -> bool {
@@ -258,6 +286,7 @@ mod tests {
             assert!(takes(&serde_json::json!([one, "**"]), topics));
         }
         assert!(!takes(&serde_json::json!([one, "*", "**"]), &[1]));
+        assert!(takes(&serde_json::json!(["**"]), &[]));
         assert!(takes(
             &serde_json::json!(["*", "*", "*", "*", "**"]),
             &[1, 2, 3, 4]
@@ -307,11 +336,11 @@ mod tests {
             ),
             (
                 serde_json::json!([{"topics": [[]]}]),
-                "topic 1 invalid: topic must have at least",
+                "topic 1 invalid: topic must have at least 1 segment",
             ),
             (
-                serde_json::json!([{"topics": [["**"]]}]),
-                "at least one segment",
+                serde_json::json!([{"type": "contract,diagnostic"}]),
+                "if set, type must be either 'system' or 'contract'",
             ),
             (
                 serde_json::json!([{"topics": [["*", "*", "*", "*", "*"]]}]),
@@ -319,11 +348,11 @@ mod tests {
             ),
             (
                 serde_json::json!([{"topics": [["**", one]]}]),
-                "segment 1 invalid: '**'",
+                "topic 1 invalid: segment 1 invalid: wildcard '**' is only allowed as the last segment",
             ),
             (
                 serde_json::json!([{"topics": [["*", "AA"]]}]),
-                "segment 2 invalid",
+                "invalid parameters",
             ),
         ] {
             let error = filters(params.clone()).expect_err("refused");

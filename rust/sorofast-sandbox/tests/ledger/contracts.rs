@@ -376,7 +376,11 @@ fn simulations_leave_no_trace() {
     for simulation in results {
         let success = simulation.outcome.expect("it succeeds");
         assert_eq!(
-            ScVal::from_xdr(&success.result_xdr, Limits::none()).expect("a value"),
+            ScVal::from_xdr(
+                success.result_xdr.as_ref().expect("a value"),
+                Limits::none()
+            )
+            .expect("a value"),
             ScVal::U64(1)
         );
         assert!(success

@@ -95,11 +95,7 @@ impl View<'_> {
         let mut bytes = 0;
         let mut ledgers = Vec::with_capacity(closed.len());
         for ledger in closed {
-            let meta_xdr = ledger_close_meta(
-                &ledger.summary,
-                &ledger.transaction_set_xdr,
-                &ledger.records,
-            );
+            let meta_xdr = ledger_close_meta(&ledger);
             bytes += meta_xdr.len();
             ledgers.push(LedgerWithMeta {
                 summary: ledger.summary.clone(),

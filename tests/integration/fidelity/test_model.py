@@ -433,7 +433,11 @@ PROFILE: dict[str, Any] = {
     "deadline": None,
     "phases": [Phase.generate],
     "report_multiple_bugs": False,
-    "suppress_health_check": [HealthCheck.too_slow, HealthCheck.data_too_large],
+    "suppress_health_check": [
+        HealthCheck.too_slow,
+        HealthCheck.data_too_large,
+        HealthCheck.large_base_example,
+    ],
 }
 
 
@@ -449,5 +453,5 @@ def test_every_ledger_is_what_the_model_says() -> None:
 def test_long_histories_are_what_the_model_says(seed: int) -> None:
     machine = type("Histories", (Histories,), {"seed": seed})
     run_state_machine_as_test(
-        machine, settings=settings(max_examples=150, stateful_step_count=200, **PROFILE)
+        machine, settings=settings(max_examples=150, stateful_step_count=100, **PROFILE)
     )

@@ -10,11 +10,12 @@ import {
   Memo,
   MuxedAccount,
   Operation,
+  TransactionBuilder,
   contract,
   nativeToScVal,
   scValToNative,
 } from "@stellar/stellar-sdk";
-import { PASSPHRASE, STROOPS, builder, clientOptions, funded, run, server, wasmOf } from "./world.mjs";
+import { PASSPHRASE, STROOPS, archive, builder, clientOptions, funded, run, server, wasmOf } from "./world.mjs";
 
 /** Stroops of an account, as its ledger entry has them. */
 const balanceOf = async (keypair) => (await server.getAccountEntry(keypair.publicKey())).balance;
@@ -186,5 +187,35 @@ describe("the JavaScript SDK", { concurrency: true }, () => {
     assert.equal((await native.balance({ id: holder })).result, 3n * STROOPS);
     const held = await server.getSACBalance(Address.fromString(holder), Asset.native(), PASSPHRASE);
     assert.equal(held.balanceEntry.amount, String(3n * STROOPS));
+  });
+
+  test("a fee-bump pays for another account", async () => {
+    const [alice, bob] = [await funded(), await funded()];
+    const inner = (await builder(alice))
+      .addOperation(Operation.payment({ destination: bob.publicKey(), asset: Asset.native(), amount: "1" }))
+      .build();
+    inner.sign(alice);
+    const bump = TransactionBuilder.buildFeeBumpTransaction(bob, "500", inner, PASSPHRASE);
+    bump.sign(bob);
+    const found = await run(bump);
+    assert.equal(found.status, "SUCCESS");
+    assert.equal(found.feeBump, true);
+    assert.equal(found.resultXdr.feeCharged, 200n);
+    assert.equal(found.resultXdr.result.type, "txFeeBumpInnerSuccess");
+    assert.equal(await balanceOf(alice), 9_999n * STROOPS);
+    assert.equal(await balanceOf(bob), 10_001n * STROOPS - 200n);
+    const byInner = await server.getTransaction(Buffer.from(inner.hash()).toString("hex"));
+    assert.equal(byInner.envelopeXdr.toXdr("base64"), bump.toXdr());
+  });
+
+  test("an archived entry is restored by the call that needs it", async () => {
+    const options = clientOptions(await funded());
+    const counter = await deploy(options, "counter");
+    assert.equal((await (await counter.bump({ key: 1n })).signAndSend()).result, 1n);
+    const key = nativeToScVal(["Key", 1n], { type: ["symbol", "u64"] });
+    await archive(await server.getContractData(counter.options.contractId, key));
+    assert.equal((await server.getContractData(counter.options.contractId, key)).liveUntilLedgerSeq, 0);
+    assert.equal((await (await counter.bump({ key: 1n })).signAndSend()).result, 2n);
+    assert.ok((await server.getContractData(counter.options.contractId, key)).liveUntilLedgerSeq > 2_000_000);
   });
 });

@@ -15,3 +15,12 @@ pub(crate) fn contract(hash: [u8; 32]) -> String {
         .as_str()
         .to_owned()
 }
+
+/// `S…`
+pub(crate) fn secret(seed: [u8; 32]) -> String {
+    stellar_strkey::ed25519::PrivateKey(seed)
+        .as_unredacted()
+        .to_string()
+        .as_str()
+        .to_owned()
+}

@@ -5,7 +5,8 @@ use std::time::Duration;
 
 use clap::builder::{PossibleValuesParser, TypedValueParser};
 use clap::{Args, Parser, Subcommand, ValueEnum};
-use sorofast_sandbox::config::{ClockMode, Limits, MAX_START_TIME_S};
+use sorofast_sandbox::config::{ClockMode, Limits, MAX_ACCOUNTS, MAX_START_TIME_S};
+use sorofast_sandbox::ledger::seeds::{Generation, SeedTasks, MAX_INTERVAL_S, MAX_TASKS};
 
 /// The passphrase of the standalone network that every Stellar tool knows as "local".
 pub(crate) const STANDALONE_PASSPHRASE: &str = "Standalone Network ; February 2017";
@@ -73,6 +74,18 @@ pub(crate) struct StartArgs {
     /// Close time of the first ledger, in seconds since 1970; now unless given.
     #[arg(long, value_name = "UNIX_SECONDS", value_parser = clap::value_parser!(u64).range(1..=MAX_START_TIME_S))]
     pub(crate) start_time: Option<u64>,
+    /// Accounts with 10,000 XLM each from the start; their keys are public, see GET /admin/accounts.
+    #[arg(long, default_value_t = 10, value_name = "N", value_parser = clap::value_parser!(u32).range(..=i64::from(MAX_ACCOUNTS)))]
+    pub(crate) accounts: u32,
+    /// Registries with so many tasks in all from the start, see GET /admin/registries.
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=i64::from(MAX_TASKS)))]
+    pub(crate) seed_tasks: Option<u32>,
+    /// Range of the seeded tasks' intervals, in whole seconds.
+    #[arg(long, default_value = "20s-120s", value_name = "RANGE", value_parser = parse_interval_range)]
+    pub(crate) seed_task_interval: IntervalRange,
+    /// Generations of TaskConfig that the seeded tasks are of, each in a registry of its own.
+    #[arg(long, value_name = "LIST", value_delimiter = ',', default_value = "G0,G1,G2,G3,G4,G5,G6", value_parser = parse_generation)]
+    pub(crate) seed_task_generations: Vec<Generation>,
     /// Form of the line that says the network is ready.
     #[arg(short, long, default_value = "table")]
     pub(crate) output: Output,
@@ -177,6 +190,45 @@ fn limits_parser() -> impl TypedValueParser<Value = Limits> {
     })
 }
 
+/// Shortest and longest interval in seconds.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub(crate) struct IntervalRange(u32, u32);
+
+/// `20s-120s`, or one duration for all.
+fn parse_interval_range(text: &str) -> Result<IntervalRange, String> {
+    let (low, high) = text.split_once('-').unwrap_or((text, text));
+    let seconds = |part: &str| {
+        let duration = parse_duration(part).ok()?;
+        let whole = duration.subsec_millis() == 0;
+        u32::try_from(duration.as_secs()).ok().filter(|_| whole)
+    };
+    match (seconds(low), seconds(high)) {
+        (Some(low), Some(high)) if (1..=high).contains(&low) && high <= MAX_INTERVAL_S => {
+            Ok(IntervalRange(low, high))
+        }
+        _ => Err(format!(
+            "{text:?} is not a range of whole seconds, the lower end first, such as 20s-120s"
+        )),
+    }
+}
+
+fn parse_generation(text: &str) -> Result<Generation, String> {
+    Generation::ALL
+        .into_iter()
+        .find(|generation| generation.name().eq_ignore_ascii_case(text))
+        .ok_or_else(|| format!("there is no generation {text:?}; there are G0 to G6"))
+}
+
+/// The tasks that shall be there from the start.
+pub(crate) fn seed_tasks(args: &StartArgs) -> Option<SeedTasks> {
+    let IntervalRange(low, high) = args.seed_task_interval;
+    args.seed_tasks.map(|tasks| SeedTasks {
+        tasks,
+        intervals_s: (low, high),
+        generations: args.seed_task_generations.clone(),
+    })
+}
+
 fn parse_host(text: &str) -> Result<IpAddr, String> {
     if text == "localhost" {
         return Ok(IpAddr::from([127, 0, 0, 1]));
@@ -231,6 +283,15 @@ mod tests {
             "2000m",
         ] {
             assert!(parse_duration(wrong).is_err(), "{wrong:?} was taken");
+        }
+    }
+
+    #[test]
+    fn intervals_are_a_range_of_whole_seconds() {
+        assert_eq!(parse_interval_range("20s-2m"), Ok(IntervalRange(20, 120)));
+        assert_eq!(parse_interval_range("5s"), Ok(IntervalRange(5, 5)));
+        for wrong in ["", "0-5s", "5s-4s", "1500ms-2s", "5-6", "5s-"] {
+            assert!(parse_interval_range(wrong).is_err(), "{wrong:?} was taken");
         }
     }
 

@@ -1,6 +1,7 @@
 //! How a node is set up.
 
 pub use crate::ledger::presets::Limits;
+use crate::ledger::seeds::SeedTasks;
 use crate::types::NodeError;
 use std::time::Duration;
 
@@ -21,6 +22,10 @@ pub struct NodeConfig {
     pub clock: ClockMode,
     /// Close time of the first ledger, in seconds since 1970; the system's time unless given.
     pub start_time_s: Option<u64>,
+    /// Accounts with money and known keys.
+    pub accounts: u32,
+    /// Registries full of tasks.
+    pub seed_tasks: Option<SeedTasks>,
 }
 
 /// What the sandbox clock runs on.
@@ -44,6 +49,8 @@ impl Default for NodeConfig {
             seed: 0,
             clock: ClockMode::System,
             start_time_s: None,
+            accounts: 10,
+            seed_tasks: None,
         }
     }
 }
@@ -63,6 +70,14 @@ impl NodeConfig {
                 "start_time_s must be between 1 and {MAX_START_TIME_S}"
             )));
         }
+        if self.accounts > MAX_ACCOUNTS {
+            return Err(NodeError::Invalid(format!(
+                "there can be up to {MAX_ACCOUNTS} accounts"
+            )));
+        }
+        if let Some(seeds) = &self.seed_tasks {
+            seeds.validate()?;
+        }
         if self.ledger_close.is_zero() {
             return Ok(());
         }
@@ -81,6 +96,9 @@ impl NodeConfig {
 
 /// Latest close time of a first ledger: the end of the year 2999.
 pub const MAX_START_TIME_S: u64 = 32_503_679_999;
+
+/// Numbered accounts at most.
+pub const MAX_ACCOUNTS: u32 = 10_000;
 
 /// Longest time from one freeze to the next.
 const MAX_LEDGER_CLOSE: Duration = Duration::from_hours(24);

@@ -22,12 +22,12 @@ const CONTRACTS: [(&str, &[u8]); 5] = [
 ];
 
 /// The names that [`wasm`] knows.
-pub(crate) fn names() -> impl Iterator<Item = &'static str> {
+pub fn names() -> impl Iterator<Item = &'static str> {
     CONTRACTS.iter().map(|(name, _)| *name)
 }
 
 /// The wasm of the contract of that name.
-pub(crate) fn wasm(name: &str) -> Option<&'static [u8]> {
+pub fn wasm(name: &str) -> Option<&'static [u8]> {
     CONTRACTS
         .iter()
         .find(|(known, _)| *known == name)

@@ -196,10 +196,16 @@ async fn serve_batch(node: &Arc<Node>, mut asks: Vec<Ask>, surplus: &mut u32) {
         if asks.is_empty() {
             return;
         }
+        let mut chains = node.chains();
         let mut accounts: Vec<_> = asks.iter().map(|ask| ask.account).collect();
         accounts.sort_unstable();
         accounts.dedup();
-        match pay(node, &accounts, *surplus).await {
+        let paid = tokio::select! {
+            paid = pay(node, &accounts, *surplus) => paid,
+            // The ledgers that it waits for may never come; the accounts are funded on the new chain instead.
+            _ = chains.changed() => continue,
+        };
+        match paid {
             Ok(record) if record.successful => {
                 for ask in asks {
                     let _ = ask.answer.send(Ok(Arc::clone(&record)));

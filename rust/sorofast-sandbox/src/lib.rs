@@ -3,6 +3,7 @@
 
 pub mod clock;
 pub mod config;
+pub mod contracts;
 pub mod crypto;
 pub mod host;
 pub mod ledger;

@@ -5,7 +5,6 @@ mod address;
 mod admin;
 mod app;
 mod cli;
-mod contracts;
 mod cors;
 mod faults;
 mod friendbot;
@@ -22,6 +21,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use clap::Parser;
+use sorofast_sandbox::contracts;
 use sorofast_sandbox::crypto::random_u64;
 use sorofast_sandbox::node::{Node, NodeConfig};
 use tokio::net::TcpListener;
@@ -110,6 +110,8 @@ async fn run(args: &StartArgs) -> Result<(), String> {
         seed,
         clock: args.clock.into(),
         start_time_s: args.start_time,
+        accounts: args.accounts,
+        seed_tasks: cli::seed_tasks(args),
     })
     .map_err(|error| error.to_string())?;
     let app = Arc::new(App {
@@ -125,6 +127,7 @@ async fn run(args: &StartArgs) -> Result<(), String> {
         url: &url,
         seed,
         start_time_s: node.latest().close_time_s,
+        registries: admin::registries(&node),
     };
     let closing = tokio::spawn(node.run());
     announce(args, &started)?;
@@ -171,6 +174,7 @@ struct Started<'a> {
     url: &'a str,
     seed: u64,
     start_time_s: u64,
+    registries: Vec<admin::Registry>,
 }
 
 /// Tells whoever started the process that it is ready, and where.
@@ -187,6 +191,7 @@ fn announce(args: &StartArgs, started: &Started<'_>) -> Result<(), String> {
                 "pid": std::process::id(),
                 "seed": started.seed,
                 "start_time": started.start_time_s,
+                "registries": started.registries,
             })
         ),
         Output::Table => format!(

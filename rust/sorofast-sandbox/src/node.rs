@@ -9,9 +9,10 @@ use crate::host::workers::Workers;
 use crate::ledger::close::{Applied, Closer, Tip};
 use crate::ledger::events::native_contract;
 use crate::ledger::eviction::{Census, Scan, ScanLimits};
-use crate::ledger::genesis::{self, Keys};
-use crate::ledger::header::{self, NodeKey};
-use crate::ledger::history::{ClosedLedger, History};
+use crate::ledger::genesis::{Keys, PublicPair};
+use crate::ledger::header::NodeKey;
+use crate::ledger::history::History;
+use crate::ledger::seeds::Seeds;
 use crate::ledger::settings::Settings;
 use crate::ledger::state::{Entries, Ground, State, Stored};
 use crate::random::Randomness;
@@ -21,13 +22,17 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock, RwLockReadGuard};
 use std::time::Instant;
 use tokio::sync::{watch, Notify};
 
+mod accounts;
 mod admission;
+mod chain;
 mod closing;
 mod paging;
 mod seeding;
 mod simulating;
 mod view;
 
+pub use accounts::AccountView;
+use chain::{Chain, Genesis};
 pub use paging::{LedgerWithMeta, LedgersPage, Place, TransactionsPage};
 pub use view::View;
 
@@ -45,11 +50,16 @@ pub struct Node {
     native: [u8; 32],
     clock: SandboxClock,
     random: Randomness,
+    /// Those with known keys.
+    accounts: Vec<PublicPair>,
+    seeds: Option<Seeds>,
     visible: Arc<RwLock<Visible>>,
     /// Taken before `visible` where both are needed, so that a submission sees queue and ledger of the same moment.
     queue: Mutex<Queue>,
     closing: Mutex<Closing>,
     latest: watch::Sender<u32>,
+    /// How many chains were put in the place of another.
+    chains: watch::Sender<u64>,
     /// The newest ledger whose set is fixed.
     frozen: watch::Sender<u32>,
     /// When it was fixed; written only under the lock on `closing`, readable without.
@@ -67,6 +77,8 @@ struct Visible {
     total_coins: i64,
     /// How far the sandbox clock was ahead of the system's when the latest set froze.
     clock_offset_ms: i64,
+    /// Raised whenever entries changed otherwise than by the next ledger: numbers of ledgers then mean another thing.
+    era: u64,
 }
 
 /// What only the closing of ledgers touches.
@@ -127,45 +139,57 @@ impl Node {
         let modules = Modules::new(&settings)
             .map_err(|error| NodeError::Internal(format!("no module cache: {error:?}")))?;
         let clock = SandboxClock::new(config.clock, config.start_time_s);
-        let changes = genesis::entries(&keys, &settings);
-        let close_time_ms = clock.now_ms();
-        let header = header::genesis(
-            &node_key,
-            &settings,
-            close_time_ms,
-            header::state_hash(&[0; 32], &changes),
-        );
-        let (header_xdr, hash) = header::encode(&header);
-        let closed = ClosedLedger::genesis(&header, header_xdr, hash, close_time_ms);
-        let mut state = State::default();
-        state.publish(1, changes);
+        let random = Randomness::new(config.seed);
+        let accounts = keys
+            .accounts(config.accounts)
+            .ok_or_else(|| internal("the keys of the accounts cannot be derived"))?;
+        let seeds = config.seed_tasks.clone().map(|plan| {
+            let mut owners: Vec<[u8; 32]> = accounts.iter().map(|account| account.id).collect();
+            if owners.is_empty() {
+                owners.push(keys.master);
+            }
+            Seeds::new(plan, &keys.network_id, owners)
+        });
+        let genesis = Genesis {
+            settings: &settings,
+            keys: &keys,
+            validator: &node_key,
+            accounts: &accounts,
+            seeds: seeds.as_ref(),
+            random: &random,
+        };
+        let Chain {
+            state,
+            history,
+            tip,
+        } = genesis.chain(clock.now_ms())?;
         Ok(Arc::new(Self {
             native: native_contract(&keys.network_id),
             visible: Arc::new(RwLock::new(Visible {
                 state,
-                history: History::new(closed),
-                total_coins: header.total_coins,
+                history,
+                total_coins: tip.header.total_coins,
                 clock_offset_ms: 0,
+                era: 0,
             })),
             queue: Mutex::new(Queue::default()),
             closing: Mutex::new(Closing {
-                tip: Tip {
-                    header,
-                    hash,
-                    close_time_ms,
-                },
+                tip,
                 modules,
                 ready: None,
                 clock_offset_ms: 0,
             }),
             latest: watch::Sender::new(1),
+            chains: watch::Sender::new(0),
             frozen: watch::Sender::new(1),
             frozen_at: watch::Sender::new(Instant::now()),
             rescheduled: Notify::new(),
             simulations: simulating::workers().map_err(|error| {
                 NodeError::Internal(format!("no threads to simulate on: {error}"))
             })?,
-            random: Randomness::new(config.seed),
+            random,
+            accounts,
+            seeds,
             config,
             settings,
             keys,
@@ -196,6 +220,11 @@ impl Node {
     /// Ed25519 public key of that account.
     pub fn friendbot_account(&self) -> [u8; 32] {
         self.keys.friendbot
+    }
+
+    /// Raised when the node starts over or loads a state: whatever one waits for may then never come.
+    pub fn chains(&self) -> watch::Receiver<u64> {
+        self.chains.subscribe()
     }
 
     /// Resolves once a ledger at or above `sequence` is visible.
@@ -252,17 +281,6 @@ impl Node {
             NodeError::Invalid("seconds must be a number within ten years of zero".into())
         })?;
         Ok(seconds)
-    }
-
-    /// Sum of all balances and the fee pool, for checking that no lumen is made or lost: (counted, recorded).
-    pub fn audit_coins(&self) -> (i64, i64) {
-        let closing = locked(&self.closing);
-        let fee_pool = closing.tip.header.fee_pool;
-        let visible = readable(&self.visible);
-        (
-            visible.state.account_balances() + fee_pool,
-            visible.total_coins,
-        )
     }
 
     /// Sizes of the latest ledger's contract state.

@@ -5,6 +5,9 @@ mod contracts;
 mod entries;
 mod faults;
 mod history;
+mod state;
+
+pub(crate) use state::{registries, Registry};
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -84,6 +87,10 @@ pub(crate) fn router() -> Router<Arc<App>> {
         .route("/transactions", get(history::transactions))
         .route("/ledgers", get(history::ledgers))
         .route("/stats", get(stats))
+        .route("/accounts", get(state::accounts))
+        .route("/audit", get(state::audit))
+        .route("/registries", get(state::show_registries))
+        .route("/reset", post(state::reset))
         .route("/contracts/{file}", get(contracts::wasm))
         .route(
             "/faults",

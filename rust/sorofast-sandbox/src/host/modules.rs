@@ -1,11 +1,16 @@
 //! Compiled modules, kept between transactions as validators keep them.
 
 use crate::config::PROTOCOL_VERSION;
+use crate::crypto::sha256;
 use crate::host::stack::caught;
 use crate::ledger::settings::Settings;
+use crate::ledger::state::{Key, Lifetime, Stored};
 use soroban_env_host::budget::{AsBudget, Budget};
+use soroban_env_host::e2e_invoke::entry_size_for_rent;
+use soroban_env_host::vm::ParsedModule;
 use soroban_env_host::xdr::{
-    ContractCodeEntryExt, Hash, LedgerEntry, LedgerEntryData, LedgerKey, Limits, ReadXdr,
+    ContractCodeEntry, ContractCodeEntryExt, ContractCodeEntryV1, ExtensionPoint, Hash,
+    LedgerEntry, LedgerEntryData, LedgerEntryExt, LedgerKey, Limits, ReadXdr, WriteXdr,
 };
 use soroban_env_host::{CompilationContext, Error, ErrorHandler, HostError, ModuleCache, Val};
 
@@ -103,6 +108,35 @@ impl Modules {
     }
 }
 
+/// Key and entry of a contract's code as an upload in ledger 1 would have left them; None for what is no contract.
+pub fn code_entry(wasm: &[u8], live_until: u32, settings: &Settings) -> Option<(Key, Stored)> {
+    let cost_inputs =
+        ParsedModule::extract_refined_contract_cost_inputs(&compiler(settings).ok()?, wasm).ok()?;
+    let entry = LedgerEntry {
+        last_modified_ledger_seq: 1,
+        data: LedgerEntryData::ContractCode(ContractCodeEntry {
+            ext: ContractCodeEntryExt::V1(ContractCodeEntryV1 {
+                ext: ExtensionPoint::V0,
+                cost_inputs,
+            }),
+            hash: Hash(sha256(wasm)),
+            code: wasm.to_vec().try_into().ok()?,
+        }),
+        ext: LedgerEntryExt::V0,
+    };
+    let key = entry.to_key().to_xdr(Limits::none()).ok()?;
+    let xdr = entry.to_xdr(Limits::none()).ok()?;
+    let budget = compiler(settings).ok()?.0;
+    let rent_size_bytes = entry_size_for_rent(&budget, &entry, xdr.len() as u32).ok()?;
+    let lifetime = Some(Lifetime {
+        live_until,
+        rent_size_bytes,
+        modified: 1,
+    });
+    let xdr = xdr.into();
+    Some((key.into(), Stored { xdr, lifetime }))
+}
+
 fn compiler(settings: &Settings) -> Result<Compiler, HostError> {
     Ok(Compiler(Budget::try_from_configs(
         u64::MAX,
@@ -135,14 +169,11 @@ pub fn is_code_key(key_xdr: &[u8]) -> bool {
 mod tests {
     use super::*;
     use crate::config::NodeConfig;
-    use soroban_env_host::xdr::{
-        ContractCodeCostInputs, ContractCodeEntry, ContractCodeEntryV1, ExtensionPoint,
-        LedgerEntryExt, WriteXdr,
-    };
+    use soroban_env_host::xdr::ContractCodeCostInputs;
 
     /// Key and entry of a contract's code.
     fn code(wasm: &[u8]) -> (Vec<u8>, Vec<u8>) {
-        let hash = crate::crypto::sha256(wasm);
+        let hash = sha256(wasm);
         let cost_inputs = ContractCodeCostInputs {
             ext: ExtensionPoint::V0,
             n_instructions: 0,

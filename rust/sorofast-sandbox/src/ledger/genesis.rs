@@ -9,6 +9,8 @@ use stellar_xdr::{LedgerEntry, LedgerEntryData, LedgerEntryExt, Limits, WriteXdr
 
 /// What friendbot's account starts with: ten billion lumens.
 const FRIENDBOT_STROOPS: i64 = 100_000_000_000_000_000;
+/// What each numbered account starts with: ten thousand lumens.
+pub const ACCOUNT_STROOPS: i64 = 100_000_000_000;
 
 /// Keys that follow from the passphrase alone.
 #[derive(Debug)]
@@ -19,6 +21,13 @@ pub struct Keys {
     pub friendbot_seed: [u8; 32],
     pub friendbot: [u8; 32],
     pub node_seed: [u8; 32],
+}
+
+/// A key pair that everybody may know.
+#[derive(Clone, Copy, Debug)]
+pub struct PublicPair {
+    pub seed: [u8; 32],
+    pub id: [u8; 32],
 }
 
 impl Keys {
@@ -33,13 +42,31 @@ impl Keys {
             node_seed: sha256_parts(&[b"sorofast-sandbox node", &network_id]),
         })
     }
+
+    /// The numbered accounts. Seed: SHA-256 of `sorofast-sandbox account `, the number in decimal, a space and the network
+    /// id. They are no secret.
+    pub fn accounts(&self, count: u32) -> Option<Vec<PublicPair>> {
+        (0..count)
+            .map(|index| {
+                let label = format!("sorofast-sandbox account {index} ");
+                let seed = sha256_parts(&[label.as_bytes(), &self.network_id]);
+                let id = public_key(&seed)?;
+                Some(PublicPair { seed, id })
+            })
+            .collect()
+    }
 }
 
 /// Every entry of ledger 1.
-pub fn entries(keys: &Keys, settings: &Settings) -> Changes {
+pub fn entries(keys: &Keys, settings: &Settings, accounts: &[PublicPair]) -> Changes {
     let mut changes = Changes::new();
     let friendbot = new_account(&keys.friendbot, FRIENDBOT_STROOPS, starting_sequence(1));
-    let master = new_account(&keys.master, TOTAL_COINS - FRIENDBOT_STROOPS, 0);
+    let given = FRIENDBOT_STROOPS + accounts.iter().map(|_| ACCOUNT_STROOPS).sum::<i64>();
+    let master = new_account(&keys.master, TOTAL_COINS - given, 0);
+    for account in accounts {
+        let entry = new_account(&account.id, ACCOUNT_STROOPS, starting_sequence(1));
+        changes.insert(account_key(&account.id), Some(encode(entry, 1)));
+    }
     changes.insert(account_key(&keys.friendbot), Some(encode(friendbot, 1)));
     changes.insert(account_key(&keys.master), Some(encode(master, 1)));
     for setting in settings.entries() {

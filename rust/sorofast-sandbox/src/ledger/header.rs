@@ -210,13 +210,18 @@ pub fn state_hash(previous: &[u8; 32], changes: &Changes) -> [u8; 32] {
     sorted.sort_unstable_by_key(|(key, _)| *key);
     let mut hash = *previous;
     for (key, change) in sorted {
-        hash = match change {
-            None => sha256_parts(&[&hash, key, &[0]]),
-            Some(entry) => {
-                let live_until = entry.lifetime.map_or(0, |lifetime| lifetime.live_until);
-                sha256_parts(&[&hash, key, &[1], &live_until.to_be_bytes(), &entry.xdr])
-            }
-        };
+        hash = commit(&hash, key, change.as_ref());
     }
     hash
+}
+
+/// The commitment after one more change.
+pub fn commit(previous: &[u8; 32], key: &Key, change: Option<&Stored>) -> [u8; 32] {
+    match change {
+        None => sha256_parts(&[previous, key, &[0]]),
+        Some(entry) => {
+            let live_until = entry.lifetime.map_or(0, |lifetime| lifetime.live_until);
+            sha256_parts(&[previous, key, &[1], &live_until.to_be_bytes(), &entry.xdr])
+        }
+    }
 }

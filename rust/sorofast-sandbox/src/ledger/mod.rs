@@ -14,6 +14,7 @@ pub mod header;
 pub mod history;
 pub mod meta;
 pub mod presets;
+pub mod seeds;
 pub mod settings;
 pub mod state;
 pub mod ttl_ops;

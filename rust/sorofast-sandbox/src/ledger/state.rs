@@ -216,6 +216,12 @@ impl State {
         self.entries.values().map(Stored::balance).sum()
     }
 
+    /// Makes room for so many entries at once.
+    pub fn reserve(&mut self, entries: usize) {
+        self.entries.reserve(entries);
+        self.index.reserve(entries);
+    }
+
     /// Puts an entry into the latest ledger itself; returns what it replaced.
     pub fn put(&mut self, key: Key, entry: Stored) -> Option<Stored> {
         self.replace(key, Some(entry))

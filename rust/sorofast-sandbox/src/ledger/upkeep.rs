@@ -187,7 +187,7 @@ mod tests {
         let settings = Settings::of(&NodeConfig::default());
         let keys = Keys::of("a network").expect("keys");
         let mut state = State::default();
-        state.publish(1, genesis::entries(&keys, &settings));
+        state.publish(1, genesis::entries(&keys, &settings, &[]));
         let bytes = 3_900_000_000;
         let lifetime = Some(Lifetime {
             live_until: 1_000_000,
@@ -229,7 +229,7 @@ mod tests {
         let keys = Keys::of("a network").expect("keys");
         let genesis = || {
             let mut state = State::default();
-            state.publish(1, genesis::entries(&keys, &settings));
+            state.publish(1, genesis::entries(&keys, &settings, &[]));
             state
         };
         let (mut slow, mut fast) = (genesis(), genesis());

@@ -76,6 +76,7 @@ impl Node {
             visible.state.put(key, stored);
         }
         visible.total_coins = total;
+        visible.era += 1;
         closing.tip.header.total_coins = total;
         Ok(count)
     }

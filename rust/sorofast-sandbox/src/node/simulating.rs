@@ -16,11 +16,16 @@ const SIMULATION_ATTEMPTS: u32 = 3;
 struct LedgerSnapshot {
     visible: Arc<RwLock<Visible>>,
     ledger: u32,
+    era: u64,
 }
 
 impl Snapshot for LedgerSnapshot {
     fn entry(&self, key: &[u8]) -> Result<Option<Stored>, SnapshotGone> {
-        readable(&self.visible).state.get_at(key, self.ledger)
+        let visible = readable(&self.visible);
+        if visible.era != self.era {
+            return Err(SnapshotGone);
+        }
+        visible.state.get_at(key, self.ledger)
     }
 }
 
@@ -36,7 +41,10 @@ impl View<'_> {
     pub fn simulate(&self, envelope_xdr: &[u8], options: SimulateOptions) -> Simulation {
         let envelope: Arc<[u8]> = envelope_xdr.into();
         for _ in 0..SIMULATION_ATTEMPTS {
-            let latest = self.latest();
+            let (latest, era) = {
+                let visible = readable(&self.node.visible);
+                (self.shown_summary(&visible), visible.era)
+            };
             let ledger = SimulationLedger {
                 sequence: latest.sequence,
                 close_time_s: latest.close_time_s,
@@ -47,6 +55,7 @@ impl View<'_> {
             let snapshot = LedgerSnapshot {
                 visible: Arc::clone(&self.node.visible),
                 ledger: latest.sequence,
+                era,
             };
             let envelope = Arc::clone(&envelope);
             let run = self

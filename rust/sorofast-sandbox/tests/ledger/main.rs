@@ -14,6 +14,7 @@ mod network;
 mod pace;
 mod queue;
 mod seeding;
+mod seeds;
 mod simulations;
 mod throughput;
 mod ttl_ops;

@@ -61,38 +61,61 @@ pub fn load(entries: &dyn Entries, id: &[u8; 32]) -> Option<AccountEntry> {
 }
 
 pub fn decode(stored: &Stored) -> Option<AccountEntry> {
+    decode_entry(stored).map(|(account, _)| account)
+}
+
+fn decode_entry(stored: &Stored) -> Option<(AccountEntry, LedgerEntryExt)> {
     let limits = Limits {
         depth: 100,
         len: stored.xdr.len(),
     };
-    match LedgerEntry::from_xdr(&stored.xdr, limits).ok()?.data {
-        LedgerEntryData::Account(account) => Some(account),
+    let entry = LedgerEntry::from_xdr(&stored.xdr, limits).ok()?;
+    match entry.data {
+        LedgerEntryData::Account(account) => Some((account, entry.ext)),
         _ => None,
     }
 }
 
-/// The account as an entry that `ledger` modified.
+/// The account as an entry that `ledger` modified and nobody sponsors.
 pub fn encode(account: AccountEntry, ledger: u32) -> Stored {
+    encode_with(account, LedgerEntryExt::V0, ledger)
+}
+
+fn encode_with(account: AccountEntry, ext: LedgerEntryExt, ledger: u32) -> Stored {
     let entry = LedgerEntry {
         last_modified_ledger_seq: ledger,
         data: LedgerEntryData::Account(account),
-        ext: LedgerEntryExt::V0,
+        ext,
     };
     Stored::classic(entry.to_xdr(Limits::none()).unwrap_or_default())
 }
 
 /// What must stay in the account for the entries that it pays for.
 pub fn minimum_balance(account: &AccountEntry) -> i64 {
-    let (sponsored, sponsoring) = match &account.ext {
-        AccountEntryExt::V1(AccountEntryExtensionV1 {
-            ext: AccountEntryExtensionV1Ext::V2(v2),
-            ..
-        }) => (v2.num_sponsored, v2.num_sponsoring),
-        _ => (0, 0),
-    };
+    let (sponsored, sponsoring) = sponsorship_counts(account);
     let units =
         2 + i64::from(account.num_sub_entries) + i64::from(sponsoring) - i64::from(sponsored);
     units * i64::from(BASE_RESERVE_STROOPS)
+}
+
+fn read_extension_v2(account: &AccountEntry) -> Option<&AccountEntryExtensionV2> {
+    match &account.ext {
+        AccountEntryExt::V1(AccountEntryExtensionV1 {
+            ext: AccountEntryExtensionV1Ext::V2(v2),
+            ..
+        }) => Some(v2),
+        _ => None,
+    }
+}
+
+/// Base reserves that others pay for the account, and that it pays for others: (sponsored, sponsoring).
+pub fn sponsorship_counts(account: &AccountEntry) -> (u32, u32) {
+    read_extension_v2(account).map_or((0, 0), |v2| (v2.num_sponsored, v2.num_sponsoring))
+}
+
+/// Who pays for each of the account's signers; none when sponsorship never touched the account.
+pub fn signer_sponsors(account: &AccountEntry) -> Option<&[SponsorshipDescriptor]> {
+    read_extension_v2(account).map(|v2| v2.signer_sponsoring_i_ds.as_slice())
 }
 
 /// Stroops promised to offers: (buying, selling).
@@ -144,7 +167,8 @@ pub fn consume_sequence(account: &mut AccountEntry, sequence: i64, ledger: u32, 
     v3.seq_time = TimePoint(close_time_s);
 }
 
-fn extension_v3(account: &mut AccountEntry) -> &mut AccountEntryExtensionV3 {
+/// The extension that counts sponsorships, added where it is missing.
+pub fn extension_v2(account: &mut AccountEntry) -> &mut AccountEntryExtensionV2 {
     if matches!(account.ext, AccountEntryExt::V0) {
         account.ext = AccountEntryExt::V1(AccountEntryExtensionV1 {
             liabilities: Liabilities {
@@ -171,6 +195,11 @@ fn extension_v3(account: &mut AccountEntry) -> &mut AccountEntryExtensionV3 {
     let AccountEntryExtensionV1Ext::V2(v2) = &mut v1.ext else {
         unreachable!("version 2 was set above");
     };
+    v2
+}
+
+fn extension_v3(account: &mut AccountEntry) -> &mut AccountEntryExtensionV3 {
+    let v2 = extension_v2(account);
     if matches!(v2.ext, AccountEntryExtensionV2Ext::V0) {
         v2.ext = AccountEntryExtensionV2Ext::V3(AccountEntryExtensionV3 {
             ext: ExtensionPoint::V0,
@@ -184,7 +213,7 @@ fn extension_v3(account: &mut AccountEntry) -> &mut AccountEntryExtensionV3 {
     v3
 }
 
-/// Writes an account as modified by `ledger`, and notes the change.
+/// Writes an account as modified by `ledger`, sponsored as before, and notes the change.
 pub fn write_account(
     layer: &mut Layer<'_>,
     changes: &mut ChangeList,
@@ -193,7 +222,11 @@ pub fn write_account(
 ) {
     let key = account_key(&account_id_bytes(&account.account_id));
     let before = layer.get(&key);
-    let after = encode(account, ledger);
+    let ext = before
+        .as_ref()
+        .and_then(decode_entry)
+        .map_or(LedgerEntryExt::V0, |(_, ext)| ext);
+    let after = encode_with(account, ext, ledger);
     changes.entry(
         &key,
         before.as_ref().map(|entry| &*entry.xdr),

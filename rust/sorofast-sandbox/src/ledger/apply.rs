@@ -1,9 +1,14 @@
 //! One transaction's way through a ledger: fee, sequence, operations, refund, result.
 
 use crate::host::invoke::InvocationLedger;
-use crate::ledger::account::{self, consume_sequence, credit, write_account};
+use crate::ledger::account::{self, account_id, consume_sequence, credit, write_account};
 use crate::ledger::changes::ChangeList;
 use crate::ledger::classic;
+use crate::ledger::classic::outcome::Failed;
+use crate::ledger::classic::signers::use_up;
+use crate::ledger::classic::sponsorship::Sponsorships;
+use crate::ledger::classic::work::Work;
+use crate::ledger::draft::Draft;
 use crate::ledger::events::fee_event;
 use crate::ledger::meta::{transaction_event, transaction_meta, MetaParts, SorobanMeta};
 use crate::ledger::state::Layer;
@@ -114,28 +119,36 @@ impl Applying {
             self.fees.refundable_limit = part.data.resource_fee - non_refundable;
         }
         let mut changes = ChangeList::default();
-        if tx.fee_bump.is_some() {
-            // The network takes the payer's account up here, to look for a signer that the transaction uses up.
-            if let Some(payer) = account::load(layer, &tx.fee_source()) {
-                write_account(layer, &mut changes, payer, ledger.ledger.sequence);
+        if let Some(bump) = &tx.fee_bump {
+            // The network takes the payer's account up to look for a signer that the transaction uses up, and tells of
+            // the account whether it finds one or not.
+            let mut draft = Draft::new(layer, ledger.ledger.sequence);
+            let payer = account_id(&bump.source);
+            if let Some(account) = draft.account(&payer) {
+                draft.store(account);
             }
+            use_up(&mut draft, &tx.hash, [payer].into());
+            layer.absorb(draft.finish_into(&mut changes));
         }
         let verdict = check(&tx, layer, &ledger.moment(), &mut self.diagnostics);
         let consumes = match &verdict {
             Ok(()) => true,
             Err(invalid) => invalid.consumes_sequence,
         };
+        let mut draft = Draft::new(layer, ledger.ledger.sequence);
         if consumes {
-            if let Some(mut source) = account::load(layer, &tx.source) {
+            if let Some(mut source) = draft.account(&account_id(&tx.source)) {
                 consume_sequence(
-                    &mut source,
+                    &mut source.data,
                     tx.sequence(),
                     ledger.ledger.sequence,
                     ledger.ledger.close_time_s,
                 );
-                write_account(layer, &mut changes, source, ledger.ledger.sequence);
+                draft.store(source);
             }
         }
+        use_up(&mut draft, &tx.signed.hash, tx.accounts());
+        layer.absorb(draft.finish_into(&mut changes));
         self.before_changes_xdr = changes.finish();
         match verdict {
             // Classic operations look for their sources when their turn comes: earlier ones may make them.
@@ -156,28 +169,41 @@ impl Applying {
         let tx = Arc::clone(&self.tx);
         let mut inner = Layer::new(layer);
         let mut results = Vec::with_capacity(tx.tx.operations.len());
+        let mut sponsorships = Sponsorships::default();
         let mut success = true;
-        for operation in &tx.tx.operations {
-            match classic::apply(&tx, operation, &mut inner, ledger) {
-                Ok((changes_xdr, events)) => {
-                    self.operations.push((changes_xdr, events));
-                    results.push(result::untouched(operation));
+        for (index, operation) in tx.tx.operations.iter().enumerate() {
+            let mut work = Work::new(&tx, index, operation, &inner, ledger, &mut sponsorships);
+            match classic::apply(&mut work, &operation.body) {
+                Ok(result) => {
+                    let (changes, applied) = work.finish();
+                    inner.absorb(changes);
+                    self.operations.push(applied);
+                    results.push(OperationResult::OpInner(result));
                 }
-                Err(result) => {
+                Err(Failed::With(result)) => {
                     success = false;
                     results.push(*result);
+                }
+                Err(Failed::Internal) => {
+                    self.operations.clear();
+                    self.code = Some(Code::TxInternalError);
+                    return;
                 }
             }
         }
         let changes = inner.changes;
         let results = results.try_into().unwrap_or_default();
-        if success {
+        if success && sponsorships.is_empty() {
             layer.absorb(changes);
             self.code = Some(Code::TxSuccess(results));
-        } else {
-            self.operations.clear();
-            self.code = Some(Code::TxFailed(results));
+            return;
         }
+        self.operations.clear();
+        self.code = Some(if success {
+            Code::TxBadSponsorship
+        } else {
+            Code::TxFailed(results)
+        });
     }
 
     fn succeeded(&self) -> bool {

@@ -1,13 +1,12 @@
 //! Events that the ledger itself emits, and events as readers look them up.
 
-use crate::crypto::sha256;
-use crate::ledger::account::{account_id, muxed_bytes};
+use crate::ledger::account::account_id;
+use crate::ledger::classic::events::asset_contract;
 use crate::types::{EventId, EventRecord};
 use stellar_xdr::{
     Asset, ContractEvent, ContractEventBody, ContractEventType, ContractEventV0, ContractId,
-    ContractIdPreimage, ExtensionPoint, Hash, HashIdPreimage, HashIdPreimageContractId,
-    Int128Parts, Limits, Memo, MuxedAccount, ReadXdr, ScAddress, ScBytes, ScMap, ScMapEntry,
-    ScString, ScSymbol, ScVal, StringM, VecM, WriteXdr,
+    ExtensionPoint, Hash, Int128Parts, Limits, ReadXdr, ScAddress, ScSymbol, ScVal, StringM, VecM,
+    WriteXdr,
 };
 
 /// Largest value of a transaction's place in an event id; events after all transactions carry it.
@@ -15,11 +14,7 @@ pub const AFTER_ALL_TRANSACTIONS: u64 = (1 << 20) - 1;
 
 /// Contract id of the native asset on this network.
 pub fn native_contract(network_id: &[u8; 32]) -> [u8; 32] {
-    let preimage = HashIdPreimage::ContractId(HashIdPreimageContractId {
-        network_id: Hash(*network_id),
-        contract_id_preimage: ContractIdPreimage::Asset(Asset::Native),
-    });
-    sha256(&preimage.to_xdr(Limits::none()).unwrap_or_default())
+    asset_contract(network_id, &Asset::Native)
 }
 
 /// A fee that was taken (positive) or given back (negative).
@@ -28,52 +23,7 @@ pub fn fee_event(native: &[u8; 32], payer: &[u8; 32], amount_stroops: i64) -> Ve
     encode(native, topics, amount(amount_stroops))
 }
 
-/// Native asset that moved between accounts in a classic operation.
-pub fn transfer_event(
-    native: &[u8; 32],
-    from: &[u8; 32],
-    to: &MuxedAccount,
-    amount_stroops: i64,
-    memo: &Memo,
-) -> Vec<u8> {
-    let topics = vec![
-        symbol("transfer"),
-        account_value(from),
-        account_value(&muxed_bytes(to)),
-        ScVal::String(ScString(text("native"))),
-    ];
-    let muxed_id = match (to, memo) {
-        (MuxedAccount::MuxedEd25519(muxed), _) => Some(ScVal::U64(muxed.id)),
-        (_, Memo::None) => None,
-        (_, Memo::Id(id)) => Some(ScVal::U64(*id)),
-        (_, Memo::Text(memo)) => Some(ScVal::String(ScString(
-            StringM::try_from(memo.as_slice().to_vec()).unwrap_or_default(),
-        ))),
-        (_, Memo::Hash(hash) | Memo::Return(hash)) => Some(ScVal::Bytes(ScBytes(
-            hash.0.to_vec().try_into().unwrap_or_default(),
-        ))),
-    };
-    let data = match muxed_id {
-        None => amount(amount_stroops),
-        Some(id) => ScVal::Map(Some(ScMap(
-            vec![
-                ScMapEntry {
-                    key: symbol("amount"),
-                    val: amount(amount_stroops),
-                },
-                ScMapEntry {
-                    key: symbol("to_muxed_id"),
-                    val: id,
-                },
-            ]
-            .try_into()
-            .unwrap_or_default(),
-        ))),
-    };
-    encode(native, topics, data)
-}
-
-fn encode(contract: &[u8; 32], topics: Vec<ScVal>, data: ScVal) -> Vec<u8> {
+pub(super) fn encode(contract: &[u8; 32], topics: Vec<ScVal>, data: ScVal) -> Vec<u8> {
     ContractEvent {
         ext: ExtensionPoint::V0,
         contract_id: Some(ContractId(Hash(*contract))),
@@ -87,11 +37,11 @@ fn encode(contract: &[u8; 32], topics: Vec<ScVal>, data: ScVal) -> Vec<u8> {
     .unwrap_or_default()
 }
 
-fn text<const N: u32>(value: &str) -> StringM<N> {
+pub(super) fn text<const N: u32>(value: &str) -> StringM<N> {
     StringM::try_from(value.as_bytes().to_vec()).unwrap_or_default()
 }
 
-fn symbol(name: &str) -> ScVal {
+pub(super) fn symbol(name: &str) -> ScVal {
     ScVal::Symbol(ScSymbol(text(name)))
 }
 
@@ -99,7 +49,7 @@ fn account_value(id: &[u8; 32]) -> ScVal {
     ScVal::Address(ScAddress::Account(account_id(id)))
 }
 
-fn amount(stroops: i64) -> ScVal {
+pub(super) fn amount(stroops: i64) -> ScVal {
     ScVal::I128(Int128Parts {
         hi: if stroops < 0 { -1 } else { 0 },
         lo: stroops.cast_unsigned(),

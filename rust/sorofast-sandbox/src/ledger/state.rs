@@ -3,6 +3,7 @@
 //! Only the closing of a ledger writes here, all at once. A simulation may outlast that, so each publication keeps the
 //! values that it replaced: a reader who started some ledgers ago still finds its own ledger.
 
+use crate::ledger::coins;
 use crate::ledger::eviction::{Census, Index, Scan, ScanLimits};
 use std::collections::{HashMap, VecDeque};
 use std::sync::Arc;
@@ -47,7 +48,7 @@ impl Stored {
         }
     }
 
-    /// What the entry holds in stroops: an account's balance follows its id.
+    /// An account's balance in stroops, which follows its id; zero for any other entry.
     pub fn balance(&self) -> i64 {
         match (self.xdr.get(4..8), self.xdr.get(44..52)) {
             (Some([0, 0, 0, 0]), Some(balance)) => balance.try_into().map_or(0, i64::from_be_bytes),
@@ -206,14 +207,15 @@ impl State {
         self.undo.push_back(Undo { ledger, before });
     }
 
-    /// Balance of an account; zero for any other key.
-    pub fn balance(&self, key: &[u8]) -> i64 {
-        self.get(key).map_or(0, Stored::balance)
+    /// Lumens behind a key; `native` is the id of the native asset's contract.
+    pub fn coins_of(&self, key: &[u8], native: &[u8; 32]) -> i64 {
+        self.get(key).map_or(0, |entry| coins::held(entry, native))
     }
 
-    /// Sum of all balances. Walks the whole state.
-    pub fn account_balances(&self) -> i64 {
-        self.entries.values().map(Stored::balance).sum()
+    /// All lumens but those of the fee pool. Walks the whole state.
+    pub fn coins(&self, native: &[u8; 32]) -> i64 {
+        let held = |entry| coins::held(entry, native);
+        self.entries.values().map(held).sum()
     }
 
     /// Makes room for so many entries at once.

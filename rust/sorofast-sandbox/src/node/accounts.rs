@@ -66,7 +66,7 @@ impl Node {
         let fee_pool = closing.tip.header.fee_pool;
         let visible = readable(&self.visible);
         CoinAudit {
-            counted: visible.state.account_balances() + fee_pool,
+            counted: visible.state.coins(&self.native) + fee_pool,
             recorded: visible.total_coins,
             fee_pool,
         }

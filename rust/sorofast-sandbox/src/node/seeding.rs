@@ -2,7 +2,8 @@
 
 use super::{locked, Node};
 use crate::crypto::sha256;
-use crate::ledger::account::liabilities;
+use crate::ledger::account::{liabilities, signer_sponsors};
+use crate::ledger::coins;
 use crate::ledger::settings::Settings;
 use crate::ledger::state::{Key, Lifetime, Stored};
 use crate::tx::envelope::decode_limits;
@@ -13,7 +14,7 @@ use std::collections::HashMap;
 use std::sync::PoisonError;
 use stellar_xdr::{
     AccountEntry, ContractDataDurability, LedgerEntry, LedgerEntryData, LedgerEntryExt, Limits,
-    ReadXdr, Signer, SignerKey, WriteXdr,
+    ReadXdr, WriteXdr,
 };
 
 /// An entry that passed all checks which do not depend on the ledger.
@@ -21,7 +22,6 @@ struct Checked {
     key: Key,
     /// XDR; its first word is the ledger that last modified it, as it came.
     xdr: Vec<u8>,
-    balance: i64,
     /// None for entries that live forever.
     rent: Option<Rent>,
 }
@@ -52,9 +52,9 @@ impl Node {
         let latest = closing.tip.header.ledger_seq;
         let mut checked = Vec::with_capacity(read.len());
         for (index, entry) in read.into_iter().enumerate() {
-            let balance = entry.balance;
             let (key, stored) =
                 place(entry, latest, &self.settings).map_err(|reason| refused(index, reason))?;
+            let balance = coins::held(&stored, &self.native);
             checked.push((key, stored, balance));
         }
         let count = checked.len();
@@ -67,7 +67,9 @@ impl Node {
         let total: i128 = i128::from(visible.total_coins)
             + balances
                 .iter()
-                .map(|(key, balance)| i128::from(*balance) - i128::from(visible.state.balance(key)))
+                .map(|(key, balance)| {
+                    i128::from(*balance) - i128::from(visible.state.coins_of(key, &self.native))
+                })
                 .sum::<i128>();
         let total = i64::try_from(total).map_err(|_| {
             NodeError::Invalid("the balances are more than a ledger can count".into())
@@ -92,28 +94,24 @@ fn check_entry(
     if entry.ext != LedgerEntryExt::V0 {
         return Err("sponsored entries are not supported".into());
     }
-    let (shortest, limit, balance) = match &entry.data {
+    let (shortest, limit) = match &entry.data {
         LedgerEntryData::Account(account) => {
             check_account(account)?;
-            (None, usize::MAX, account.balance)
+            (None, usize::MAX)
         }
         LedgerEntryData::ContractData(data) => {
             let shortest = match data.durability {
                 ContractDataDurability::Temporary => settings.archival.min_temporary_ttl,
                 ContractDataDurability::Persistent => settings.archival.min_persistent_ttl,
             };
-            (
-                Some(shortest),
-                settings.max_data_entry_size_bytes as usize,
-                0,
-            )
+            (Some(shortest), settings.max_data_entry_size_bytes as usize)
         }
         LedgerEntryData::ContractCode(code) => {
             if sha256(&code.code) != code.hash.0 {
                 return Err("the hash of the code is not the SHA-256 of the code".into());
             }
             let limit = settings.max_contract_size_bytes as usize;
-            (Some(settings.archival.min_persistent_ttl), limit, 0)
+            (Some(settings.archival.min_persistent_ttl), limit)
         }
         other => {
             return Err(format!(
@@ -147,7 +145,6 @@ fn check_entry(
     Ok(Checked {
         key: Key::from(key),
         xdr: encoded,
-        balance,
         rent,
     })
 }
@@ -170,9 +167,14 @@ fn check_account(account: &AccountEntry) -> Result<(), String> {
     if account.seq_num.0 < 0 {
         return Err("the sequence number is negative".into());
     }
-    let pre_authorized = |signer: &Signer| matches!(signer.key, SignerKey::PreAuthTx(_));
-    if account.signers.iter().any(pre_authorized) {
-        return Err("signers that are pre-authorized transactions are not supported".into());
+    if !account.signers.is_sorted_by(|one, next| one.key < next.key) {
+        return Err("the signers are not in the order of their keys".into());
+    }
+    if (account.num_sub_entries as usize) < account.signers.len() {
+        return Err("there are more signers than subentries".into());
+    }
+    if signer_sponsors(account).is_some_and(|list| list.len() != account.signers.len()) {
+        return Err("signer_sponsoring_ids has to say of every signer who sponsors it".into());
     }
     Ok(())
 }

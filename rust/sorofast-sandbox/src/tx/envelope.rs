@@ -4,13 +4,14 @@ use crate::crypto::{sha256, sha256_parts};
 use crate::ledger::account::{account_id, muxed_bytes};
 use crate::ledger::state::Key;
 use crate::tx::signatures::Signed;
+use std::collections::BTreeSet;
 use std::sync::Arc;
 use stellar_xdr::{
-    DecoratedSignature, EnvelopeType, FeeBumpTransactionEnvelope, FeeBumpTransactionInnerTx,
-    LedgerBounds, LedgerKey, Limits, MuxedAccount, Operation, OperationBody, Preconditions,
-    PreconditionsV2, ReadXdr, SorobanTransactionData, SorobanTransactionDataExt, TimeBounds,
-    Transaction, TransactionEnvelope, TransactionExt, TransactionV0, TransactionV0Ext,
-    TransactionV1Envelope, Uint256, WriteXdr,
+    AccountId, DecoratedSignature, EnvelopeType, FeeBumpTransactionEnvelope,
+    FeeBumpTransactionInnerTx, LedgerBounds, LedgerKey, Limits, MuxedAccount, Operation,
+    OperationBody, Preconditions, PreconditionsV2, ReadXdr, SorobanTransactionData,
+    SorobanTransactionDataExt, TimeBounds, Transaction, TransactionEnvelope, TransactionExt,
+    TransactionV0, TransactionV0Ext, TransactionV1Envelope, Uint256, WriteXdr,
 };
 
 /// Largest envelope that is decoded at all.
@@ -210,6 +211,19 @@ impl Parsed {
             .source_account
             .as_ref()
             .map_or(self.source, muxed_bytes)
+    }
+
+    /// The accounts that the transaction and its operations act for.
+    pub fn accounts(&self) -> BTreeSet<AccountId> {
+        let sources = self
+            .tx
+            .operations
+            .iter()
+            .map(|op| self.operation_source(op));
+        sources
+            .chain([self.source])
+            .map(|id| account_id(&id))
+            .collect()
     }
 
     /// True when the (first) operation is one of Soroban's.

@@ -1,11 +1,10 @@
 //! Transaction results: building them, and their names as the network writes them.
 
+use crate::ledger::classic::outcome;
 use crate::tx::envelope::Parsed;
 use stellar_xdr::{
-    CreateAccountResult, ExtendFootprintTtlResult, Hash, InvokeHostFunctionResult, Limits,
-    Operation, OperationBody, OperationResult, OperationResultTr, PaymentResult,
-    RestoreFootprintResult, TransactionResult, TransactionResultCode, TransactionResultExt,
-    TransactionResultResult, WriteXdr,
+    Limits, Operation, OperationResult, OperationResultTr, TransactionResult,
+    TransactionResultCode, TransactionResultExt, TransactionResultResult, WriteXdr,
 };
 
 /// XDR of a `TransactionResult`.
@@ -44,24 +43,7 @@ pub fn encode_outcome(
 
 /// The result that an operation has before anything is known against it.
 pub fn untouched(operation: &Operation) -> OperationResult {
-    match &operation.body {
-        OperationBody::CreateAccount(_) => OperationResult::OpInner(
-            OperationResultTr::CreateAccount(CreateAccountResult::Success),
-        ),
-        OperationBody::Payment(_) => {
-            OperationResult::OpInner(OperationResultTr::Payment(PaymentResult::Success))
-        }
-        OperationBody::InvokeHostFunction(_) => OperationResult::OpInner(
-            OperationResultTr::InvokeHostFunction(InvokeHostFunctionResult::Success(Hash([0; 32]))),
-        ),
-        OperationBody::ExtendFootprintTtl(_) => OperationResult::OpInner(
-            OperationResultTr::ExtendFootprintTtl(ExtendFootprintTtlResult::Success),
-        ),
-        OperationBody::RestoreFootprint(_) => OperationResult::OpInner(
-            OperationResultTr::RestoreFootprint(RestoreFootprintResult::Success),
-        ),
-        _ => OperationResult::OpNotSupported,
-    }
+    outcome::untouched(&operation.body)
 }
 
 /// txFAILED where the operation at `index` has the given result.
@@ -140,6 +122,7 @@ fn screaming(name: &str) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use stellar_xdr::{CreateAccountResult, InvokeHostFunctionResult};
 
     #[test]
     fn names_are_the_networks() {

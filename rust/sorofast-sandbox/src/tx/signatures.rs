@@ -56,6 +56,7 @@ impl Signed {
 pub enum Threshold {
     Low = 1,
     Medium = 2,
+    High = 3,
 }
 
 /// Counts the weights of a transaction's signatures and remembers which were of use.

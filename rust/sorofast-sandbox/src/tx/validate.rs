@@ -1,6 +1,10 @@
 //! Whether a transaction may enter the queue, a set, or apply: one order of checks for all three.
 
-use crate::ledger::account::{self, available_balance, sequence_age, starting_sequence};
+use crate::ledger::account::{
+    self, account_id, available_balance, sequence_age, starting_sequence,
+};
+use crate::ledger::classic;
+use crate::ledger::classic::outcome::Failed;
 use crate::ledger::settings::{Settings, BASE_FEE_STROOPS};
 use crate::ledger::state::Entries;
 use crate::tx::diagnostics::Diagnostics;
@@ -10,8 +14,8 @@ use crate::tx::signatures::{Checker, Threshold};
 use crate::tx::soroban_form::{self, Invalidated};
 use crate::tx::ttl_form;
 use stellar_xdr::{
-    AccountEntry, Asset, CreateAccountResult, Operation, OperationBody, OperationResult,
-    OperationResultTr, PaymentResult, SignerKey, TransactionResultResult as Code,
+    AccountEntry, Operation, OperationBody, OperationResult, SignerKey,
+    TransactionResultResult as Code,
 };
 
 /// The ledger that a transaction is measured against.
@@ -225,16 +229,11 @@ fn unsupported(operation: &Operation) -> Option<String> {
     match &operation.body {
         OperationBody::InvokeHostFunction(_)
         | OperationBody::ExtendFootprintTtl(_)
-        | OperationBody::RestoreFootprint(_)
-        | OperationBody::CreateAccount(_) => None,
-        OperationBody::Payment(payment) if payment.asset == Asset::Native => None,
-        OperationBody::Payment(_) => {
-            Some("Payment of an asset other than native is not supported by the sandbox".into())
-        }
-        other => Some(format!(
-            "operation {} is not supported by the sandbox; it carries out InvokeHostFunction, \
-             ExtendFootprintTtl, RestoreFootprint, CreateAccount and Payment",
-            other.name()
+        | OperationBody::RestoreFootprint(_) => None,
+        body if classic::is_supported(body) => None,
+        body => Some(format!(
+            "operation {} is not supported by the sandbox: it has no offers and no liquidity pools",
+            body.name()
         )),
     }
 }
@@ -326,16 +325,8 @@ fn is_signed(
         loaded.as_ref()
     };
     match account {
-        Some(account) => checker.account(account, threshold(operation)),
+        Some(account) => checker.account(account, classic::threshold(&operation.body)),
         None => checker.missing_account(&id),
-    }
-}
-
-/// The weight that an operation's source must bring.
-fn threshold(operation: &Operation) -> Threshold {
-    match operation.body {
-        OperationBody::ExtendFootprintTtl(_) | OperationBody::RestoreFootprint(_) => Threshold::Low,
-        _ => Threshold::Medium,
     }
 }
 
@@ -347,30 +338,20 @@ pub fn check_operation(
     diagnostics: &mut Diagnostics,
 ) -> Result<(), Box<OperationResult>> {
     match &operation.body {
-        OperationBody::CreateAccount(create) => {
-            let to_itself =
-                account::account_id_bytes(&create.destination) == tx.operation_source(operation);
-            if create.starting_balance < 0 || to_itself {
-                return Err(Box::new(OperationResult::OpInner(
-                    OperationResultTr::CreateAccount(CreateAccountResult::Malformed),
-                )));
-            }
-        }
-        OperationBody::Payment(payment) => {
-            if payment.amount <= 0 {
-                return Err(Box::new(OperationResult::OpInner(
-                    OperationResultTr::Payment(PaymentResult::Malformed),
-                )));
-            }
-        }
         OperationBody::InvokeHostFunction(invoke) => {
-            soroban_form::check_host_function(&invoke.host_function, settings, diagnostics)?;
+            soroban_form::check_host_function(&invoke.host_function, settings, diagnostics)
         }
         OperationBody::ExtendFootprintTtl(extend) => {
-            ttl_form::check_extend(tx, extend, settings, diagnostics)?;
+            ttl_form::check_extend(tx, extend, settings, diagnostics)
         }
-        OperationBody::RestoreFootprint(_) => ttl_form::check_restore(tx, diagnostics)?,
-        _ => return Err(Box::new(OperationResult::OpNotSupported)),
+        OperationBody::RestoreFootprint(_) => ttl_form::check_restore(tx, diagnostics),
+        body => {
+            classic::check(body, &account_id(&tx.operation_source(operation))).map_err(|failed| {
+                match failed {
+                    Failed::With(result) => result,
+                    Failed::Internal => Box::new(OperationResult::OpNotSupported),
+                }
+            })
+        }
     }
-    Ok(())
 }

@@ -5,10 +5,10 @@ use crate::network::{
 };
 use sorofast_sandbox::node::SubmitStatus;
 use stellar_xdr::{
-    Duration as XdrDuration, LedgerBounds, ManageDataOp, Operation, OperationBody, OperationResult,
-    OperationResultTr, PaymentResult, Preconditions, PreconditionsV2, ScVal, SequenceNumber,
-    SignerKey, String64, TimeBounds, TimePoint, TransactionExt, TransactionResultResult as Code,
-    Uint256,
+    Duration as XdrDuration, LedgerBounds, ManageSellOfferOp, Operation, OperationBody,
+    OperationResult, OperationResultTr, PaymentResult, Preconditions, PreconditionsV2, ScVal,
+    SequenceNumber, SignerKey, TimeBounds, TimePoint, TransactionExt,
+    TransactionResultResult as Code, Uint256,
 };
 
 fn with_account() -> (Network, Key, Key) {
@@ -247,14 +247,11 @@ fn fees_and_balances_are_held_against_each_other() {
 #[test]
 fn what_is_not_carried_out_is_named() {
     let (network, alice, _) = with_account();
-    let manage_data = Operation {
+    let offer = Operation {
         source_account: None,
-        body: OperationBody::ManageData(ManageDataOp {
-            data_name: String64::default(),
-            data_value: None,
-        }),
+        body: OperationBody::ManageSellOffer(ManageSellOfferOp::default()),
     };
-    let tx = network.tx(&alice, vec![manage_data]);
+    let tx = network.tx(&alice, vec![offer]);
     let submission = network.submit(&network.sign(&tx, &[alice]));
     let Code::TxFailed(results) = refusal(&submission) else {
         panic!("{}", explain(&submission));
@@ -268,7 +265,7 @@ fn what_is_not_carried_out_is_named() {
         unreachable!("it was refused");
     };
     let text = String::from_utf8_lossy(&diagnostic_events_xdr[0]).into_owned();
-    assert!(text.contains("ManageData is not supported"), "{text}");
+    assert!(text.contains("ManageSellOffer is not supported"), "{text}");
 
     assert!(network.node.submit(b"no envelope").is_err());
 }

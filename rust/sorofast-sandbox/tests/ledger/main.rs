@@ -2,7 +2,9 @@
 
 mod admission;
 mod archival;
+mod assets;
 mod classic;
+mod classic_steps;
 mod clusters;
 mod conservation;
 mod contracts;
@@ -10,12 +12,16 @@ mod determinism;
 mod fee_bumps;
 mod lifetimes;
 mod limits;
+mod merging;
+mod native;
 mod network;
+mod options;
 mod pace;
 mod queue;
 mod seeding;
 mod seeds;
 mod simulations;
+mod sponsoring;
 mod throughput;
 mod ttl_ops;
 mod views;

@@ -199,6 +199,25 @@ impl Network {
         tx
     }
 
+    /// What a simulation of the call says.
+    pub(crate) fn try_call(
+        &self,
+        source: &Key,
+        function: HostFunction,
+    ) -> Result<SimulationSuccess, String> {
+        let body = OperationBody::InvokeHostFunction(InvokeHostFunctionOp {
+            host_function: function,
+            auth: stellar_xdr::VecM::default(),
+        });
+        self.simulate(&self.tx(
+            source,
+            vec![Operation {
+                source_account: None,
+                body,
+            }],
+        ))
+    }
+
     pub(crate) fn run(&self, source: &Key, function: HostFunction) -> Arc<TransactionRecord> {
         let tx = self.soroban_tx(source, None, function);
         self.apply(&self.sign(&tx, &[*source]))

@@ -63,14 +63,26 @@ fn seeded_accounts_hold_together() {
     assert!(!try_put(&|_, liabilities| liabilities.selling = -1));
     assert!(!try_put(&|_, liabilities| liabilities.selling = 71 * XLM));
     assert!(!try_put(&|_, liabilities| liabilities.buying = i64::MAX));
-    let signer = |key| Signer { key, weight: 1 };
-    let with_signer = |key: SignerKey| {
+    let with_signers = |keys: &[SignerKey], subentries: u32| {
         try_put(&|account, _| {
-            account.signers = vec![signer(key.clone())].try_into().expect("one signer");
+            let signers: Vec<Signer> = keys
+                .iter()
+                .map(|key| Signer {
+                    key: key.clone(),
+                    weight: 1,
+                })
+                .collect();
+            account.signers = signers.try_into().expect("few signers");
+            account.num_sub_entries = subentries;
         })
     };
-    assert!(with_signer(SignerKey::Ed25519(Uint256([1; 32]))));
-    assert!(!with_signer(SignerKey::PreAuthTx(Uint256([1; 32]))));
+    let key = |byte| SignerKey::Ed25519(Uint256([byte; 32]));
+    assert!(with_signers(
+        &[key(1), SignerKey::PreAuthTx(Uint256([1; 32]))],
+        2
+    ));
+    assert!(!with_signers(&[key(1)], 0));
+    assert!(!with_signers(&[key(2), key(1)], 2));
 }
 
 #[test]

@@ -80,10 +80,13 @@ impl SandboxClock {
         Some(())
     }
 
+    pub fn advance_ms(&self, ms: u64) {
+        self.advanced_ms.fetch_add(ms, Ordering::SeqCst);
+    }
+
     /// None when the value is negative, not a number or beyond ten years.
     pub fn advance_s(&self, seconds: f64) -> Option<()> {
-        let ms = u64::try_from(to_ms(seconds)?).ok()?;
-        self.advanced_ms.fetch_add(ms, Ordering::SeqCst);
+        self.advance_ms(shift_ms(seconds)?);
         Some(())
     }
 }
@@ -92,6 +95,11 @@ fn system_ms() -> u64 {
     SystemTime::now()
         .duration_since(UNIX_EPOCH)
         .map_or(0, |age| u64::try_from(age.as_millis()).unwrap_or(u64::MAX))
+}
+
+/// A time by which the clock may move on.
+pub fn shift_ms(seconds: f64) -> Option<u64> {
+    u64::try_from(to_ms(seconds)?).ok()
 }
 
 fn to_ms(seconds: f64) -> Option<i64> {

@@ -40,6 +40,24 @@ pub fn sign_ed25519(seed: &[u8; 32], message: &[u8]) -> Option<[u8; 64]> {
     pair.sign(message).as_ref().try_into().ok()
 }
 
+/// A key pair that signs often: deriving it costs as much as a signature.
+#[derive(Debug)]
+pub struct Signer(Ed25519KeyPair);
+
+impl Signer {
+    pub fn new(seed: &[u8; 32]) -> Option<Self> {
+        Ed25519KeyPair::from_seed_unchecked(seed).ok().map(Self)
+    }
+
+    pub fn public_key(&self) -> Option<[u8; 32]> {
+        self.0.public_key().as_ref().try_into().ok()
+    }
+
+    pub fn sign(&self, message: &[u8]) -> Option<[u8; 64]> {
+        self.0.sign(message).as_ref().try_into().ok()
+    }
+}
+
 /// A number that nobody can foresee, for jitter and ties; zero if the system has no randomness to give.
 pub fn random_u64() -> u64 {
     let mut bytes = [0; 8];

@@ -24,6 +24,7 @@ use tokio::sync::{watch, Notify};
 
 mod accounts;
 mod admission;
+mod advancing;
 mod chain;
 mod closing;
 mod paging;
@@ -32,14 +33,13 @@ mod simulating;
 mod view;
 
 pub use accounts::AccountView;
+pub use advancing::{Advance, MAX_ADVANCE_LEDGERS};
 use chain::{Chain, Genesis};
 pub use paging::{LedgerWithMeta, LedgersPage, Place, TransactionsPage};
 pub use view::View;
 
 /// Beyond this age of the latest ledger a node calls itself unhealthy.
 const MAX_HEALTHY_AGE_S: f64 = 30.0;
-/// Ledgers that one call may close.
-const MAX_ADVANCE_LEDGERS: u32 = 100_000;
 
 /// A running ledger. Every method may be called from any thread.
 pub struct Node {
@@ -283,6 +283,11 @@ impl Node {
         Ok(seconds)
     }
 
+    /// How many entries there are, of every kind, archived ones included.
+    pub fn entry_count(&self) -> usize {
+        readable(&self.visible).state.len()
+    }
+
     /// Sizes of the latest ledger's contract state.
     pub fn census(&self) -> Census {
         readable(&self.visible).state.census()
@@ -294,6 +299,7 @@ impl Node {
             node_key: &self.validator,
             native: self.native,
             random: &self.random,
+            ledgers: 1,
         }
     }
 }

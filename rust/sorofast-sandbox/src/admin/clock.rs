@@ -7,8 +7,8 @@ use serde::{Deserialize, Serialize};
 
 use super::{blocking, read_json, AdminError, AdminResult};
 use crate::app::App;
+use sorofast_sandbox::node::{self, MAX_ADVANCE_LEDGERS};
 
-const MAX_LEDGERS: u32 = 100_000;
 /// Ten years.
 const MAX_SECONDS: f64 = 10.0 * 365.0 * 86_400.0;
 
@@ -19,6 +19,9 @@ struct Advance {
     ledgers: u32,
     #[serde(default)]
     seconds: f64,
+    /// Are the seconds spread evenly over the ledgers?
+    #[serde(default)]
+    spread: bool,
 }
 
 fn one() -> u32 {
@@ -29,6 +32,7 @@ fn one() -> u32 {
 pub(super) struct Advanced {
     latest_ledger: u32,
     close_time: u64,
+    ledgers_closed: u32,
 }
 
 /// Moves the clock on, then closes ledgers; they are visible when this answers.
@@ -36,10 +40,14 @@ pub(super) async fn advance(
     State(app): State<Arc<App>>,
     request: Request,
 ) -> AdminResult<Advanced> {
-    let Advance { ledgers, seconds } = read_json(request).await?;
-    if ledgers > MAX_LEDGERS {
+    let Advance {
+        ledgers,
+        seconds,
+        spread,
+    } = read_json(request).await?;
+    if ledgers > MAX_ADVANCE_LEDGERS {
         return Err(AdminError::bad(format!(
-            "ledgers must be at most {MAX_LEDGERS}"
+            "ledgers must be at most {MAX_ADVANCE_LEDGERS}"
         )));
     }
     if !(0.0..=MAX_SECONDS).contains(&seconds) {
@@ -48,10 +56,15 @@ pub(super) async fn advance(
         )));
     }
     blocking(move || {
-        let latest = app.node.advance(ledgers, seconds)?;
+        let latest = app.node.advance_by(node::Advance {
+            ledgers,
+            seconds,
+            spread,
+        })?;
         Ok(Advanced {
             latest_ledger: latest.sequence,
             close_time: latest.close_time_s,
+            ledgers_closed: ledgers,
         })
     })
     .await

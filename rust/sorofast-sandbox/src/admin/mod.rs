@@ -112,6 +112,15 @@ struct Stats {
     rpc_calls: serde_json::Map<String, serde_json::Value>,
     latest_ledger: u32,
     pending: usize,
+    state: StateSizes,
+}
+
+#[derive(Debug, Serialize)]
+struct StateSizes {
+    entries: usize,
+    contract_entries: usize,
+    archived_entries: usize,
+    live_bytes: u64,
 }
 
 async fn stats(State(app): State<Arc<App>>) -> AdminResult<Stats> {
@@ -122,10 +131,17 @@ async fn stats(State(app): State<Arc<App>>) -> AdminResult<Stats> {
         .collect();
     let node = Arc::clone(&app.node);
     blocking(move || {
+        let census = node.census();
         Ok(Stats {
             rpc_calls,
             latest_ledger: node.latest().sequence,
             pending: node.pending(),
+            state: StateSizes {
+                entries: node.entry_count(),
+                contract_entries: census.contract_entries,
+                archived_entries: census.archived_entries,
+                live_bytes: census.live_bytes,
+            },
         })
     })
     .await

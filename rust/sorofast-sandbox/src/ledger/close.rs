@@ -50,6 +50,8 @@ pub struct Closer<'a> {
     pub random: &'a Randomness,
     /// Contract id of the native asset.
     pub native: [u8; 32],
+    /// As many as the next one stands for, when the ones before it are not made.
+    pub ledgers: u32,
 }
 
 impl Closer<'_> {
@@ -111,7 +113,7 @@ impl Closer<'_> {
         let upkeep::Closed {
             evicted_keys_xdr,
             state_size_bytes,
-        } = upkeep::finish(ground, &mut layer, sequence, self.settings);
+        } = upkeep::finish(ground, &mut layer, sequence, self.ledgers, self.settings);
         let changes = layer.changes;
         let results: Vec<(&[u8; 32], &[u8])> = records
             .iter()

@@ -1,7 +1,7 @@
 //! Ledger headers: the chain of hashes, signed close times and the transaction set they commit to.
 
 use crate::config::PROTOCOL_VERSION;
-use crate::crypto::{sha256, sha256_parts, sign_ed25519};
+use crate::crypto::{sha256, sha256_parts, Signer};
 use crate::ledger::account::account_id;
 use crate::ledger::settings::{Settings, BASE_RESERVE_STROOPS};
 use crate::ledger::state::{Changes, Key, Stored};
@@ -20,16 +20,17 @@ pub const TOTAL_COINS: i64 = 1_000_000_000_000_000_000;
 /// The validator that this node is.
 #[derive(Debug)]
 pub struct NodeKey {
-    seed: [u8; 32],
+    signer: Signer,
     pub public: [u8; 32],
     pub network_id: [u8; 32],
 }
 
 impl NodeKey {
     pub fn new(seed: [u8; 32], network_id: [u8; 32]) -> Option<Self> {
-        let public = crate::crypto::public_key(&seed)?;
+        let signer = Signer::new(&seed)?;
+        let public = signer.public_key()?;
         Some(Self {
-            seed,
+            signer,
             public,
             network_id,
         })
@@ -42,7 +43,7 @@ impl NodeKey {
         signed.extend_from_slice(&(EnvelopeType::Scpvalue as i32).to_be_bytes());
         signed.extend_from_slice(&transaction_set_hash);
         signed.extend_from_slice(&close_time_ms.to_be_bytes());
-        let signature = sign_ed25519(&self.seed, &signed).unwrap_or([0; 64]);
+        let signature = self.signer.sign(&signed).unwrap_or([0; 64]);
         StellarValue {
             tx_set_hash: Hash(transaction_set_hash),
             close_time: TimePoint(close_time_ms / 1000),

@@ -119,7 +119,15 @@ impl History {
     }
 
     /// Adds the next ledger and drops what is beyond the bounds.
+    ///
+    /// A ledger that does not follow on the newest one stands alone: older ones are out of reach.
     pub fn push(&mut self, ledger: Arc<ClosedLedger>) {
+        let newest = self.ledgers.back().map(|newest| newest.summary.sequence);
+        if newest.is_some_and(|newest| ledger.summary.sequence > newest + 1) {
+            self.ledgers.clear();
+            self.by_hash.clear();
+            self.bytes = 0;
+        }
         self.bytes += ledger.bytes();
         for record in &ledger.records {
             for hash in [Some(record.hash), record.inner_hash].into_iter().flatten() {
@@ -140,6 +148,11 @@ impl History {
                 }
             }
         }
+    }
+
+    /// Ledgers kept at most.
+    pub fn max_ledgers(&self) -> usize {
+        RETENTION_LEDGERS
     }
 
     pub fn latest(&self) -> &LedgerSummary {

@@ -13,6 +13,8 @@ pub type Key = Arc<[u8]>;
 
 /// How many ledgers back a reader may look, unless more are asked for.
 pub const UNDO_LEDGERS: usize = 16;
+/// What may be kept beyond that: quiet ledgers come by the thousand while a reader is still at its first one.
+pub const UNDO_BYTES: usize = 8 * 1024 * 1024;
 
 /// Lifetime of a contract entry.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -129,6 +131,14 @@ struct Undo {
     before: Changes,
 }
 
+impl Undo {
+    /// Roughly what it takes.
+    fn bytes(&self) -> usize {
+        let replaced = self.before.values().flatten();
+        128 + 192 * self.before.len() + replaced.map(|entry| entry.xdr.len()).sum::<usize>()
+    }
+}
+
 /// The visible state.
 #[derive(Debug)]
 pub struct State {
@@ -136,6 +146,7 @@ pub struct State {
     index: Index,
     undo: VecDeque<Undo>,
     undo_ledgers: usize,
+    undo_bytes: usize,
 }
 
 impl Default for State {
@@ -145,6 +156,7 @@ impl Default for State {
             index: Index::default(),
             undo: VecDeque::new(),
             undo_ledgers: UNDO_LEDGERS,
+            undo_bytes: 0,
         }
     }
 }
@@ -201,10 +213,14 @@ impl State {
             before.insert(key, replaced);
         }
         self.index.prepare(ledger + 1, &self.entries);
-        while self.undo.len() >= self.undo_ledgers {
-            self.undo.pop_front();
+        let undo = Undo { ledger, before };
+        self.undo_bytes += undo.bytes();
+        self.undo.push_back(undo);
+        while self.undo.len() > self.undo_ledgers && self.undo_bytes > UNDO_BYTES {
+            if let Some(oldest) = self.undo.pop_front() {
+                self.undo_bytes -= oldest.bytes();
+            }
         }
-        self.undo.push_back(Undo { ledger, before });
     }
 
     /// Lumens behind a key; `native` is the id of the native asset's contract.
@@ -240,6 +256,11 @@ impl State {
 
     pub fn census(&self) -> Census {
         self.index.census
+    }
+
+    /// Gathers what may leave in a ledger that is not simply the next one.
+    pub fn prepare_eviction(&mut self, ledger: u32) {
+        self.index.prepare(ledger, &self.entries);
     }
 
     #[cfg(test)]
@@ -305,14 +326,33 @@ mod tests {
     fn a_reader_too_far_behind_is_told_so() {
         let mut state = State::default();
         for ledger in 1..=40 {
-            state.publish(ledger, Changes::from([(key(1), Some(entry(ledger as u8)))]));
+            let mut large = vec![0; UNDO_BYTES];
+            large[4] = ledger as u8;
+            let large = Stored::classic(large);
+            state.publish(ledger, Changes::from([(key(1), Some(large))]));
         }
         assert_eq!(state.get_at(&[1], 10).err(), Some(SnapshotGone));
         let oldest_readable = 40 - UNDO_LEDGERS as u32;
+        assert_eq!(state.oldest_readable(), oldest_readable);
         assert_eq!(
             value(state.get_at(&[1], oldest_readable).expect("kept")),
             Some(oldest_readable as u8)
         );
+    }
+
+    #[test]
+    fn small_ledgers_leave_a_reader_more_of_them() {
+        let mut state = State::default();
+        let last = 100_000;
+        for ledger in 1..=last {
+            state.publish(ledger, Changes::from([(key(1), Some(entry(ledger as u8)))]));
+        }
+        let ledger = last - 1_000;
+        assert_eq!(
+            value(state.get_at(&[1], ledger).expect("kept")),
+            Some(ledger as u8)
+        );
+        assert!(state.oldest_readable() > last / 2, "there is a bound");
     }
 
     #[test]

@@ -21,34 +21,23 @@ pub struct Closed {
 }
 
 /// Does what the network does once a ledger's transactions are applied: the scan, then the sample of the state's size.
+/// The ledger may stand for several, up to itself, in which nothing else happened.
 pub fn finish(
-    ground: &dyn Ground,
-    layer: &mut Layer<'_>,
-    ledger: u32,
-    settings: &Settings,
-) -> Closed {
-    let evicted_keys_xdr = evict(ground, layer, ledger, 1, settings);
-    // The sample is of the state before this ledger.
-    let samples = u32::from(ledger.is_multiple_of(sample_period(settings)));
-    let state_size_bytes = sample(ground, layer, ledger, samples);
-    Closed {
-        evicted_keys_xdr,
-        state_size_bytes,
-    }
-}
-
-/// The same for many ledgers at once that nothing else happened in, the last of which is `ledger`.
-pub fn finish_many(
     ground: &dyn Ground,
     layer: &mut Layer<'_>,
     ledger: u32,
     ledgers: u32,
     settings: &Settings,
-) {
-    evict(ground, layer, ledger, ledgers, settings);
+) -> Closed {
+    let evicted_keys_xdr = evict(ground, layer, ledger, ledgers, settings);
+    // The sample is of the state before this ledger.
     let period = sample_period(settings);
     let samples = ledger / period - (ledger - ledgers) / period;
-    sample(ground, layer, ledger, samples);
+    let state_size_bytes = sample(ground, layer, ledger, samples);
+    Closed {
+        evicted_keys_xdr,
+        state_size_bytes,
+    }
 }
 
 fn sample_period(settings: &Settings) -> u32 {
@@ -205,7 +194,7 @@ mod tests {
         );
         for ledger in 3..=30 * 64 {
             let mut layer = Layer::new(&state);
-            let closed = finish(&state, &mut layer, ledger, &settings);
+            let closed = finish(&state, &mut layer, ledger, 1, &settings);
             let samples = u64::from(ledger / 64);
             assert_eq!(closed.state_size_bytes, samples * u64::from(bytes) / 30);
             let changes = layer.changes;
@@ -236,12 +225,12 @@ mod tests {
         let last = 64 * 40 + 3;
         for ledger in 2..=last {
             let mut layer = Layer::new(&slow);
-            finish(&slow, &mut layer, ledger, &settings);
+            finish(&slow, &mut layer, ledger, 1, &settings);
             let changes = layer.changes;
             slow.publish(ledger, changes);
         }
         let mut layer = Layer::new(&fast);
-        finish_many(&fast, &mut layer, last, last - 1, &settings);
+        finish(&fast, &mut layer, last, last - 1, &settings);
         let changes = layer.changes;
         fast.publish(last, changes);
         for id in [

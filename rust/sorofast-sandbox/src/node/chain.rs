@@ -91,10 +91,12 @@ impl Node {
     /// Puts a chain in the place of the present one, all at once.
     pub(super) fn take_on(&self, chain: Chain, set_up: impl FnOnce(&Self)) -> LedgerSummary {
         let Chain {
-            state,
+            mut state,
             history,
             tip,
         } = chain;
+        // As publishing the latest ledger would have.
+        state.prepare_eviction(tip.header.ledger_seq + 1);
         let latest = history.latest().clone();
         let mut closing = locked(&self.closing);
         // A ledger that nobody has seen yet never was.

@@ -1,10 +1,10 @@
 //! The pace of the ledger: freeze, apply, wait for consensus, publish.
 
-use super::{locked, Closing, Node, VisibleEntries, MAX_ADVANCE_LEDGERS};
+use super::{locked, Closing, Node, VisibleEntries};
 use crate::host::stack::with_deep_stack;
 use crate::random::Purpose;
 use crate::tx::fates::Reason;
-use crate::types::{LedgerSummary, NodeError};
+use crate::types::NodeError;
 use std::sync::{Arc, PoisonError};
 use std::time::{Duration, Instant};
 
@@ -64,29 +64,8 @@ impl Node {
             .saturating_sub(self.config.ledger_jitter)
     }
 
-    /// Moves the sandbox clock on by `seconds`, then closes `ledgers` ledgers, visible on return. Blocking.
-    pub fn advance(&self, ledgers: u32, seconds: f64) -> Result<LedgerSummary, NodeError> {
-        if ledgers > MAX_ADVANCE_LEDGERS {
-            return Err(NodeError::Invalid(format!(
-                "ledgers must be at most {MAX_ADVANCE_LEDGERS} per call"
-            )));
-        }
-        let mut closing = locked(&self.closing);
-        self.clock.advance_s(seconds).ok_or_else(|| {
-            NodeError::Invalid("seconds must be a number from 0 to ten years".into())
-        })?;
-        self.publish(&mut closing);
-        for _ in 0..ledgers {
-            self.freeze(&mut closing)?;
-            self.publish(&mut closing);
-        }
-        drop(closing);
-        self.rescheduled.notify_one();
-        Ok(self.latest())
-    }
-
     /// Fixes the next set by the clock and applies it, out of sight.
-    fn freeze(&self, closing: &mut Closing) -> Result<(), NodeError> {
+    pub(super) fn freeze(&self, closing: &mut Closing) -> Result<(), NodeError> {
         // Nobody may have shown the last one, when the loop was stopped between freeze and consensus.
         self.publish(closing);
         self.frozen_at.send_replace(Instant::now());

@@ -1,6 +1,7 @@
 //! The ledger through its public handle: admission, closing, contracts, and that no lumen is lost.
 
 mod admission;
+mod advance;
 mod archival;
 mod assets;
 mod classic;

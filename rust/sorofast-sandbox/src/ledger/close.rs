@@ -16,6 +16,7 @@ use crate::ledger::upkeep;
 use crate::random::{Randomness, Ties};
 use crate::tx::envelope::Parsed;
 use crate::tx::select::{select, TransactionSet};
+use crate::tx::stages::Stages;
 use crate::tx::trim::{trim, Fees, Refused};
 use crate::tx::validate::Moment;
 use crate::types::{EventRecord, LedgerSummary, TransactionRecord};
@@ -170,7 +171,7 @@ impl Closer<'_> {
         entries: &dyn Entries,
         closed: u32,
         close_time_s: u64,
-    ) -> (Vec<Arc<Parsed>>, Vec<Refused>) {
+    ) -> ([Vec<Arc<Parsed>>; 2], Vec<Refused>) {
         let moment = Moment {
             settings: self.settings,
             header_sequence: closed,
@@ -180,19 +181,19 @@ impl Closer<'_> {
             applying: false,
         };
         let mut fees = Fees::new();
-        let (mut valid, mut invalid) = (Vec::new(), Vec::new());
-        for kind in candidates {
+        let mut invalid = Vec::new();
+        let valid = candidates.map(|kind| {
             let (sound, refused) = trim(kind, entries, &moment, &mut fees);
-            valid.extend(sound);
             invalid.extend(refused);
-        }
+            sound
+        });
         (valid, invalid)
     }
 
     /// Compiles code that the set reads and that an earlier ledger uploaded, as validators have it ready.
     fn compile(&self, set: &TransactionSet, entries: &dyn Entries, modules: &mut Modules) {
         modules.make_room();
-        for tx in set.clusters.iter().flatten() {
+        for tx in set.stages.iter().flatten().flatten() {
             let Some(part) = &tx.soroban else { continue };
             for key in part.keys.iter().filter(|key| is_code_key(key)) {
                 if !modules.contains(key) {
@@ -215,11 +216,8 @@ fn apply_set(
     mut fee_pool: i64,
 ) -> (Vec<Applying>, i64) {
     let classic = shuffled(&set.classic, &set_hash);
-    let soroban: Vec<&Arc<Parsed>> = set
-        .clusters
-        .iter()
-        .flat_map(|cluster| shuffled(cluster, &set_hash))
-        .collect();
+    let stages = shuffled_stages(&set.stages, &set_hash);
+    let soroban: Vec<&Arc<Parsed>> = stages.iter().flatten().copied().collect();
     let mut applying: Vec<Applying> = Vec::with_capacity(classic.len() + soroban.len());
     for tx in &classic {
         applying.push(charge_fee(tx, set.classic_base_fee, layer, ledger));
@@ -238,20 +236,24 @@ fn apply_set(
         .iter_mut()
         .map(|tx| tx.prepare(layer, ledger))
         .collect();
-    let first = classic.len() as u64;
-    let mut bumps = Bumps::default();
-    for (index, (tx, ready)) in soroban.iter_mut().zip(ready).enumerate() {
-        if ready {
-            let place = (first + index as u64).to_be_bytes();
-            let seed = sha256_parts(&[&set_hash, &place]);
-            if let Some(part) = &tx.tx.soroban {
-                let written = &part.keys[part.read_only..];
-                bumps.settle_keys(written, layer, ledger.ledger.sequence);
+    let mut index = 0;
+    for stage in &stages {
+        let mut bumps = Bumps::default();
+        for _ in stage {
+            let tx = &mut soroban[index];
+            if ready[index] {
+                let place = ((classic.len() + index) as u64).to_be_bytes();
+                let seed = sha256_parts(&[&set_hash, &place]);
+                if let Some(part) = &tx.tx.soroban {
+                    let written = &part.keys[part.read_only..];
+                    bumps.settle_keys(written, layer, ledger.ledger.sequence);
+                }
+                tx.apply_soroban(layer, ledger, seed, &modules.handle(), &mut bumps);
             }
-            tx.apply_soroban(layer, ledger, seed, &modules.handle(), &mut bumps);
+            index += 1;
         }
+        bumps.settle(layer, ledger.ledger.sequence);
     }
-    bumps.settle(layer, ledger.ledger.sequence);
     for tx in soroban.iter_mut() {
         fee_pool -= tx.refund(layer, ledger);
     }
@@ -261,14 +263,27 @@ fn apply_set(
 /// An order that nobody chooses: by hash, mixed with that of the set.
 fn shuffled<'a>(txs: &'a [Arc<Parsed>], set_hash: &[u8; 32]) -> Vec<&'a Arc<Parsed>> {
     let mut order: Vec<&Arc<Parsed>> = txs.iter().collect();
-    order.sort_by_cached_key(|tx| {
-        let mut mixed = tx.full_hash;
-        for (byte, with) in mixed.iter_mut().zip(set_hash) {
-            *byte ^= with;
-        }
-        mixed
-    });
+    order.sort_by_cached_key(|tx| mixed(tx, set_hash));
     order
+}
+
+/// Each stage's transactions in the order in which they apply, cluster by cluster; stages by their first transactions.
+fn shuffled_stages<'a>(stages: &'a Stages, set_hash: &[u8; 32]) -> Vec<Vec<&'a Arc<Parsed>>> {
+    let cluster_by_cluster = |stage: &'a Vec<Vec<Arc<Parsed>>>| {
+        let clusters = stage.iter().map(|cluster| shuffled(cluster, set_hash));
+        clusters.flatten().collect::<Vec<_>>()
+    };
+    let mut order: Vec<_> = stages.iter().map(cluster_by_cluster).collect();
+    order.sort_by_cached_key(|stage| stage.first().map(|tx| mixed(tx, set_hash)));
+    order
+}
+
+fn mixed(tx: &Parsed, set_hash: &[u8; 32]) -> [u8; 32] {
+    let mut mixed = tx.full_hash;
+    for (byte, with) in mixed.iter_mut().zip(set_hash) {
+        *byte ^= with;
+    }
+    mixed
 }
 
 /// All events of a ledger in the order of their ids: fees, operations, refunds.

@@ -163,17 +163,16 @@ pub fn transaction_set_xdr(previous_hash: &[u8; 32], set: &TransactionSet) -> Ve
         out.extend_from_slice(&set.classic_base_fee.to_be_bytes());
         envelopes(&mut out, &set.classic);
     }
-    // Soroban: a parallel phase of at most one stage.
+    // Soroban: a parallel phase of stages of clusters.
     word(&mut out, 1);
-    if set.clusters.is_empty() {
-        word(&mut out, 0);
-        word(&mut out, 0);
-    } else {
-        word(&mut out, 1);
+    word(&mut out, u32::from(!set.stages.is_empty()));
+    if !set.stages.is_empty() {
         out.extend_from_slice(&set.soroban_base_fee.to_be_bytes());
-        word(&mut out, 1);
-        word(&mut out, set.clusters.len() as u32);
-        for cluster in &set.clusters {
+    }
+    word(&mut out, set.stages.len() as u32);
+    for stage in &set.stages {
+        word(&mut out, stage.len() as u32);
+        for cluster in stage {
             envelopes(&mut out, cluster);
         }
     }

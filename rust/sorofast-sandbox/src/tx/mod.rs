@@ -11,6 +11,7 @@ pub mod result;
 pub mod select;
 pub mod signatures;
 pub mod soroban_form;
+pub mod stages;
 pub mod trim;
 pub mod ttl_form;
 pub mod validate;

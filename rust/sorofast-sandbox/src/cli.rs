@@ -56,6 +56,10 @@ pub(crate) struct StartArgs {
     /// From the freeze of a set until its ledger is visible; a quarter of the close unless given.
     #[arg(long, value_parser = parse_duration)]
     pub(crate) consensus_delay: Option<Duration>,
+    /// Transactions are sent on in slices of a ledger's worth per close, every 200 ms, and arrive after
+    /// this; 0 has them everywhere at once.
+    #[arg(long, default_value = "0s", value_parser = parse_duration)]
+    pub(crate) flood_delay: Duration,
     /// Passphrase of the network.
     #[arg(long, default_value = STANDALONE_PASSPHRASE)]
     pub(crate) network_passphrase: String,

@@ -14,6 +14,8 @@ pub struct NodeConfig {
     pub ledger_jitter: Duration,
     /// From the freeze to the ledger being visible.
     pub consensus_delay: Duration,
+    /// From a transaction being sent on to the network having it; zero: a submission is everywhere at once.
+    pub flood_delay: Duration,
     pub network_passphrase: String,
     /// What a transaction and a ledger may hold, and what it costs.
     pub limits: Limits,
@@ -44,6 +46,7 @@ impl Default for NodeConfig {
             ledger_close: Duration::from_secs(5),
             ledger_jitter: Duration::ZERO,
             consensus_delay: Duration::from_millis(1250),
+            flood_delay: Duration::ZERO,
             network_passphrase: "Standalone Network ; February 2017".into(),
             limits: Limits::Mainnet,
             seed: 0,
@@ -61,6 +64,9 @@ impl NodeConfig {
         let refuse = |reason: &str| Err(NodeError::Invalid(reason.into()));
         if self.ledger_close > MAX_LEDGER_CLOSE {
             return refuse("ledger_close must be at most one day");
+        }
+        if self.flood_delay > MAX_LEDGER_CLOSE {
+            return refuse("flood_delay must be at most one day");
         }
         if self
             .start_time_s

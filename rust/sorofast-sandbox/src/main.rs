@@ -105,6 +105,7 @@ async fn run(args: &StartArgs) -> Result<(), String> {
         ledger_close: args.ledger_close,
         ledger_jitter: args.ledger_jitter,
         consensus_delay: cli::consensus_delay(args),
+        flood_delay: args.flood_delay,
         network_passphrase: args.network_passphrase.clone(),
         limits: args.limits,
         seed,

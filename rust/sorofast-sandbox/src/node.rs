@@ -16,6 +16,7 @@ use crate::ledger::seeds::Seeds;
 use crate::ledger::settings::Settings;
 use crate::ledger::state::{Entries, Ground, State, Stored};
 use crate::random::Randomness;
+use crate::tx::flood::Pace;
 use crate::tx::outline;
 use crate::tx::queue::Queue;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock, RwLockReadGuard};
@@ -126,6 +127,14 @@ impl Ground for VisibleEntries<'_> {
     }
 }
 
+/// How a submission spreads, if that takes any time at all.
+fn pace(config: &NodeConfig, settings: &Settings) -> Option<Pace> {
+    (!config.flood_delay.is_zero()).then(|| Pace {
+        delay_ms: u64::try_from(config.flood_delay.as_millis()).unwrap_or(u64::MAX),
+        ledger_ms: u64::from(settings.target_close_ms),
+    })
+}
+
 impl Node {
     /// Builds genesis; nothing closes until `run` or `advance`.
     pub fn new(config: NodeConfig) -> Result<Arc<Self>, NodeError> {
@@ -172,7 +181,7 @@ impl Node {
                 clock_offset_ms: 0,
                 era: 0,
             })),
-            queue: Mutex::new(Queue::default()),
+            queue: Mutex::new(Queue::new(pace(&config, &settings))),
             closing: Mutex::new(Closing {
                 tip,
                 modules,

@@ -3,6 +3,7 @@
 mod clock;
 mod contracts;
 mod entries;
+mod fates;
 mod faults;
 mod history;
 mod state;
@@ -86,6 +87,7 @@ pub(crate) fn router() -> Router<Arc<App>> {
         .route("/entries", post(entries::put))
         .route("/transactions", get(history::transactions))
         .route("/ledgers", get(history::ledgers))
+        .route("/fates", post(fates::show))
         .route("/stats", get(stats))
         .route("/accounts", get(state::accounts))
         .route("/audit", get(state::audit))

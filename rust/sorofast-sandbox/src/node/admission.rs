@@ -5,7 +5,7 @@ use super::{locked, readable, Node, Visible};
 use crate::ledger::account::{self, available_balance};
 use crate::tx::diagnostics::Diagnostics;
 use crate::tx::envelope::{decode, Parsed};
-use crate::tx::fates::Reason;
+use crate::tx::fates::{Fate, Reason};
 use crate::tx::limiter::NoRoom;
 use crate::tx::queue::{Queue, Standing};
 use crate::tx::result;
@@ -93,8 +93,25 @@ impl Node {
         if payer.is_none_or(|payer| available_balance(&payer) < owed) {
             return refused(Code::TxInsufficientBalance, 0, diagnostics);
         }
-        queue.insert(tx, &leaving, &self.settings);
+        queue.insert(tx, &leaving, &self.settings, self.clock.now_ms());
         SubmitStatus::Pending
+    }
+
+    /// What became of transactions, by their hashes or those of fee-bumps around them.
+    pub fn fates(&self, hashes: &[[u8; 32]]) -> Vec<Fate> {
+        let queue = locked(&self.queue);
+        let visible = readable(&self.visible);
+        let waiting = queue.hashes();
+        let fate = |hash: &[u8; 32]| {
+            if let Some(record) = visible.history.transaction(hash) {
+                Fate::Applied(record.ledger)
+            } else if waiting.contains(hash) {
+                Fate::Pending
+            } else {
+                queue.fate(hash).map_or(Fate::Unknown, Fate::Dropped)
+            }
+        };
+        hashes.iter().map(fate).collect()
     }
 
     /// After a ledger: drops what could not be admitted any more.

@@ -72,7 +72,8 @@ impl Node {
         closing.clock_offset_ms = self.clock.offset_ms();
         let close_time_ms = self.clock.now_ms().max(closing.tip.close_time_ms + 1);
         let next = closing.tip.header.ledger_seq + 1;
-        let candidates = locked(&self.queue).candidates(next);
+        let candidates =
+            locked(&self.queue).spread_candidates(next, &self.settings, self.clock.now_ms());
         self.frozen.send_replace(next);
         let closer = self.closer();
         let Closing { tip, modules, .. } = closing;
@@ -87,6 +88,12 @@ impl Node {
             })
             .ok_or_else(|| NodeError::Internal("applying a ledger panicked".into()))?
         };
+        // Who sends one of these again shall not be told that it waits.
+        let mut queue = locked(&self.queue);
+        for (tx, code) in &applied.invalid {
+            queue.ban(tx, Reason::Invalid(code));
+        }
+        drop(queue);
         closing.ready = Some(applied);
         Ok(())
     }
@@ -103,9 +110,6 @@ impl Node {
             visible.clock_offset_ms = closing.clock_offset_ms;
             visible.state.publish(sequence, applied.changes);
             visible.history.push(Arc::new(applied.closed));
-            for (tx, code) in &applied.invalid {
-                queue.ban(tx, Reason::Invalid(code));
-            }
             queue.ledger_closed(&applied.applied);
             self.drop_invalid(&mut queue, &visible);
         }

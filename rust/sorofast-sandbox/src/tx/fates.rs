@@ -34,6 +34,17 @@ impl std::fmt::Display for Reason {
     }
 }
 
+/// Where a transaction is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Fate {
+    Pending,
+    /// In that ledger, successfully or not.
+    Applied(u32),
+    Dropped(Reason),
+    /// It never was accepted, or so long ago that nobody remembers.
+    Unknown,
+}
+
 /// Dropped transactions by hash.
 #[derive(Debug, Default)]
 pub struct Fates {

@@ -4,6 +4,7 @@ pub mod bid;
 pub mod diagnostics;
 pub mod envelope;
 pub mod fates;
+pub mod flood;
 pub mod limiter;
 pub mod outline;
 pub mod queue;

@@ -4,6 +4,7 @@ use crate::ledger::settings::Settings;
 use crate::tx::bid::Bid;
 use crate::tx::envelope::Parsed;
 use crate::tx::fates::{Fates, Reason};
+use crate::tx::flood::{Flood, Pace};
 use crate::tx::limiter::{Limiter, NoRoom};
 use crate::tx::select::Resources;
 use std::collections::hash_map::Entry;
@@ -18,6 +19,8 @@ pub const BAN_LEDGERS: usize = 10;
 pub const REPLACEMENT_TIMES: i64 = 10;
 /// Hashes that one ledger may ban.
 const MAX_BANS_PER_LEDGER: usize = 100_000;
+/// Operations of one transaction, without the one that a fee-bump adds.
+const MAX_OPERATIONS: i64 = 100;
 /// Ledgers' worth of resources that the queue holds.
 const CAPACITY_LEDGERS: i64 = 2;
 
@@ -55,6 +58,7 @@ pub enum Standing {
 struct Kind {
     accounts: HashMap<[u8; 32], Account>,
     limiter: Limiter,
+    flood: Flood,
 }
 
 impl Kind {
@@ -72,6 +76,7 @@ impl Kind {
     fn remove(&mut self, source: &[u8; 32]) -> Option<Waiting> {
         let waiting = self.accounts.get_mut(source)?.waiting.take()?;
         self.limiter.remove(&waiting.tx);
+        self.flood.remove(&waiting.tx);
         let payer = waiting.tx.fee_source();
         if let Some(account) = self.accounts.get_mut(&payer) {
             account.fees -= waiting.tx.full_fee();
@@ -94,6 +99,8 @@ pub struct Queue {
     /// Full hashes. Front: bans of the ledger under way.
     bans: VecDeque<HashSet<[u8; 32]>>,
     fates: Fates,
+    /// How what waits spreads; None: everybody has it at once.
+    pace: Option<Pace>,
 }
 
 impl Default for Queue {
@@ -105,11 +112,19 @@ impl Default for Queue {
                 .take(BAN_LEDGERS)
                 .collect(),
             fates: Fates::default(),
+            pace: None,
         }
     }
 }
 
 impl Queue {
+    pub fn new(pace: Option<Pace>) -> Self {
+        Self {
+            pace,
+            ..Self::default()
+        }
+    }
+
     pub fn len(&self) -> usize {
         self.transactions().count()
     }
@@ -209,8 +224,15 @@ impl Queue {
     }
 
     /// Lets a valid transaction in, in place of the one that it replaces and of those that `room_for` named.
-    pub fn insert(&mut self, tx: Arc<Parsed>, leaving: &[Arc<Parsed>], settings: &Settings) {
+    pub fn insert(
+        &mut self,
+        tx: Arc<Parsed>,
+        leaving: &[Arc<Parsed>],
+        settings: &Settings,
+        now_ms: u64,
+    ) {
         let soroban = tx.is_soroban();
+        self.spread(settings, now_ms);
         let mut age_ledgers = 0;
         if let Some(replaced) = self.kind_mut(soroban).remove(&tx.source) {
             age_ledgers = replaced.age_ledgers;
@@ -225,7 +247,45 @@ impl Queue {
                 break;
             }
         }
+        if self.pace.is_some() {
+            self.kind_mut(soroban).flood.add(&tx, now_ms);
+        }
         self.kind_mut(soroban).insert(tx, age_ledgers);
+    }
+
+    /// Sends on what is due by now.
+    fn spread(&mut self, settings: &Settings, now_ms: u64) {
+        let Some(pace) = self.pace else { return };
+        for soroban in [false, true] {
+            let ledger = ledger_limit(soroban, settings);
+            let largest = if soroban {
+                Resources::transaction_limit(settings)
+            } else {
+                Resources {
+                    operations: MAX_OPERATIONS + 1,
+                    ..Resources::default()
+                }
+            };
+            self.kind_mut(soroban)
+                .flood
+                .send(now_ms, pace, ledger, largest);
+        }
+    }
+
+    /// Of the candidates for that ledger, those that everybody has by now.
+    pub fn spread_candidates(
+        &mut self,
+        ledger: u32,
+        settings: &Settings,
+        now_ms: u64,
+    ) -> [Vec<Arc<Parsed>>; 2] {
+        self.spread(settings, now_ms);
+        let [mut classic, mut soroban] = self.candidates(ledger);
+        if self.pace.is_some() {
+            classic.retain(|tx| self.classic.flood.has_arrived(tx, now_ms));
+            soroban.retain(|tx| self.soroban.flood.has_arrived(tx, now_ms));
+        }
+        [classic, soroban]
     }
 
     /// Everything that waits and may be in that ledger: classic transactions, then Soroban's.
@@ -296,10 +356,10 @@ impl Queue {
         }
     }
 
-    /// Whether a transaction of that hash waits.
-    pub fn contains(&self, hash: &[u8; 32]) -> bool {
-        self.transactions()
-            .any(|tx| tx.hash == *hash || tx.inner_hash() == Some(*hash))
+    /// Hashes of all that waits, those inside fee-bumps included.
+    pub fn hashes(&self) -> HashSet<[u8; 32]> {
+        let of = |tx: &Arc<Parsed>| [Some(tx.hash), tx.inner_hash()];
+        self.transactions().flat_map(of).flatten().collect()
     }
 
     /// Why a transaction that was accepted left without being applied.
@@ -317,9 +377,13 @@ fn is_duplicate(tx: &Parsed, waiting: &Parsed) -> bool {
 }
 
 fn capacity(soroban: bool, settings: &Settings) -> Resources {
+    ledger_limit(soroban, settings) * CAPACITY_LEDGERS
+}
+
+fn ledger_limit(soroban: bool, settings: &Settings) -> Resources {
     if soroban {
-        Resources::ledger_limit(settings) * CAPACITY_LEDGERS
+        Resources::ledger_limit(settings)
     } else {
-        Resources::classic_limit(settings) * CAPACITY_LEDGERS
+        Resources::classic_limit(settings)
     }
 }

@@ -75,6 +75,48 @@ impl Resources {
         self.combine(other, |left, taken| left.saturating_sub(taken).max(0))
     }
 
+    /// No more of each than that.
+    #[must_use]
+    pub fn at_most(self, limit: Self) -> Self {
+        self.combine(limit, i64::min)
+    }
+
+    /// So many parts of so many, each rounded up.
+    #[must_use]
+    pub fn share(self, parts: u64, of: u64) -> Self {
+        let (parts, of) = (i128::from(parts), i128::from(of.max(1)));
+        self.map(|whole| {
+            let share = (i128::from(whole) * parts + of - 1) / of;
+            i64::try_from(share).unwrap_or(i64::MAX)
+        })
+    }
+
+    /// The most that one Soroban transaction may take.
+    pub fn transaction_limit(settings: &Settings) -> Self {
+        let cost = &settings.ledger_cost;
+        Self {
+            operations: 1,
+            instructions: settings.compute.tx_max_instructions,
+            bytes: i64::from(settings.bandwidth.tx_max_size_bytes),
+            disk_read_bytes: i64::from(cost.tx_max_disk_read_bytes),
+            write_bytes: i64::from(cost.tx_max_write_bytes),
+            disk_read_entries: i64::from(cost.tx_max_disk_read_entries),
+            write_entries: i64::from(cost.tx_max_write_ledger_entries),
+        }
+    }
+
+    fn map(self, change: impl Fn(i64) -> i64) -> Self {
+        Self {
+            operations: change(self.operations),
+            instructions: change(self.instructions),
+            bytes: change(self.bytes),
+            disk_read_bytes: change(self.disk_read_bytes),
+            write_bytes: change(self.write_bytes),
+            disk_read_entries: change(self.disk_read_entries),
+            write_entries: change(self.write_entries),
+        }
+    }
+
     fn fields(&self) -> [i64; 7] {
         [
             self.operations,
@@ -117,18 +159,7 @@ impl Sub for Resources {
 impl Mul<i64> for Resources {
     type Output = Self;
     fn mul(self, times: i64) -> Self {
-        self.combine(
-            Self {
-                operations: times,
-                instructions: times,
-                bytes: times,
-                disk_read_bytes: times,
-                write_bytes: times,
-                disk_read_entries: times,
-                write_entries: times,
-            },
-            i64::saturating_mul,
-        )
+        self.map(|once| once.saturating_mul(times))
     }
 }
 

@@ -11,7 +11,7 @@ use std::collections::HashMap;
 use std::sync::Arc;
 
 /// Stages that a ledger has at most.
-pub const MAX_STAGES: usize = 4;
+pub const MAX_STAGES: u32 = 4;
 /// Fewer stages are better as long as they collect this much of the most that any number of them would, in thousandths.
 const TOLERANCE_PER_MILLE: i128 = 999;
 
@@ -84,11 +84,10 @@ fn prepare(ranked: &[Arc<Parsed>]) -> Vec<Item> {
     items
 }
 
-fn with_stages(count: usize, ranked: &[Arc<Parsed>], txs: &[Item], settings: &Settings) -> Phase {
-    let cluster_limit = settings.compute.ledger_max_instructions / count as i64;
-    let bins = settings.clusters.max(1) as usize;
+fn with_stages(count: u32, ranked: &[Arc<Parsed>], txs: &[Item], settings: &Settings) -> Phase {
+    let cluster_limit = settings.compute.ledger_max_instructions / i64::from(count);
     let mut stages: Vec<Stage> = (0..count)
-        .map(|_| Stage::new(bins, cluster_limit))
+        .map(|_| Stage::new(settings.clusters, cluster_limit))
         .collect();
     let limit = Resources {
         // The clusters see to it.
@@ -128,6 +127,8 @@ struct Cluster {
 #[derive(Debug)]
 struct Stage {
     cluster_limit: i64,
+    /// Instructions of all clusters together.
+    limit: i64,
     instructions: i64,
     /// Instructions in each bin.
     bins: Vec<i64>,
@@ -141,11 +142,12 @@ struct Stage {
 }
 
 impl Stage {
-    fn new(bins: usize, cluster_limit: i64) -> Self {
+    fn new(bins: u32, cluster_limit: i64) -> Self {
         Self {
             cluster_limit,
+            limit: cluster_limit.saturating_mul(i64::from(bins.max(1))),
             instructions: 0,
-            bins: vec![0; bins],
+            bins: vec![0; bins.max(1) as usize],
             clusters: Vec::new(),
             writers: HashMap::new(),
             readers: HashMap::new(),
@@ -183,8 +185,7 @@ impl Stage {
 
     /// Takes the transaction in, if its cluster stays within its limit and all of them still fit into the bins.
     fn add(&mut self, index: usize, tx: &Item) -> bool {
-        let room = self.cluster_limit.saturating_mul(self.bins.len() as i64);
-        if self.instructions + tx.instructions > room {
+        if self.instructions + tx.instructions > self.limit {
             return false;
         }
         let conflicts = self.conflicts(tx);

@@ -139,6 +139,7 @@ fn bumping(
     }
     data.resources.footprint.read_write = written.try_into().expect("a few keys");
     data.resources.instructions = 100_000_000;
+    data.resources.write_bytes += 1_000;
     data.resource_fee += 10_000_000;
     tx.fee += 10_000_000 + bid;
     network.sign(&tx, &[*key])

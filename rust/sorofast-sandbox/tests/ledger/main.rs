@@ -11,6 +11,7 @@ mod conservation;
 mod contracts;
 mod determinism;
 mod fee_bumps;
+mod flooding;
 mod lifetimes;
 mod limits;
 mod merging;

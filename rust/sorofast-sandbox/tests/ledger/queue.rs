@@ -258,7 +258,7 @@ fn a_used_up_sequence_leaves_the_queue_under_any_hash() {
         Arc::new(decode(&envelope, &network.node.network_id()).expect("an envelope"))
     };
     let mut queue = Queue::default();
-    queue.insert(parse(1), &[], &Settings::of(&manual()));
+    queue.insert(parse(1), &[], &Settings::of(&manual()), 0);
     queue.ledger_closed(&[parse(2)]);
     assert!(queue.is_empty());
     assert!(queue.is_banned(&parse(2).full_hash));

@@ -22,6 +22,7 @@ AREAS = (
     "State archival",
     "Headers and metas",
     "State and clock",
+    "Beside the RPC",
 )
 HEADER = ("Rule", "Source", "Test")
 # An attribute line may stand between #[test] and the function, but not one that leaves the test out.

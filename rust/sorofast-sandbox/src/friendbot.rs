@@ -1,7 +1,9 @@
-//! Friendbot: funds accounts by real transactions of a real account.
+//! Friendbot: funds accounts and contracts by real transactions of a real account.
 //!
 //! That account can have one transaction per ledger, so whoever asks while one is on its way shares
-//! the next: up to a hundred accounts go into one transaction.
+//! the next: up to a hundred accounts go into one transaction. A contract takes one of its own.
+
+mod contracts;
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -41,10 +43,17 @@ pub(crate) struct Friendbot {
     asks: mpsc::Sender<Ask>,
 }
 
-/// An account somebody waits for.
+/// Who is to be funded.
+#[derive(Clone, Copy, Debug, Eq, Ord, PartialEq, PartialOrd)]
+enum Destination {
+    Account([u8; 32]),
+    Contract([u8; 32]),
+}
+
+/// A destination somebody waits for.
 #[derive(Debug)]
 struct Ask {
-    account: [u8; 32],
+    to: Destination,
     answer: oneshot::Sender<Result<Arc<TransactionRecord>, Refusal>>,
 }
 
@@ -63,13 +72,13 @@ impl Friendbot {
     }
 }
 
-/// `GET` or `POST /friendbot?addr=G…`; answers once the account is funded.
+/// `GET` or `POST /friendbot?addr=G…` (or `C…`); answers once the destination is funded.
 pub(crate) async fn request(State(app): State<Arc<App>>, request: Request) -> Response {
     let (parts, body) = request.into_parts();
     match parts.method {
         Method::GET | Method::POST => {
             match read_address(parts.uri.query(), body, FORM_TIME).await {
-                Ok(account) => fund(&app, account).await,
+                Ok(to) => fund(&app, to).await,
                 Err(detail) => invalid_address(&detail),
             }
         }
@@ -82,7 +91,7 @@ async fn read_address(
     query: Option<&str>,
     body: Body,
     limit: Duration,
-) -> Result<[u8; 32], String> {
+) -> Result<Destination, String> {
     let mut address = query.and_then(find_address).map(str::to_owned);
     if address.is_none() {
         let form = tokio::time::timeout(limit, read_body(body, FORM_BYTES))
@@ -94,11 +103,17 @@ async fn read_address(
             .and_then(find_address)
             .map(str::to_owned);
     }
-    let address = address.ok_or("give the account to create as addr=G…")?;
+    let address =
+        address.ok_or("give the account to fund as addr=G…, or the contract as addr=C…")?;
     // What was given is not repeated: it may be the seed, put in by mistake.
-    stellar_strkey::ed25519::PublicKey::from_string(&address)
-        .map(|account| account.0)
-        .map_err(|_| "addr is not an account address (G…)".to_owned())
+    let account = stellar_strkey::ed25519::PublicKey::from_string(&address)
+        .map(|account| Destination::Account(account.0));
+    account
+        .or_else(|_| {
+            stellar_strkey::Contract::from_string(&address)
+                .map(|contract| Destination::Contract(contract.0))
+        })
+        .map_err(|_| "addr is neither an account's address (G…) nor a contract's (C…)".to_owned())
 }
 
 fn find_address(form: &str) -> Option<&str> {
@@ -108,14 +123,9 @@ fn find_address(form: &str) -> Option<&str> {
         .map(|(_, address)| address)
 }
 
-async fn fund(app: &App, account: [u8; 32]) -> Response {
+async fn fund(app: &App, to: Destination) -> Response {
     let (answer, answered) = oneshot::channel();
-    if app
-        .friendbot
-        .asks
-        .try_send(Ask { account, answer })
-        .is_err()
-    {
+    if app.friendbot.asks.try_send(Ask { to, answer }).is_err() {
         return problem(
             StatusCode::SERVICE_UNAVAILABLE,
             "too many accounts are being created; try again in a moment",
@@ -176,18 +186,27 @@ async fn work(node: Arc<Node>, mut waiting: mpsc::Receiver<Ask>) {
             let Ok(ask) = waiting.try_recv() else { break };
             asks.push(ask);
         }
-        serve_batch(&node, asks, &mut surplus).await;
+        let (accounts, mut contracts): (Vec<_>, Vec<_>) = asks
+            .into_iter()
+            .partition(|ask| matches!(ask.to, Destination::Account(_)));
+        if !accounts.is_empty() {
+            serve_batch(&node, accounts, &mut surplus).await;
+        }
+        while let Some(next) = contracts.first().map(|ask| ask.to) {
+            let (now, later) = contracts.into_iter().partition(|ask| ask.to == next);
+            contracts = later;
+            serve_batch(&node, now, &mut surplus).await;
+        }
     }
 }
 
-/// `surplus` tells transactions apart that are otherwise the same: one that the queue dropped is banned for a while, and
+/// Serves accounts, or a single contract. `surplus` tells transactions apart that are otherwise the same: one that the queue dropped is banned for a while, and
 /// a fee that is bid above the lowest is not taken unless ledgers are full.
 async fn serve_batch(node: &Arc<Node>, mut asks: Vec<Ask>, surplus: &mut u32) {
     let mut failure = String::new();
     for _ in 0..ATTEMPTS {
-        let (funded, missing): (Vec<_>, Vec<_>) = asks
-            .into_iter()
-            .partition(|ask| is_funded(node, ask.account));
+        let (funded, missing): (Vec<_>, Vec<_>) =
+            asks.into_iter().partition(|ask| is_funded(node, ask.to));
         for ask in funded {
             // Nobody may be waiting any more, here and below; the account exists all the same.
             let _ = ask.answer.send(Err(Refusal::AlreadyFunded));
@@ -197,12 +216,12 @@ async fn serve_batch(node: &Arc<Node>, mut asks: Vec<Ask>, surplus: &mut u32) {
             return;
         }
         let mut chains = node.chains();
-        let mut accounts: Vec<_> = asks.iter().map(|ask| ask.account).collect();
-        accounts.sort_unstable();
-        accounts.dedup();
+        let mut destinations: Vec<_> = asks.iter().map(|ask| ask.to).collect();
+        destinations.sort_unstable();
+        destinations.dedup();
         let paid = tokio::select! {
-            paid = pay(node, &accounts, *surplus) => paid,
-            // The ledgers that it waits for may never come; the accounts are funded on the new chain instead.
+            paid = pay(node, &destinations, *surplus) => paid,
+            // The ledgers that it waits for may never come; the destinations are funded on the new chain instead.
             _ = chains.changed() => continue,
         };
         match paid {
@@ -227,19 +246,37 @@ async fn serve_batch(node: &Arc<Node>, mut asks: Vec<Ask>, surplus: &mut u32) {
     }
 }
 
-fn is_funded(node: &Node, account: [u8; 32]) -> bool {
-    read_account(node, account).is_some_and(|held| held.balance_stroops >= STARTING_BALANCE_STROOPS)
+fn is_funded(node: &Node, to: Destination) -> bool {
+    let held = match to {
+        Destination::Account(account) => {
+            read_account(node, account).map(|held| i128::from(held.balance_stroops))
+        }
+        Destination::Contract(contract) => contracts::balance_stroops(node, contract),
+    };
+    held.is_some_and(|stroops| stroops >= i128::from(STARTING_BALANCE_STROOPS))
 }
 
-/// Funds accounts with one transaction and waits until it is applied.
+/// Funds accounts, or a single contract, with one transaction and waits until it is applied.
 async fn pay(
     node: &Arc<Node>,
-    accounts: &[[u8; 32]],
+    destinations: &[Destination],
     surplus: u32,
 ) -> Result<Arc<TransactionRecord>, String> {
     let friendbot = read_account(node, node.friendbot_account())
         .ok_or("the friendbot account does not exist")?;
-    let mut tx = fund_accounts(node, accounts, friendbot.sequence + 1)?;
+    let sequence = friendbot.sequence + 1;
+    let mut tx = if let [Destination::Contract(contract)] = *destinations {
+        contracts::payment(node, contract, sequence).await?
+    } else {
+        let accounts: Vec<_> = destinations
+            .iter()
+            .filter_map(|to| match to {
+                Destination::Account(account) => Some(*account),
+                Destination::Contract(_) => None,
+            })
+            .collect();
+        fund_accounts(node, &accounts, sequence)?
+    };
     tx.fee += surplus;
     let envelope = sign(node, tx)?;
     let first_seen = node.latest().sequence;
@@ -274,7 +311,7 @@ mod tests {
     use std::pin::Pin;
     use std::task::{Context, Poll};
 
-    async fn read(query: Option<&str>, body: Body) -> Result<[u8; 32], String> {
+    async fn read(query: Option<&str>, body: Body) -> Result<Destination, String> {
         read_address(query, body, FORM_TIME).await
     }
 
@@ -283,9 +320,15 @@ mod tests {
     #[tokio::test]
     async fn the_address_is_in_the_query_or_in_the_form() {
         let query = format!("x=1&addr={ADDRESS}");
-        assert_eq!(read(Some(&query), Body::empty()).await, Ok([0; 32]));
+        let account = Ok(Destination::Account([0; 32]));
+        assert_eq!(read(Some(&query), Body::empty()).await, account);
         let form = Body::from(format!("addr={ADDRESS}"));
-        assert_eq!(read(None, form).await, Ok([0; 32]));
+        assert_eq!(read(None, form).await, account);
+        let contract = format!("addr={}", address::contract([0; 32]));
+        assert_eq!(
+            read(Some(&contract), Body::empty()).await,
+            Ok(Destination::Contract([0; 32]))
+        );
     }
 
     #[tokio::test]
@@ -347,8 +390,8 @@ mod tests {
             SubmitStatus::TryAgainLater
         );
         let (answer, answered) = oneshot::channel();
-        let account = [7; 32];
-        let ask = Ask { account, answer };
+        let to = Destination::Account([7; 32]);
+        let ask = Ask { to, answer };
         app.friendbot.asks.send(ask).await.expect("the task runs");
         let closing = Arc::clone(node);
         let closing = tokio::spawn(async move {

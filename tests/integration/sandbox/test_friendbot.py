@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import asyncio
+from typing import Any
 
 import pytest
-from stellar_sdk import Keypair, TransactionBuilder
+from stellar_sdk import Address, Asset, Keypair, TransactionBuilder, scval
 from stellar_sdk import xdr as stellar_xdr
 
 from helpers.network import Network, eventually
@@ -55,15 +56,7 @@ async def test_an_account_with_less_is_paid_the_starting_balance(network: Networ
     )
     envelope.sign(alice)
     await network.apply(envelope)
-    asked = asyncio.ensure_future(network.friendbot(poor.public_key))
-
-    async def answered() -> bool:
-        if await network.pending():
-            await network.advance()
-        return asked.done()
-
-    await eventually(answered, "friendbot's answer")
-    assert (await asked)[0] == 200
+    assert (await ask_and_close(network, poor.public_key))[0] == 200
     key = stellar_xdr.LedgerKey(
         stellar_xdr.LedgerEntryType.ACCOUNT,
         account=stellar_xdr.LedgerKeyAccount(poor.xdr_account_id()),
@@ -96,6 +89,58 @@ async def test_without_an_address(network: Network) -> None:
     async with network.http.get(network.ready["friendbot_url"]) as response:
         assert response.status == 400
         assert "addr" in (await response.json())["detail"]
+
+
+async def native_balance(network: Network, contract: str) -> int:
+    """A contract's lumens in stroops, as the native asset's contract has them."""
+    key = stellar_xdr.LedgerKey(
+        stellar_xdr.LedgerEntryType.CONTRACT_DATA,
+        contract_data=stellar_xdr.LedgerKeyContractData(
+            contract=Address(Asset.native().contract_id(network.passphrase)).to_xdr_sc_address(),
+            key=scval.to_vec([scval.to_symbol("Balance"), scval.to_address(contract)]),
+            durability=stellar_xdr.ContractDataDurability.PERSISTENT,
+        ),
+    )
+    entries = (await network.rpc.get_ledger_entries([key])).entries
+    assert entries
+    data = stellar_xdr.LedgerEntryData.from_xdr(entries[0].xdr).contract_data
+    assert data is not None
+    amount: int = scval.to_native(data.val)["amount"]
+    return amount
+
+
+async def test_a_contract_is_paid_by_the_native_assets_contract(
+    network: Network, alice: Keypair, counter: str
+) -> None:
+    status, answer = await ask_and_close(network, counter)
+    assert status == 502
+    assert "stellar contract asset deploy" in answer["detail"]
+    builder = (await network.builder(alice)).append_create_stellar_asset_contract_from_asset_op(
+        Asset.native()
+    )
+    envelope = await network.rpc.prepare_transaction(builder.build())
+    envelope.sign(alice)
+    await network.apply(envelope)
+    status, answer = await ask_and_close(network, counter)
+    assert status == 200, answer
+    assert await native_balance(network, counter) == STARTING_BALANCE_STROOPS
+    assert (await network.result("getTransaction", hash=answer["hash"]))["status"] == "SUCCESS"
+    status, answer = await ask_and_close(network, counter)
+    assert status == 400
+    assert "account already funded to starting balance" in answer["detail"]
+
+
+async def ask_and_close(network: Network, address: str) -> tuple[int, dict[str, Any]]:
+    """Friendbot's answer, with ledgers closed for it."""
+    asked = asyncio.ensure_future(network.friendbot(address))
+
+    async def answered() -> bool:
+        if await network.pending():
+            await network.advance()
+        return asked.done()
+
+    await eventually(answered, "friendbot's answer")
+    return await asked
 
 
 async def test_many_at_once_share_transactions(network: Network) -> None:

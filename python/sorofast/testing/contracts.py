@@ -6,14 +6,15 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from stellar_sdk import Keypair, TransactionBuilder
+from stellar_sdk import Asset, Keypair, TransactionBuilder
 from stellar_sdk import xdr as stellar_xdr
+from stellar_sdk.exceptions import SACHasNoWasmError, SdkError
 
 from sorofast.errors import UsageError
 from sorofast.testing.transactions import Applied, CallFailed, Sender
 from sorofast.testing.values import Interface, native
 
-__all__ = ["Contract", "deploy", "existing", "read_wasm"]
+__all__ = ["Contract", "asset_contract", "deploy", "existing", "read_wasm"]
 
 _CONSTRUCTOR = "__constructor"
 _WASM_BYTES_MAX = 64 * 1024 * 1024  # what the network takes is the network's to say
@@ -119,13 +120,26 @@ def deploy(
     return Contract(sender, address, source, interface)
 
 
+def asset_contract(sender: Sender, asset: Asset | None, source: Keypair, passphrase: str) -> Contract:
+    """The contract that an asset has by the network's own rules, created unless it is there."""
+    asset = asset or Asset.native()
+    address = asset.contract_id(passphrase)
+    if not sender.exists(address):
+
+        def create(builder: TransactionBuilder) -> None:
+            builder.append_create_stellar_asset_contract_from_asset_op(asset)
+
+        sender.apply_operation(source, create, what=f"the creation of the contract of {asset.code}")
+    return Contract(sender, address, source, Interface.of_assets())
+
+
 def existing(sender: Sender, address: str, source: Keypair, wasm: bytes | None = None) -> Contract:
     """A contract that is on the network already; its code is read from there unless given."""
-    from stellar_sdk.exceptions import SdkError
-
-    if wasm is None:
-        try:
-            wasm = sender.server.get_contract_wasm(address)
-        except (SdkError, ValueError):
-            wasm = None  # the network's own asset contracts have no code
-    return Contract(sender, address, source, Interface(wasm))
+    if wasm is not None:
+        return Contract(sender, address, source, Interface(wasm))
+    try:
+        return Contract(sender, address, source, Interface(sender.server.get_contract_wasm(address)))
+    except SACHasNoWasmError:
+        return Contract(sender, address, source, Interface.of_assets())
+    except SdkError as error:
+        raise UsageError(f"the code of {address} cannot be read from the network: {error}") from error

@@ -64,12 +64,15 @@ class _Network:
         self._sandbox: Sandbox | None = None
 
     def take(self) -> Sandbox:
-        """A network without a past."""
+        """A network without a past: a new one, or the old one after a reset."""
         url = _option(self._config, "sandbox_url")
         if url:
             return self._attached(url)
-        self.stop()
-        self._sandbox = self._started()
+        if self._sandbox is not None and self._sandbox.alive:
+            self._sandbox.reset()
+        else:
+            self.stop()
+            self._sandbox = self._started()
         return self._sandbox
 
     def stop(self) -> None:

@@ -23,7 +23,7 @@ from sorofast.sandbox.find import find_url
 from sorofast.sandbox.process import SandboxOptions
 
 if TYPE_CHECKING:
-    from stellar_sdk import FeeBumpTransactionEnvelope, Keypair, SorobanServer, TransactionEnvelope
+    from stellar_sdk import Asset, FeeBumpTransactionEnvelope, Keypair, SorobanServer, TransactionEnvelope
 
     from sorofast.testing.contracts import Contract
     from sorofast.testing.transactions import Applied, Sender
@@ -230,6 +230,12 @@ class Sandbox:
         code = None if wasm is None else read_wasm(wasm)
         return existing(self._tools, address, source or self._source, code)
 
+    def asset_contract(self, asset: Asset | None = None) -> Contract:
+        """The contract of an asset, of lumens unless given: created if it is not there yet."""
+        from sorofast.testing.contracts import asset_contract
+
+        return asset_contract(self._tools, asset, self._source, self.network_passphrase)
+
     def submit(self, envelope: TransactionEnvelope | FeeBumpTransactionEnvelope) -> Applied:
         """Send a signed envelope and wait until a ledger has it. CallFailed when it is refused or fails."""
         return self._tools.apply(envelope)
@@ -296,12 +302,11 @@ class Sandbox:
     @cached_property
     def _source(self) -> Keypair:
         """Who pays when a test does not care."""
-        try:
-            return self.accounts[0]
-        except SorofastError:
-            return self.account()  # TEMPORARY
+        accounts = self.accounts
+        return accounts[0] if accounts else self.account()
 
     def _forget(self) -> None:
+        self.__dict__.pop("_source", None)
         sender, self._sender = self._sender, None
         if sender is not None:
             sender.close()

@@ -38,6 +38,7 @@ _LEDGERS_MAX = 10
 _WAIT_S = 60.0
 _POLL_S = 0.05
 _REASON_CHARS_MAX = 2_000
+_INSTANCE = stellar_xdr.SCVal(stellar_xdr.SCValType.SCV_LEDGER_KEY_CONTRACT_INSTANCE)
 _HOST_ERROR = re.compile(r"Error\((\w+), #?(\w+)\)")
 
 
@@ -111,6 +112,11 @@ class Sender:
     def close(self) -> None:
         """Close the connections."""
         self.server.close()
+
+    def exists(self, contract: str) -> bool:
+        """Whether a contract has an instance on the network."""
+        with _named(f"the look for {contract}", None):
+            return self.server.get_contract_data(contract, _INSTANCE) is not None
 
     def apply_operation(
         self,

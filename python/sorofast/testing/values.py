@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any
+from typing import Any, Self
 
 from stellar_sdk import Address, Keypair, scval
 from stellar_sdk import xdr as stellar_xdr
@@ -29,6 +29,49 @@ _INTEGERS: dict[stellar_xdr.SCSpecType, Callable[[int], stellar_xdr.SCVal]] = {
 }
 _SYMBOL = re.compile(r"[A-Za-z0-9_]{0,32}")
 _DEPTH_MAX = 64
+
+_ADDRESS, _I128 = _Type.SC_SPEC_TYPE_ADDRESS, _Type.SC_SPEC_TYPE_I128
+# The contracts of assets are built into the network and carry no specification (CAP-46-06, SEP-41).
+_ASSET_FUNCTIONS: dict[str, dict[str, stellar_xdr.SCSpecType]] = {
+    "admin": {},
+    "allowance": {"from": _ADDRESS, "spender": _ADDRESS},
+    "approve": {
+        "from": _ADDRESS,
+        "spender": _ADDRESS,
+        "amount": _I128,
+        "expiration_ledger": _Type.SC_SPEC_TYPE_U32,
+    },
+    "authorized": {"id": _ADDRESS},
+    "balance": {"id": _ADDRESS},
+    "burn": {"from": _ADDRESS, "amount": _I128},
+    "burn_from": {"spender": _ADDRESS, "from": _ADDRESS, "amount": _I128},
+    "clawback": {"from": _ADDRESS, "amount": _I128},
+    "decimals": {},
+    "mint": {"to": _ADDRESS, "amount": _I128},
+    "name": {},
+    "set_admin": {"new_admin": _ADDRESS},
+    "set_authorized": {"id": _ADDRESS, "authorize": _Type.SC_SPEC_TYPE_BOOL},
+    "symbol": {},
+    "transfer": {"from": _ADDRESS, "to": _ADDRESS, "amount": _I128},
+    "transfer_from": {"spender": _ADDRESS, "from": _ADDRESS, "to": _ADDRESS, "amount": _I128},
+    "trust": {"addr": _ADDRESS},
+}
+_ASSET_ERRORS = {
+    2: "OperationNotSupportedError",
+    3: "AlreadyInitializedError",
+    4: "UnauthorizedError",
+    5: "AuthenticationError",
+    6: "AccountMissingError",
+    7: "AccountIsNotClassic",
+    8: "NegativeAmountError",
+    9: "AllowanceError",
+    10: "BalanceError",
+    11: "BalanceDeauthorizedError",
+    12: "OverflowError",
+    13: "TrustlineMissingError",
+    14: "InsufficientAccountReserve",
+    15: "TooManyAccountSubentries",
+}
 
 
 def native(value: stellar_xdr.SCVal) -> Any:
@@ -56,15 +99,28 @@ class Interface:
             spec = ContractSpec() if wasm is None else ContractSpec.from_wasm(wasm)
         except Exception:  # noqa: BLE001 - whatever the library trips over in somebody's code
             spec = ContractSpec()
-        self._functions: dict[str, stellar_xdr.SCSpecFunctionV0] = {}
+        self._functions: dict[str, dict[str, stellar_xdr.SCSpecTypeDef]] = {}
         self._types: dict[str, Any] = {}
         self._errors: dict[int, str] = {}
         for entry in spec.entries:
             self._keep(entry)
 
+    @classmethod
+    def of_assets(cls) -> Self:
+        """What the contracts of assets have."""
+        interface = cls(None)
+        for name, inputs in _ASSET_FUNCTIONS.items():
+            interface._functions[name] = {
+                given: stellar_xdr.SCSpecTypeDef(kind) for given, kind in inputs.items()
+            }
+        interface._errors.update(_ASSET_ERRORS)
+        return interface
+
     def _keep(self, entry: stellar_xdr.SCSpecEntry) -> None:
         if entry.function_v0 is not None:
-            self._functions[_text(entry.function_v0.name.sc_symbol)] = entry.function_v0
+            self._functions[_text(entry.function_v0.name.sc_symbol)] = {
+                _text(given.name): given.type for given in entry.function_v0.inputs
+            }
         for kind in (entry.udt_struct_v0, entry.udt_union_v0, entry.udt_enum_v0, entry.udt_error_enum_v0):
             if kind is not None:
                 self._types[_text(kind.name)] = kind
@@ -92,14 +148,13 @@ class Interface:
             return []
         if known is None:
             raise UsageError(f"the contract has no function {function}; it has {', '.join(self._functions)}")
-        names = [_text(given.name) for given in known.inputs]
-        if len(names) != len(values):
+        if len(known) != len(values):
             raise UsageError(
-                f"{function} takes {len(names)} arguments ({', '.join(names) or 'none'}), not {len(values)}"
+                f"{function} takes {len(known)} arguments ({', '.join(known) or 'none'}), not {len(values)}"
             )
         return [
-            self._encode(value, given.type, f"{function}: {name}", 0)
-            for value, given, name in zip(values, known.inputs, names, strict=True)
+            self._encode(value, kind, f"{function}: {name}", 0)
+            for value, (name, kind) in zip(values, known.items(), strict=True)
         ]
 
     @staticmethod

@@ -136,6 +136,7 @@ def test_each_worker_of_xdist_has_a_network_of_its_own(pytester: pytest.Pytester
     pytester.runpytest_subprocess("-n", "2").assert_outcomes(passed=6)
     urls = {path.name: set(path.read_text().split()) for path in pytester.path.glob("urls-*")}
     assert len(urls) == 2
+    assert all(len(of_worker) == 1 for of_worker in urls.values())
     assert not set.intersection(*urls.values())
 
 

@@ -1,12 +1,11 @@
 //! The entries that an invocation reads, with what the network checks before the host sees them.
 
 use crate::host::invoke::{Failure, FailureCode, InvocationLedger, LIMIT, OVER_BUDGET};
-use crate::host::modules::is_code_key;
 use crate::ledger::settings::Settings;
 use crate::ledger::state::{Entries, Key, Lifetime, Stored};
 use crate::tx::diagnostics::Diagnostics;
 use crate::tx::envelope::SorobanPart;
-use soroban_env_host::xdr::{ScError, ScErrorCode};
+use soroban_env_host::xdr::{LedgerKey, ScBytes, ScError, ScErrorCode, ScVal};
 
 /// What the host is given for one key.
 #[derive(Debug)]
@@ -69,15 +68,7 @@ pub fn load(
                 .checked_sub(part.read_only)
                 .is_some_and(|index| part.archived().contains(&(index as u32)));
             if !marked {
-                diagnostics.error(
-                    ScError::Value(ScErrorCode::InvalidInput),
-                    if is_code_key(key) {
-                        "trying to access an archived contract code entry"
-                    } else {
-                        "trying to access an archived contract data entry"
-                    },
-                    &[],
-                );
+                tell_archived(part, index, diagnostics);
                 return Err(Failure::Operation(FailureCode::EntryArchived));
             }
             input.restored = true;
@@ -103,6 +94,28 @@ pub fn load(
         inputs.push(input);
     }
     Ok(inputs)
+}
+
+fn tell_archived(part: &SorobanPart, index: usize, diagnostics: &mut Diagnostics) {
+    let footprint = &part.data.resources.footprint;
+    let mut keys = footprint
+        .read_only
+        .iter()
+        .chain(footprint.read_write.iter());
+    let (message, values) = match keys.nth(index) {
+        Some(LedgerKey::ContractCode(code)) => (
+            "trying to access an archived contract code entry",
+            vec![ScVal::Bytes(ScBytes(
+                code.hash.0.to_vec().try_into().unwrap_or_default(),
+            ))],
+        ),
+        Some(LedgerKey::ContractData(data)) => (
+            "trying to access an archived contract data entry",
+            vec![ScVal::Address(data.contract.clone()), data.key.clone()],
+        ),
+        _ => return,
+    };
+    diagnostics.error_about(ScError::Value(ScErrorCode::InvalidInput), message, values);
 }
 
 /// Holds an entry against the limit of its kind.

@@ -68,18 +68,19 @@ pub fn record(
         .map_err(|_| Failure::Internal)?;
     let mut events_bytes = 0_u32;
     let limit = ledger.settings.events.tx_max_contract_events_size_bytes;
-    let pieces = outcome
+    let events = outcome
         .encoded_contract_events
         .iter()
-        .chain(std::iter::once(&return_value_xdr));
-    for piece in pieces {
+        .map(|event| (event, "total events size exceeds network config maximum"));
+    let pieces = events.chain(std::iter::once((
+        &return_value_xdr,
+        "return value pushes events size above network config maximum",
+    )));
+    for (piece, message) in pieces {
         events_bytes = events_bytes.saturating_add(piece.len() as u32);
         if events_bytes > limit {
-            diagnostics.error(
-                OVER_BUDGET,
-                "events and return value exceed the network config maximum",
-                &[u64::from(events_bytes), u64::from(limit)],
-            );
+            let values = [u64::from(events_bytes), u64::from(limit)];
+            diagnostics.error(OVER_BUDGET, message, &values);
             return Err(LIMIT);
         }
     }

@@ -36,6 +36,8 @@ const LIFETIME_RECORD_BYTES: u64 = 48 + RECORD_MARK_BYTES;
 
 /// Records of the index that may be out of date, beside as many as there are entries.
 const SPARE_RECORDS: usize = 1_024;
+/// Records that one ledger looks at; what is left over is a ledger late, but no reader waits for a million of them.
+const RECORDS_PER_LEDGER: usize = 16_384;
 
 /// How far one ledger's scan goes.
 #[derive(Clone, Copy, Debug)]
@@ -63,31 +65,12 @@ pub struct Census {
     turn_bytes: u64,
 }
 
-/// When an entry may leave at the earliest; `at` is never later than that.
-#[derive(Debug)]
+/// When an entry may leave at the earliest; `at` is never later than that. Among equals the keys decide, so that the
+/// same inputs always come to the same order.
+#[derive(Debug, PartialEq, Eq, PartialOrd, Ord)]
 struct Due {
     at: u32,
     key: Key,
-}
-
-impl PartialEq for Due {
-    fn eq(&self, other: &Self) -> bool {
-        self.at == other.at
-    }
-}
-
-impl Eq for Due {}
-
-impl PartialOrd for Due {
-    fn partial_cmp(&self, other: &Self) -> Option<std::cmp::Ordering> {
-        Some(self.cmp(other))
-    }
-}
-
-impl Ord for Due {
-    fn cmp(&self, other: &Self) -> std::cmp::Ordering {
-        self.at.cmp(&other.at)
-    }
 }
 
 /// The index. Every live contract entry has a record that comes up no later than the entry may leave; a record that
@@ -211,7 +194,10 @@ impl Index {
     /// Gathers what may leave in that ledger.
     pub fn prepare(&mut self, ledger: u32, entries: &HashMap<Key, Stored>) {
         self.ready_for = ledger;
-        while self.due.peek().is_some_and(|Reverse(due)| due.at <= ledger) {
+        for _ in 0..RECORDS_PER_LEDGER {
+            if self.due.peek().is_none_or(|Reverse(due)| due.at > ledger) {
+                break;
+            }
             let Some(Reverse(Due { key, .. })) = self.due.pop() else {
                 break;
             };
@@ -228,7 +214,7 @@ impl Index {
             self.due = entries
                 .iter()
                 .filter_map(|(key, entry)| {
-                    let at = leaves_at(entry).filter(|at| *at > ledger)?;
+                    let at = leaves_at(entry)?;
                     let key = Key::clone(key);
                     Some(Reverse(Due { at, key }))
                 })

@@ -115,6 +115,15 @@ fn sample(ground: &dyn Ground, layer: &mut Layer<'_>, ledger: u32, samples: u32)
     average(&window)
 }
 
+/// Key and entry of a window that has seen nothing but that size, as a network starts with.
+pub fn full_window(entries: &dyn Entries, size_bytes: u64) -> Option<(Key, Stored)> {
+    let mut window = window(entries);
+    window.fill(size_bytes);
+    let window: VecM<u64> = window.try_into().ok()?;
+    let setting = ConfigSettingEntry::LiveSorobanStateSizeWindow(window);
+    Some(encoded(setting, 1))
+}
+
 /// The size that a ledger on top of these entries prices rent by.
 pub fn state_size_bytes(entries: &dyn Entries) -> u64 {
     average(&window(entries))
@@ -153,6 +162,11 @@ fn setting(entries: &dyn Entries, id: ConfigSettingId) -> Option<ConfigSettingEn
 }
 
 fn put_setting(layer: &mut Layer<'_>, setting: ConfigSettingEntry, ledger: u32) {
+    let (key, entry) = encoded(setting, ledger);
+    layer.put(key, entry);
+}
+
+fn encoded(setting: ConfigSettingEntry, ledger: u32) -> (Key, Stored) {
     let key = key(setting.discriminant());
     let entry = LedgerEntry {
         last_modified_ledger_seq: ledger,
@@ -160,7 +174,7 @@ fn put_setting(layer: &mut Layer<'_>, setting: ConfigSettingEntry, ledger: u32) 
         ext: LedgerEntryExt::V0,
     };
     let xdr = entry.to_xdr(Limits::none()).unwrap_or_default();
-    layer.put(Key::from(key), Stored::classic(xdr));
+    (Key::from(key), Stored::classic(xdr))
 }
 
 #[cfg(test)]

@@ -8,6 +8,7 @@ use crate::ledger::history::{ClosedLedger, History};
 use crate::ledger::seeds::Seeds;
 use crate::ledger::settings::Settings;
 use crate::ledger::state::State;
+use crate::ledger::upkeep;
 use crate::random::Randomness;
 use crate::types::{LedgerSummary, NodeError};
 use std::sync::PoisonError;
@@ -50,6 +51,11 @@ impl Genesis<'_> {
                     state.put(key, entry);
                 },
             )?;
+            let size_bytes = state.census().live_bytes;
+            if let Some((key, entry)) = upkeep::full_window(&state, size_bytes) {
+                commitment = header::commit(&commitment, &key, Some(&entry));
+                state.put(key, entry);
+            }
         }
         let header = header::genesis(self.validator, self.settings, close_time_ms, commitment);
         let (header_xdr, hash) = header::encode(&header);

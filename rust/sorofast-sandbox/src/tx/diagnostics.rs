@@ -15,6 +15,12 @@ pub struct Diagnostics {
 impl Diagnostics {
     /// Adds an error with its message and the values that it is about.
     pub fn error(&mut self, error: ScError, message: &str, values: &[u64]) {
+        let values = values.iter().map(|value| ScVal::U64(*value)).collect();
+        self.error_about(error, message, values);
+    }
+
+    /// The same with values of any kind.
+    pub fn error_about(&mut self, error: ScError, message: &str, values: Vec<ScVal>) {
         let text = ScVal::String(ScString(
             StringM::try_from(message.as_bytes().to_vec()).unwrap_or_default(),
         ));
@@ -22,7 +28,7 @@ impl Diagnostics {
             text
         } else {
             let mut items = vec![text];
-            items.extend(values.iter().map(|value| ScVal::U64(*value)));
+            items.extend(values);
             ScVal::Vec(Some(ScVec(items.try_into().unwrap_or_default())))
         };
         self.push(vec![symbol("error"), ScVal::Error(error)], data);

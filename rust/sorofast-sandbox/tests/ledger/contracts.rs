@@ -4,10 +4,11 @@ use crate::network::{call, decode_result, explain, symbol, wasm, Key, Network, X
 use sorofast_sandbox::node::{Node, SimulateOptions, SubmitStatus, TransactionRecord};
 use std::sync::Arc;
 use stellar_xdr::{
-    ContractDataDurability, ContractId, HostFunction, InvokeHostFunctionResult, LedgerEntry,
-    LedgerEntryData, LedgerKey, LedgerKeyContractData, Limits, OperationResult, OperationResultTr,
-    ReadXdr, ScAddress, ScVal, ScVec, SorobanTransactionData, SorobanTransactionMetaExt,
-    TransactionExt, TransactionMeta, TransactionMetaV4, TransactionResultResult as Code, WriteXdr,
+    ContractDataDurability, ContractEventBody, ContractId, DiagnosticEvent, HostFunction,
+    InvokeHostFunctionResult, LedgerEntry, LedgerEntryData, LedgerKey, LedgerKeyContractData,
+    Limits, OperationResult, OperationResultTr, ReadXdr, ScAddress, ScVal, ScVec,
+    SorobanTransactionData, SorobanTransactionMetaExt, TransactionExt, TransactionMeta,
+    TransactionMetaV4, TransactionResultResult as Code, WriteXdr,
 };
 
 fn code(record: &TransactionRecord) -> InvokeHostFunctionResult {
@@ -310,6 +311,16 @@ fn archived_entries_need_to_be_named() {
     assert_eq!(read.entries[0].live_until, Some(0));
     let record = network.apply(&network.sign(&stale, &[alice]));
     assert_eq!(code(&record), InvokeHostFunctionResult::EntryArchived);
+    let LedgerKey::ContractData(data) = LedgerKey::from_xdr(&key, Limits::none()).expect("a key")
+    else {
+        panic!("contract data");
+    };
+    let told = DiagnosticEvent::from_xdr(&record.diagnostic_events_xdr[0], Limits::none());
+    let ContractEventBody::V0(body) = told.expect("a diagnostic").event.body;
+    let ScVal::Vec(Some(values)) = body.data else {
+        panic!("{:?}", body.data);
+    };
+    assert_eq!(values[1..], [ScVal::Address(data.contract), data.key]);
 
     // A simulation sees that it is archived and brings it back.
     let tx = network.soroban_tx(&alice, None, bump());

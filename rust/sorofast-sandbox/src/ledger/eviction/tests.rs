@@ -205,6 +205,34 @@ fn no_more_leave_than_a_ledger_may_archive() {
 }
 
 #[test]
+fn a_crowd_leaves_in_portions_and_always_in_the_same_order() {
+    let crowd = 2 * RECORDS_PER_LEDGER as u32 + 10;
+    let limits = ScanLimits {
+        bytes: u32::MAX,
+        entries: u32::MAX,
+    };
+    let run = || {
+        let mut state = State::default();
+        let all: Changes = (0..crowd)
+            .map(|number| (key(number), Some(entry(1, 10, 10))))
+            .collect();
+        state.publish(sinks_at(1), all);
+        let mut portions = Vec::new();
+        for ledger in 1..=3 {
+            let found = scan(&state, 0, limits).found;
+            let gone: Changes = found.iter().map(|key| (key.clone(), None)).collect();
+            state.publish(sinks_at(1) + ledger, gone);
+            portions.push(found);
+        }
+        portions
+    };
+    let portions = run();
+    let sizes: Vec<usize> = portions.iter().map(Vec::len).collect();
+    assert_eq!(sizes, [RECORDS_PER_LEDGER, RECORDS_PER_LEDGER, 10]);
+    assert_eq!(portions, run());
+}
+
+#[test]
 fn sizes_are_counted_without_a_walk() {
     let mut state = State::default();
     let archived = |bytes| {

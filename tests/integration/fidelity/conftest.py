@@ -3,12 +3,20 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterator
+from pathlib import Path
 
 import pytest
 from stellar_sdk import Keypair
 
+from helpers.javascript import installed
 from helpers.network import Network
 from helpers.sdk import FACES, Sdk, closing_fast
+
+
+@pytest.fixture(scope="session")
+def packages() -> Path:
+    """What npm installed for the JavaScript SDK; skips where it cannot."""
+    return installed()
 
 
 @pytest.fixture

@@ -166,6 +166,45 @@ async def test_preconditions_are_kept(sdk: Sdk, alice: Keypair, bob: Keypair) ->
     assert result_code(sent.error_result_xdr) == "txTOO_LATE"
 
 
+async def test_the_life_of_an_entry_is_extended(sdk: Sdk, alice: Keypair) -> None:
+    contract = await sdk.deploy(alice, "counter")
+    assert await count(sdk, alice, contract, 1) == 1
+    key = count_key(contract, 1)
+    before = await read(sdk, key)
+    builder = (await sdk.builder(alice)).append_extend_footprint_ttl_op(3_000_000)
+    builder.set_soroban_data(SorobanDataBuilder().set_read_only([key]).build())
+    found = await sdk.prepare_and_run(builder, alice)
+    assert found.status is GetTransactionStatus.SUCCESS, found
+    after = await read(sdk, key)
+    assert after.live_until == (found.ledger or 0) + 3_000_000 > before.live_until
+    assert after.modified == before.modified  # only its TTL entry was written
+
+
+async def test_an_archived_entry_is_restored_by_an_operation(sdk: Sdk, alice: Keypair) -> None:
+    contract = await sdk.deploy(alice, "counter")
+    assert await count(sdk, alice, contract, 1) == 1
+    key = count_key(contract, 1)
+    await archive(sdk, key)
+    builder = (await sdk.builder(alice)).append_restore_footprint_op()
+    builder.set_soroban_data(SorobanDataBuilder().set_read_write([key]).build())
+    found = await sdk.prepare_and_run(builder, alice)
+    assert found.status is GetTransactionStatus.SUCCESS, found
+    assert (await read(sdk, key)).live_until == (found.ledger or 0) + 2_073_600 - 1
+    assert await count(sdk, alice, contract, 1) == 2
+
+
+async def test_restoring_what_lives_changes_nothing(sdk: Sdk, alice: Keypair) -> None:
+    contract = await sdk.deploy(alice, "counter")
+    assert await count(sdk, alice, contract, 1) == 1
+    key = count_key(contract, 1)
+    before = await read(sdk, key)
+    builder = (await sdk.builder(alice)).append_restore_footprint_op()
+    builder.set_soroban_data(SorobanDataBuilder().set_read_write([key]).build())
+    found = await sdk.prepare_and_run(builder, alice)
+    assert found.status is GetTransactionStatus.SUCCESS, found
+    assert await read(sdk, key) == before
+
+
 async def test_an_archived_entry_is_restored_by_the_call_that_needs_it(sdk: Sdk, alice: Keypair) -> None:
     contract = await sdk.deploy(alice, "counter")
     assert await count(sdk, alice, contract, 1) == 1

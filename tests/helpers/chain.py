@@ -132,6 +132,37 @@ def account_key(address: str) -> str:
     return base64.b64encode(raw).decode()
 
 
+def account_entry(address: str, balance: int, sequence: int) -> str:
+    """Base64 of the ledger entry of an account without anything special."""
+    entry = stellar_xdr.AccountEntry(
+        account_id=Keypair.from_public_key(address).xdr_account_id(),
+        balance=stellar_xdr.Int64(balance),
+        seq_num=stellar_xdr.SequenceNumber(stellar_xdr.Int64(sequence)),
+        num_sub_entries=stellar_xdr.Uint32(0),
+        inflation_dest=None,
+        flags=stellar_xdr.Uint32(0),
+        home_domain=stellar_xdr.String32(b""),
+        thresholds=stellar_xdr.Thresholds(b"\x01\0\0\0"),
+        signers=[],
+        ext=stellar_xdr.AccountEntryExt(0),
+    )
+    data = stellar_xdr.LedgerEntryData(stellar_xdr.LedgerEntryType.ACCOUNT, account=entry)
+    return stellar_xdr.LedgerEntry(stellar_xdr.Uint32(1), data, stellar_xdr.LedgerEntryExt(0)).to_xdr()
+
+
+def result_codes(result_xdr: str) -> list[str]:
+    """The name of a transaction's result code, then those of its operations."""
+    result = stellar_xdr.TransactionResult.from_xdr(result_xdr).result
+    codes = [result.code.name]
+    for operation in result.results or []:
+        if operation.tr is None:
+            codes.append(operation.code.name)
+        else:
+            (inner,) = (value for name, value in vars(operation.tr).items() if name != "type" and value)
+            codes.append(inner.code.name)
+    return codes
+
+
 def result_code(result_xdr: str) -> str:
     """The name of a transaction's result code."""
     return stellar_xdr.TransactionResult.from_xdr(result_xdr).result.code.name

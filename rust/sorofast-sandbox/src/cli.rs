@@ -5,7 +5,10 @@ use std::time::Duration;
 
 use clap::builder::{PossibleValuesParser, TypedValueParser};
 use clap::{Args, Parser, Subcommand, ValueEnum};
-use sorofast_sandbox::config::{ClockMode, Limits, MAX_ACCOUNTS, MAX_START_TIME_S};
+use sorofast_sandbox::config::{
+    ClockMode, Limits, MAX_ACCOUNTS, MAX_RETENTION_LEDGERS, MAX_START_TIME_S,
+};
+use sorofast_sandbox::ledger::history::RETENTION_LEDGERS;
 use sorofast_sandbox::ledger::seeds::{Generation, SeedTasks, MAX_INTERVAL_S, MAX_TASKS};
 
 /// The passphrase of the standalone network that every Stellar tool knows as "local".
@@ -66,6 +69,9 @@ pub(crate) struct StartArgs {
     /// Protocol version; this build holds the host of protocol 30 only.
     #[arg(long, default_value_t = PROTOCOL, value_parser = parse_protocol)]
     pub(crate) protocol: u32,
+    /// Ledgers kept for readers: their transactions, events and metas; a week of five second ones unless given.
+    #[arg(long, value_name = "LEDGERS", default_value_t = RETENTION_LEDGERS, value_parser = clap::value_parser!(u32).range(1..=i64::from(MAX_RETENTION_LEDGERS)))]
+    pub(crate) retention: u32,
     /// Limits and fees of the network.
     #[arg(long, default_value = "mainnet", value_parser = limits_parser())]
     pub(crate) limits: Limits,

@@ -1,5 +1,6 @@
 //! How a node is set up.
 
+use crate::ledger::history::RETENTION_LEDGERS;
 pub use crate::ledger::presets::Limits;
 use crate::ledger::seeds::SeedTasks;
 use crate::types::NodeError;
@@ -19,6 +20,8 @@ pub struct NodeConfig {
     pub network_passphrase: String,
     /// What a transaction and a ledger may hold, and what it costs.
     pub limits: Limits,
+    /// Ledgers that are kept for readers.
+    pub retention_ledgers: u32,
     /// What all chance follows from.
     pub seed: u64,
     pub clock: ClockMode,
@@ -49,6 +52,7 @@ impl Default for NodeConfig {
             flood_delay: Duration::ZERO,
             network_passphrase: "Standalone Network ; February 2017".into(),
             limits: Limits::Mainnet,
+            retention_ledgers: RETENTION_LEDGERS,
             seed: 0,
             clock: ClockMode::System,
             start_time_s: None,
@@ -67,6 +71,11 @@ impl NodeConfig {
         }
         if self.flood_delay > MAX_LEDGER_CLOSE {
             return refuse("flood_delay must be at most one day");
+        }
+        if !(1..=MAX_RETENTION_LEDGERS).contains(&self.retention_ledgers) {
+            return Err(NodeError::Invalid(format!(
+                "retention_ledgers must be between 1 and {MAX_RETENTION_LEDGERS}"
+            )));
         }
         if self
             .start_time_s
@@ -105,6 +114,9 @@ pub const MAX_START_TIME_S: u64 = 32_503_679_999;
 
 /// Numbered accounts at most.
 pub const MAX_ACCOUNTS: u32 = 10_000;
+
+/// Most ledgers that can be asked to be kept; memory bounds them as well.
+pub const MAX_RETENTION_LEDGERS: u32 = 10_000_000;
 
 /// Longest time from one freeze to the next.
 const MAX_LEDGER_CLOSE: Duration = Duration::from_hours(24);

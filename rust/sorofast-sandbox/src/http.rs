@@ -1,6 +1,7 @@
 //! The HTTP server: routes, body limits, timeouts and connections.
 
 use std::convert::Infallible;
+use std::future::Future;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -15,11 +16,12 @@ use http_body_util::BodyExt;
 use hyper::server::conn::http1;
 use hyper_util::rt::{TokioIo, TokioTimer};
 use tokio::net::{TcpListener, TcpStream};
-use tokio::sync::{watch, Semaphore};
+use tokio::sync::watch;
 use tokio::task::JoinSet;
 use tower::ServiceExt;
 
 use crate::app::App;
+use crate::places::{Place, Places};
 use crate::rpc::Reply;
 use crate::{admin, cors, friendbot, landing, rpc};
 
@@ -27,10 +29,19 @@ use crate::{admin, cors, friendbot, landing, rpc};
 const RPC_BODY_BYTES: usize = 512 * 1024;
 /// An HTTP request as a whole, reading its body included.
 const RPC_TIME: Duration = Duration::from_secs(25);
+/// As long as the real server waits for a body.
+const BODY_TIME: Duration = Duration::from_secs(5);
+/// Between two pieces of a body.
+const BODY_PAUSE: Duration = Duration::from_secs(10);
 /// Between a connection's requests as well: shorter than clients keep theirs open, it would close
 /// connections under requests that are just being sent.
 const HEADER_TIME: Duration = Duration::from_secs(75);
-const MAX_CONNECTIONS: usize = 5_000;
+/// A client that has not even taken its answer by then is gone.
+const STALL_TIME: Duration = Duration::from_secs(90);
+/// More than the requests that are answered at once, so that one too many is told so.
+const MAX_CONNECTIONS: usize = rpc::MAX_REQUESTS + 1_000;
+/// How long a connection that is sent away may take to end.
+const FAREWELL_TIME: Duration = Duration::from_secs(1);
 /// How long requests under way may take once the server stops.
 const DRAIN_TIME: Duration = Duration::from_secs(5);
 
@@ -60,30 +71,24 @@ pub(crate) fn router(app: Arc<App>) -> Router {
 
 /// Serves until `stop` turns true, then lets requests under way finish for a bounded time.
 pub(crate) async fn serve(listener: TcpListener, router: Router, mut stop: watch::Receiver<bool>) {
-    let places = Arc::new(Semaphore::new(MAX_CONNECTIONS));
+    let places = Places::new(MAX_CONNECTIONS);
     let mut connections = JoinSet::new();
     loop {
         while connections.try_join_next().is_some() {}
-        // A place is taken before the connection, so that the excess waits in the system's backlog.
-        let place = tokio::select! {
-            place = Arc::clone(&places).acquire_owned() => place,
-            () = stopping(&mut stop) => break,
-        };
         let accepted = tokio::select! {
             accepted = listener.accept() => accepted,
             () = stopping(&mut stop) => break,
         };
-        match accepted {
-            Ok((stream, _)) => {
-                let (router, stop) = (router.clone(), stop.clone());
-                connections.spawn(async move {
-                    connection(stream, router, stop).await;
-                    drop(place);
-                });
-            }
+        let Ok((stream, _)) = accepted else {
             // Usually too many open files; what is open has to close first.
-            Err(_) => tokio::time::sleep(Duration::from_millis(50)).await,
-        }
+            places.make_room();
+            tokio::time::sleep(Duration::from_millis(50)).await;
+            continue;
+        };
+        // Without a place it is closed again: as many requests as there can be are under way.
+        let Some(place) = places.take() else { continue };
+        let (router, stop) = (router.clone(), stop.clone());
+        connections.spawn(connection(stream, router, place, stop));
     }
     drop(listener);
     let drained = async { while connections.join_next().await.is_some() {} };
@@ -95,15 +100,24 @@ async fn stopping(stop: &mut watch::Receiver<bool>) {
     let _ = stop.wait_for(|stop| *stop).await;
 }
 
-async fn connection(stream: TcpStream, router: Router, mut stop: watch::Receiver<bool>) {
+async fn connection(
+    stream: TcpStream,
+    router: Router,
+    place: Arc<Place>,
+    mut stop: watch::Receiver<bool>,
+) {
     // Answers are small and awaited; a connection that does not take this still works.
     let _ = stream.set_nodelay(true);
+    let at_work = Arc::clone(&place);
     let service = hyper::service::service_fn(move |request: hyper::Request<_>| {
+        at_work.begin();
+        let at_work = Arc::clone(&at_work);
         let answer = router.clone().oneshot(request.map(Body::new));
         async move {
             let response = answer
                 .await
                 .unwrap_or_else(|never: Infallible| match never {});
+            at_work.wait();
             if response.extensions().get::<Unanswered>().is_some() {
                 return Err(ReplyDropped);
             }
@@ -116,12 +130,18 @@ async fn connection(stream: TcpStream, router: Router, mut stop: watch::Receiver
         .serve_connection(TokioIo::new(stream), service);
     tokio::pin!(connection);
     // Errors of a single connection (resets, dropped replies) concern its client only.
-    tokio::select! {
-        _ = connection.as_mut() => return,
-        () = stopping(&mut stop) => {}
-    }
+    let farewell = loop {
+        tokio::select! {
+            _ = connection.as_mut() => return,
+            () = stopping(&mut stop) => break DRAIN_TIME,
+            () = place.sent_away() => break FAREWELL_TIME,
+            () = tokio::time::sleep(STALL_TIME) => if place.waited() >= STALL_TIME {
+                return;
+            },
+        }
+    };
     connection.as_mut().graceful_shutdown();
-    let _ = connection.await;
+    let _ = tokio::time::timeout(farewell, connection).await;
 }
 
 async fn rpc_request(State(app): State<Arc<App>>, request: Request) -> Response {
@@ -136,22 +156,42 @@ async fn rpc_request(State(app): State<Arc<App>>, request: Request) -> Response 
         )
             .into_response();
     }
-    let work = async {
-        match read_body(body, RPC_BODY_BYTES).await {
-            Ok(body) => respond(rpc::answer(&app, &body).await),
-            // The real server has one status for all bodies it cannot read.
-            Err(refusal) => {
-                let reason = match refusal {
-                    BodyRefusal::TooLarge { .. } => "http: request body too large\n",
-                    BodyRefusal::Broken => "unexpected EOF\n",
-                };
-                (StatusCode::INTERNAL_SERVER_ERROR, reason).into_response()
-            }
-        }
+    let Some(_under_way) = app.surface.admit() else {
+        return StatusCode::SERVICE_UNAVAILABLE.into_response();
     };
-    tokio::time::timeout(RPC_TIME, work)
+    answered_within(RPC_TIME, async {
+        match in_time(BODY_TIME, read_body(body, RPC_BODY_BYTES)).await {
+            Ok(body) => respond(rpc::answer(&app, &body).await),
+            Err(refusal) => unreadable(&refusal),
+        }
+    })
+    .await
+}
+
+async fn answered_within(limit: Duration, work: impl Future<Output = Response>) -> Response {
+    tokio::time::timeout(limit, work)
         .await
         .unwrap_or_else(|_| StatusCode::GATEWAY_TIMEOUT.into_response())
+}
+
+async fn in_time(
+    limit: Duration,
+    body: impl Future<Output = Result<Bytes, BodyRefusal>>,
+) -> Result<Bytes, BodyRefusal> {
+    tokio::time::timeout(limit, body)
+        .await
+        .unwrap_or(Err(BodyRefusal::Late))
+}
+
+/// The real server has one status for all bodies it cannot read.
+fn unreadable(refusal: &BodyRefusal) -> Response {
+    let reason = match refusal {
+        BodyRefusal::TooLarge { .. } => "http: request body too large\n",
+        BodyRefusal::Broken => "unexpected EOF\n",
+        BodyRefusal::Late => "i/o timeout\n",
+    };
+    let closing = [(header::CONNECTION, "close")];
+    (StatusCode::INTERNAL_SERVER_ERROR, closing, reason).into_response()
 }
 
 fn respond(reply: Reply) -> Response {
@@ -203,6 +243,7 @@ pub(crate) fn is_json(headers: &HeaderMap) -> bool {
 pub(crate) enum BodyRefusal {
     TooLarge { limit_bytes: usize },
     Broken,
+    Late,
 }
 
 impl BodyRefusal {
@@ -210,6 +251,7 @@ impl BodyRefusal {
         match self {
             Self::TooLarge { .. } => StatusCode::PAYLOAD_TOO_LARGE,
             Self::Broken => StatusCode::BAD_REQUEST,
+            Self::Late => StatusCode::REQUEST_TIMEOUT,
         }
     }
 }
@@ -221,6 +263,7 @@ impl std::fmt::Display for BodyRefusal {
                 write!(f, "the request body is larger than {limit_bytes} bytes")
             }
             Self::Broken => f.write_str("the request body did not arrive whole"),
+            Self::Late => f.write_str("the request body did not arrive in time"),
         }
     }
 }
@@ -236,7 +279,10 @@ impl IntoResponse for BodyRefusal {
 pub(crate) async fn read_body(mut body: Body, limit_bytes: usize) -> Result<Bytes, BodyRefusal> {
     let mut read = Vec::new();
     let mut thrown_away = 0;
-    while let Some(frame) = body.frame().await {
+    while let Some(frame) = tokio::time::timeout(BODY_PAUSE, body.frame())
+        .await
+        .map_err(|_| BodyRefusal::Late)?
+    {
         let Ok(data) = frame.map_err(|_| BodyRefusal::Broken)?.into_data() else {
             continue;
         };
@@ -290,5 +336,35 @@ mod tests {
                 Err(BodyRefusal::TooLarge { limit_bytes: 8 })
             );
         }
+    }
+
+    #[tokio::test]
+    async fn one_request_too_many_is_refused() {
+        let app = App::for_tests();
+        let ask = || {
+            let request = hyper::Request::post("/rpc")
+                .header(header::CONTENT_TYPE, "application/json")
+                .body(Body::from(
+                    r#"{"jsonrpc":"2.0","id":1,"method":"getHealth"}"#,
+                ))
+                .expect("a request");
+            router(Arc::clone(&app)).oneshot(request)
+        };
+        let mut under_way: Vec<_> = (0..rpc::MAX_REQUESTS)
+            .map(|_| app.surface.admit().expect("a place"))
+            .collect();
+        let refused = ask().await.expect("an answer");
+        assert_eq!(refused.status(), StatusCode::SERVICE_UNAVAILABLE);
+        under_way.pop();
+        assert_eq!(ask().await.expect("an answer").status(), StatusCode::OK);
+    }
+
+    #[tokio::test]
+    async fn neither_a_body_nor_an_answer_may_take_forever() {
+        let moment = Duration::from_millis(10);
+        let late = in_time(moment, std::future::pending()).await;
+        assert_eq!(late, Err(BodyRefusal::Late));
+        let answer = answered_within(moment, std::future::pending()).await;
+        assert_eq!(answer.status(), StatusCode::GATEWAY_TIMEOUT);
     }
 }

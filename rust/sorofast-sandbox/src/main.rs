@@ -11,6 +11,7 @@ mod friendbot;
 mod funding;
 mod http;
 mod landing;
+mod places;
 mod rpc;
 mod utc;
 
@@ -108,6 +109,7 @@ async fn run(args: &StartArgs) -> Result<(), String> {
         flood_delay: args.flood_delay,
         network_passphrase: args.network_passphrase.clone(),
         limits: args.limits,
+        retention_ledgers: args.retention,
         seed,
         clock: args.clock.into(),
         start_time_s: args.start_time,

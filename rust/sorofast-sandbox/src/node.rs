@@ -166,6 +166,7 @@ impl Node {
             accounts: &accounts,
             seeds: seeds.as_ref(),
             random: &random,
+            retention_ledgers: config.retention_ledgers,
         };
         let Chain {
             state,

@@ -10,7 +10,7 @@ import pytest
 from stellar_sdk import Asset, Keypair
 from stellar_sdk import xdr as stellar_xdr
 
-from helpers.network import Network
+from helpers.network import Network, running
 
 
 def toid(ledger: int, order: int) -> str:
@@ -174,3 +174,34 @@ async def test_what_is_behind_the_last_page_is_the_result_of_the_next_ledger(
     assert [found["ledger"] for found in page["transactions"]] == ledgers
     for found in page["transactions"]:
         stellar_xdr.TransactionResult.from_xdr(found["resultXdr"])
+
+
+async def test_only_so_many_ledgers_are_kept_and_every_method_says_so() -> None:
+    async with running("--ledger-close", "0", "--retention", "10") as network:
+        alice = Keypair.random()
+        await network.fund(alice)
+        early = (await network.advance())["latest_ledger"]
+        page = await network.result("getTransactions", startLedger=1)
+        tx_hash, cursor = page["transactions"][0]["txHash"], toid(early - 1, 1)
+        latest = (await network.advance(30))["latest_ledger"]
+        oldest = latest - 9
+        health = await network.result("getHealth")
+        assert (health["oldestLedger"], health["ledgerRetentionWindow"]) == (oldest, 10)
+        for method in ("getTransactions", "getLedgers"):
+            assert (await network.result(method, startLedger=oldest))["oldestLedger"] == oldest
+            error = await network.error(method, startLedger=oldest - 1)
+            assert f"oldest ledger: {oldest}" in error["message"]
+        error = await network.error("getTransactions", pagination={"cursor": cursor})
+        assert error == {
+            "code": -32602,
+            "message": f"database does not contain metadata for ledger: {early - 1}",
+        }
+        error = await network.error("getLedgers", pagination={"cursor": str(oldest - 2)})
+        assert error["code"] == -32602
+        error = await network.error("getEvents", startLedger=oldest - 1)
+        assert error == {
+            "code": -32600,
+            "message": f"startLedger must be within the ledger range: {oldest} - {latest}",
+        }
+        found = await network.result("getTransaction", hash=tx_hash)
+        assert (found["status"], found["oldestLedger"]) == ("NOT_FOUND", oldest)

@@ -50,7 +50,8 @@ impl ApplyLedger<'_> {
 pub struct Applying {
     pub tx: Arc<Parsed>,
     pub fee_charged: i64,
-    /// What of the fee was for inclusion, per operation.
+    /// What of the fee was for inclusion, as fee statistics count it: for contracts the whole, else per operation of the
+    /// transaction itself, whoever bumps it.
     pub inclusion_rate: u64,
     fee_changes_xdr: Vec<u8>,
     before_changes_xdr: Vec<u8>,
@@ -96,7 +97,12 @@ pub fn charge_fee(
     Applying {
         tx: Arc::clone(tx),
         fee_charged: fee,
-        inclusion_rate: u64::try_from(inclusion / tx.operation_count().max(1)).unwrap_or(0),
+        inclusion_rate: u64::try_from(if tx.is_soroban() {
+            inclusion
+        } else {
+            inclusion / tx.inner_operation_count().max(1)
+        })
+        .unwrap_or(0),
         fee_changes_xdr: changes.finish(),
         before_changes_xdr: NO_CHANGES.to_vec(),
         refund_changes_xdr: NO_CHANGES.to_vec(),

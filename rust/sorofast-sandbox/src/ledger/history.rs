@@ -7,8 +7,8 @@ use std::collections::{HashMap, VecDeque};
 use std::sync::Arc;
 use stellar_xdr::LedgerHeader;
 
-/// Ledgers kept at most: a week of five second ones.
-pub const RETENTION_LEDGERS: usize = 120_960;
+/// Ledgers kept unless told otherwise: a week of five second ones.
+pub const RETENTION_LEDGERS: u32 = 120_960;
 /// Transactions and events kept at most, in bytes; beyond it the oldest ledgers go first.
 pub const RETENTION_BYTES: usize = 1024 * 1024 * 1024;
 /// The ledgers that are kept whatever their size.
@@ -17,6 +17,8 @@ const RETENTION_FLOOR: usize = 64;
 /// Windows of the fee statistics.
 const SOROBAN_FEE_LEDGERS: usize = 50;
 const CLASSIC_FEE_LEDGERS: usize = 10;
+/// Ledgers whose fees are remembered, kept or not: the longer window for a reader who lags.
+const FEES_REMEMBERED_LEDGERS: usize = 256;
 
 /// A ledger with what it applied.
 #[derive(Debug)]
@@ -102,17 +104,29 @@ fn event_bytes(event: &EventRecord) -> usize {
 pub struct History {
     ledgers: VecDeque<Arc<ClosedLedger>>,
     by_hash: HashMap<[u8; 32], Arc<TransactionRecord>>,
+    /// Of the last ledgers, the newest at the end.
+    fees: VecDeque<Fees>,
     bytes: usize,
     max_bytes: usize,
+    max_ledgers: usize,
+}
+
+#[derive(Debug)]
+struct Fees {
+    soroban: Vec<u64>,
+    classic: Vec<u64>,
 }
 
 impl History {
-    pub fn new(genesis: ClosedLedger) -> Self {
+    /// Keeps so many ledgers at most.
+    pub fn new(genesis: ClosedLedger, retention_ledgers: u32) -> Self {
         let mut history = Self {
             ledgers: VecDeque::new(),
             by_hash: HashMap::new(),
+            fees: VecDeque::new(),
             bytes: 0,
             max_bytes: RETENTION_BYTES,
+            max_ledgers: retention_ledgers.max(1) as usize,
         };
         history.push(Arc::new(genesis));
         history
@@ -134,8 +148,15 @@ impl History {
                 self.by_hash.insert(hash, Arc::clone(record));
             }
         }
+        if self.fees.len() == FEES_REMEMBERED_LEDGERS {
+            self.fees.pop_front();
+        }
+        self.fees.push_back(Fees {
+            soroban: ledger.soroban_fees.clone(),
+            classic: ledger.classic_fees.clone(),
+        });
         self.ledgers.push_back(ledger);
-        while self.ledgers.len() > RETENTION_LEDGERS
+        while self.ledgers.len() > self.max_ledgers
             || (self.bytes > self.max_bytes && self.ledgers.len() > RETENTION_FLOOR)
         {
             let Some(oldest) = self.ledgers.pop_front() else {
@@ -150,9 +171,9 @@ impl History {
         }
     }
 
-    /// Ledgers kept at most.
+    /// How many ledgers leave a trace at most: themselves, or their fees.
     pub fn max_ledgers(&self) -> usize {
-        RETENTION_LEDGERS
+        self.max_ledgers.max(FEES_REMEMBERED_LEDGERS)
     }
 
     pub fn latest(&self) -> &LedgerSummary {
@@ -183,8 +204,8 @@ impl History {
     /// Inclusion fees of the last ledgers up to `latest`: Soroban's, then classic ones.
     pub fn fees(&self, latest: u32) -> (FeeDistribution, FeeDistribution) {
         (
-            self.distribution(latest, SOROBAN_FEE_LEDGERS, |ledger| &ledger.soroban_fees),
-            self.distribution(latest, CLASSIC_FEE_LEDGERS, |ledger| &ledger.classic_fees),
+            self.distribution(latest, SOROBAN_FEE_LEDGERS, |fees| &fees.soroban),
+            self.distribution(latest, CLASSIC_FEE_LEDGERS, |fees| &fees.classic),
         )
     }
 
@@ -192,12 +213,12 @@ impl History {
         &self,
         latest: u32,
         window: usize,
-        fees: fn(&ClosedLedger) -> &Vec<u64>,
+        fees: fn(&Fees) -> &Vec<u64>,
     ) -> FeeDistribution {
         let later = self.latest().sequence.saturating_sub(latest) as usize;
-        let window = window.min(self.ledgers.len().saturating_sub(later));
+        let window = window.min(self.fees.len().saturating_sub(later));
         let mut all: Vec<u64> = self
-            .ledgers
+            .fees
             .iter()
             .rev()
             .skip(later)
@@ -259,7 +280,7 @@ mod tests {
 
     #[test]
     fn the_oldest_ledgers_make_room() {
-        let mut history = History::new(ledger(1, 1_000));
+        let mut history = History::new(ledger(1, 1_000), RETENTION_LEDGERS);
         history.max_bytes = 100_000;
         for sequence in 2..=1_000 {
             history.push(Arc::new(ledger(sequence, 1_000)));
@@ -270,6 +291,21 @@ mod tests {
         assert!(oldest > 900);
         assert!(history.ledger(oldest - 1).is_none());
         assert_eq!(history.ledger(950).expect("kept").summary.sequence, 950);
+    }
+
+    #[test]
+    fn as_many_ledgers_are_kept_as_asked_for() {
+        let mut history = History::new(ledger(1, 0), 10);
+        for sequence in 2..=100 {
+            history.push(Arc::new(ledger(sequence, 0)));
+        }
+        assert_eq!(history.oldest().sequence, 91);
+        assert!(history.ledger(90).is_none());
+        // The windows of fees have their own length.
+        let (soroban, _) = history.fees(100);
+        assert_eq!((soroban.ledger_count, soroban.min), (50, 51));
+        let (lagging, _) = history.fees(95);
+        assert_eq!((lagging.min, lagging.max), (46, 95));
     }
 
     #[test]

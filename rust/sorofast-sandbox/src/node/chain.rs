@@ -31,6 +31,7 @@ pub(super) struct Genesis<'a> {
     pub(super) accounts: &'a [PublicPair],
     pub(super) seeds: Option<&'a Seeds>,
     pub(super) random: &'a Randomness,
+    pub(super) retention_ledgers: u32,
 }
 
 impl Genesis<'_> {
@@ -62,7 +63,7 @@ impl Genesis<'_> {
         let closed = ClosedLedger::genesis(&header, header_xdr, hash, close_time_ms);
         Ok(Chain {
             state,
-            history: History::new(closed),
+            history: History::new(closed, self.retention_ledgers),
             tip: Tip {
                 header,
                 hash,
@@ -85,6 +86,7 @@ impl Node {
             accounts: &self.accounts,
             seeds: self.seeds.as_ref(),
             random: &random,
+            retention_ledgers: self.config.retention_ledgers,
         };
         let clock = crate::clock::SandboxClock::new(self.clock.mode(), self.config.start_time_s);
         let chain = genesis.chain(clock.now_ms())?;

@@ -1,7 +1,7 @@
 //! What a reader is shown: the newest ledger, or one some way back, as a server that lags shows it.
 
 use super::{readable, Node, Visible, MAX_HEALTHY_AGE_S};
-use crate::ledger::history::{ClosedLedger, RETENTION_LEDGERS};
+use crate::ledger::history::ClosedLedger;
 use crate::ledger::meta::ledger_close_meta;
 use crate::ledger::state::Stored;
 use crate::types::{
@@ -292,7 +292,7 @@ impl View<'_> {
         let latest_ledger_age_s = Duration::from_millis(age_ms).as_secs_f64();
         Health {
             range,
-            retention_window: RETENTION_LEDGERS as u32,
+            retention_window: self.node.config.retention_ledgers,
             latest_ledger_age_s,
             healthy: latest_ledger_age_s <= MAX_HEALTHY_AGE_S,
         }

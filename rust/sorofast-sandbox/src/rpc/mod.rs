@@ -25,7 +25,7 @@ use std::time::Duration;
 
 use serde::Serialize;
 use serde_json::Value;
-use tokio::sync::Semaphore;
+use tokio::sync::{Semaphore, SemaphorePermit};
 use tokio::task::JoinHandle;
 
 use crate::app::App;
@@ -36,6 +36,9 @@ use method::{Method, Traffic};
 
 /// Answers to one batch, together: the calls beyond it are not carried out.
 const BATCH_REPLY_BYTES: usize = 64 * 1024 * 1024;
+
+/// HTTP requests that are answered at once; the real server's default.
+pub(crate) const MAX_REQUESTS: usize = 5_000;
 
 /// What an RPC body is answered with.
 #[derive(Debug, PartialEq)]
@@ -55,6 +58,7 @@ pub(crate) enum Reply {
 #[derive(Debug)]
 pub(crate) struct Surface {
     traffic: Traffic,
+    requests: Semaphore,
     /// As many simulations at once as there are processors, as the real server has it.
     simulations: Arc<Semaphore>,
     /// Every other call, which is short.
@@ -66,9 +70,15 @@ impl Surface {
         let processors = std::thread::available_parallelism().map_or(2, usize::from);
         Self {
             traffic: Traffic::default(),
+            requests: Semaphore::new(MAX_REQUESTS),
             simulations: Arc::new(Semaphore::new(processors)),
             calls: Arc::new(Semaphore::new(4 * processors)),
         }
+    }
+
+    /// A place among the HTTP requests under way; None when there are as many as can be.
+    pub(crate) fn admit(&self) -> Option<SemaphorePermit<'_>> {
+        self.requests.try_acquire().ok()
     }
 
     /// Calls received so far, by method name.

@@ -150,6 +150,8 @@ pub struct TransactionLookup {
 #[derive(Clone, Debug)]
 pub struct TransactionOutline {
     pub source: [u8; 32],
+    /// Who paid: the source, unless there is a fee-bump.
+    pub fee_source: [u8; 32],
     pub operation_source: [u8; 32],
     /// `invoke_contract`, `upload_wasm`, `create_contract`, `extend_footprint_ttl`, `restore_footprint`,
     /// `create_account`, `payment`.

@@ -57,7 +57,8 @@ impl Node {
             Standing::Duplicate => return SubmitStatus::Duplicate,
             Standing::Older => return refused(Code::TxBadSeq, 0, diagnostics),
             Standing::Occupied | Standing::BidsTooLittle(_) | Standing::Replaces(_) => {
-                let within = tx.soroban.as_ref().is_none_or(|part| {
+                let part = tx.soroban.as_ref().filter(|_| tx.is_soroban());
+                let within = part.is_none_or(|part| {
                     check_resources(&tx, part, &self.settings, &mut diagnostics).is_ok()
                 });
                 if !within {

@@ -10,6 +10,7 @@ use crate::ledger::settings::Settings;
 use crate::ledger::state::State;
 use crate::ledger::upkeep;
 use crate::random::Randomness;
+use crate::tx::queue::Queue;
 use crate::types::{LedgerSummary, NodeError};
 use std::sync::PoisonError;
 use std::time::Instant;
@@ -124,7 +125,8 @@ impl Node {
                 era,
             };
             let left = std::mem::replace(&mut *visible, next);
-            (left, std::mem::take(&mut *queue))
+            let empty = Queue::new(super::pace(&self.config, &self.settings));
+            (left, std::mem::replace(&mut *queue, empty))
         };
         self.frozen_at.send_replace(Instant::now());
         self.frozen.send_replace(latest.sequence);

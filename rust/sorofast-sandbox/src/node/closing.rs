@@ -1,6 +1,6 @@
 //! The pace of the ledger: freeze, apply, wait for consensus, publish.
 
-use super::{locked, Closing, Node, VisibleEntries};
+use super::{locked, readable, Closing, Node, VisibleEntries};
 use crate::host::stack::with_deep_stack;
 use crate::random::Purpose;
 use crate::tx::fates::Reason;
@@ -110,8 +110,10 @@ impl Node {
             visible.clock_offset_ms = closing.clock_offset_ms;
             visible.state.publish(sequence, applied.changes);
             visible.history.push(Arc::new(applied.closed));
+            drop(visible);
             queue.ledger_closed(&applied.applied);
-            self.drop_invalid(&mut queue, &visible);
+            // Checking all that waits takes a while; readers need not wait for it, only submissions.
+            self.drop_invalid(&mut queue, &readable(&self.visible));
         }
         closing.tip = applied.tip;
         self.latest.send_replace(sequence);

@@ -30,11 +30,12 @@ pub fn outline(record: &TransactionRecord) -> Result<TransactionOutline, String>
     let limits = decode_limits(record.envelope_xdr.len());
     let envelope = TransactionEnvelope::from_xdr(&record.envelope_xdr, limits)
         .map_err(|error| format!("a stored envelope does not decode: {error}"))?;
-    let tx = match envelope {
-        TransactionEnvelope::Tx(envelope) => envelope.tx,
+    let (tx, payer) = match envelope {
+        TransactionEnvelope::Tx(envelope) => (envelope.tx, None),
         TransactionEnvelope::TxFeeBump(envelope) => {
+            let payer = muxed_bytes(&envelope.tx.fee_source);
             let FeeBumpTransactionInnerTx::Tx(inner) = envelope.tx.inner_tx;
-            inner.tx
+            (inner.tx, Some(payer))
         }
         TransactionEnvelope::TxV0(_) => {
             return Err("a stored envelope is of version 0".into());
@@ -45,6 +46,7 @@ pub fn outline(record: &TransactionRecord) -> Result<TransactionOutline, String>
     let source = muxed_bytes(&tx.source_account);
     let mut outline = TransactionOutline {
         source,
+        fee_source: payer.unwrap_or(source),
         operation_source: source,
         operation: "none",
         contract: None,

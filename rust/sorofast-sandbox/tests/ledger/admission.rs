@@ -3,12 +3,15 @@
 use crate::network::{
     call, create_account, decode_result, explain, pay, refusal, sign_for, wasm, Key, Network, XLM,
 };
+use sorofast_sandbox::crypto::sha256;
 use sorofast_sandbox::node::SubmitStatus;
 use stellar_xdr::{
-    Duration as XdrDuration, LedgerBounds, ManageSellOfferOp, Operation, OperationBody,
-    OperationResult, OperationResultTr, PaymentResult, Preconditions, PreconditionsV2, ScVal,
-    SequenceNumber, SignerKey, TimeBounds, TimePoint, TransactionExt,
-    TransactionResultResult as Code, Uint256,
+    DecoratedSignature, Duration as XdrDuration, ExtendFootprintTtlOp, ExtensionPoint,
+    LedgerBounds, Limits, ManageSellOfferOp, Memo, MuxedAccount, MuxedAccountMed25519, Operation,
+    OperationBody, OperationResult, OperationResultTr, PaymentResult, Preconditions,
+    PreconditionsV2, ReadXdr, ScVal, SequenceNumber, Signature, SignatureHint, SignerKey,
+    SignerKeyEd25519SignedPayload, TimeBounds, TimePoint, Transaction, TransactionEnvelope,
+    TransactionExt, TransactionResultResult as Code, Uint256, WriteXdr,
 };
 
 fn with_account() -> (Network, Key, Key) {
@@ -268,6 +271,125 @@ fn what_is_not_carried_out_is_named() {
     assert!(text.contains("ManageSellOffer is not supported"), "{text}");
 
     assert!(network.node.submit(b"no envelope").is_err());
+}
+
+#[test]
+fn a_call_has_no_memo_and_no_muxed_source() {
+    let (network, alice, _) = with_account();
+    let counter = network.deploy(&alice, &wasm("counter"));
+    let plain = network.soroban_tx(&alice, None, call(&counter, "bump", vec![ScVal::U64(1)]));
+    let muxed = MuxedAccount::MuxedEd25519(MuxedAccountMed25519 {
+        id: 3,
+        ed25519: Uint256(alice.id),
+    });
+    let refused = |change: &dyn Fn(&mut Transaction)| {
+        let mut tx = plain.clone();
+        change(&mut tx);
+        // What the longer envelope costs is paid for.
+        tx.fee += 1_000;
+        if let TransactionExt::V1(data) = &mut tx.ext {
+            data.resource_fee += 1_000;
+        }
+        let submission = network.submit(&network.sign(&tx, &[alice]));
+        if submission.status == SubmitStatus::Pending {
+            return None;
+        }
+        assert!(
+            explain(&submission).contains("memo"),
+            "{}",
+            explain(&submission)
+        );
+        Some(refusal(&submission))
+    };
+    assert_eq!(
+        refused(&|tx| tx.memo = Memo::Id(1)),
+        Some(Code::TxSorobanInvalid)
+    );
+    let with_source = |tx: &mut Transaction| tx.source_account = muxed.clone();
+    assert_eq!(refused(&with_source), Some(Code::TxSorobanInvalid));
+    let with_operation_source = |tx: &mut Transaction| {
+        let mut operation = tx.operations[0].clone();
+        operation.source_account = Some(muxed.clone());
+        tx.operations = vec![operation].try_into().expect("one operation");
+    };
+    assert_eq!(
+        refused(&with_operation_source),
+        Some(Code::TxSorobanInvalid)
+    );
+    // Only calls are held to this; what extends lifetimes may have either.
+    let extend = |tx: &mut Transaction| {
+        with_source(tx);
+        tx.memo = Memo::Id(1);
+        tx.operations = vec![Operation {
+            source_account: None,
+            body: OperationBody::ExtendFootprintTtl(ExtendFootprintTtlOp {
+                ext: ExtensionPoint::V0,
+                extend_to: 1_000,
+            }),
+        }]
+        .try_into()
+        .expect("one operation");
+        if let TransactionExt::V1(data) = &mut tx.ext {
+            let footprint = &mut data.resources.footprint;
+            footprint.read_write = stellar_xdr::VecM::default();
+            data.resources.write_bytes = 0;
+        }
+    };
+    assert_eq!(refused(&extend), None);
+}
+
+#[test]
+fn extra_signers_are_well_formed() {
+    let (network, alice, bob) = with_account();
+    let with_signers = |signers: Vec<SignerKey>| {
+        let mut tx = network.tx(&alice, vec![pay(&bob, 1)]);
+        tx.cond = Preconditions::V2(PreconditionsV2 {
+            extra_signers: signers.try_into().expect("at most two"),
+            ..v2()
+        });
+        network.submit(&network.sign(&tx, &[alice]))
+    };
+    let carol = SignerKey::Ed25519(Uint256(Key::new(3).id));
+    let twice = with_signers(vec![carol.clone(), carol.clone()]);
+    assert_eq!(refusal(&twice), Code::TxMalformed);
+    let empty = SignerKey::Ed25519SignedPayload(SignerKeyEd25519SignedPayload {
+        ed25519: Uint256(Key::new(3).id),
+        payload: stellar_xdr::BytesM::default(),
+    });
+    assert_eq!(refusal(&with_signers(vec![empty])), Code::TxMalformed);
+    // The hash of nothing but itself signs for nobody.
+    let secret = b"open sesame";
+    let hashed = SignerKey::HashX(Uint256(sha256(secret)));
+    assert_eq!(
+        refusal(&with_signers(vec![hashed.clone()])),
+        Code::TxBadAuth
+    );
+    let mut tx = network.tx(&alice, vec![pay(&bob, 1)]);
+    tx.cond = Preconditions::V2(PreconditionsV2 {
+        extra_signers: vec![hashed].try_into().expect("one signer"),
+        ..v2()
+    });
+    let envelope = network.sign(&tx, &[alice]);
+    let TransactionEnvelope::Tx(mut envelope) =
+        TransactionEnvelope::from_xdr(&envelope, Limits::none()).expect("an envelope")
+    else {
+        unreachable!("it is of version 1");
+    };
+    let mut signatures = envelope.signatures.to_vec();
+    let hash = sha256(secret);
+    signatures.push(DecoratedSignature {
+        hint: SignatureHint([hash[28], hash[29], hash[30], hash[31]]),
+        signature: Signature(secret.to_vec().try_into().expect("a short secret")),
+    });
+    envelope.signatures = signatures.try_into().expect("two signatures");
+    let xdr = TransactionEnvelope::Tx(envelope).to_xdr(Limits::none());
+    let revealed = network.submit(&xdr.expect("an envelope"));
+    assert_eq!(
+        revealed.status,
+        SubmitStatus::Pending,
+        "{}",
+        explain(&revealed)
+    );
 }
 
 #[test]

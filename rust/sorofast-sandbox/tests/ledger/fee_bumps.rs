@@ -1,9 +1,11 @@
-//! Fee-bumps: who pays, who signs, what a refusal says and what replaces what.
+//! Fee-bumps: who pays, who signs, and what a refusal says.
 
 use crate::contracts::with_counter;
 use crate::network::{bump, call, decode_result, explain, pay, refusal, Key, Network, XLM};
 use sorofast_sandbox::crypto::sha256_parts;
+use sorofast_sandbox::ledger::account::encode;
 use sorofast_sandbox::node::{Submission, SubmitStatus};
+use sorofast_sandbox::tx::fates::{Fate, Reason};
 use stellar_xdr::{
     ContractEventBody, InnerTransactionResultResult as InnerCode, LedgerEntryChange,
     LedgerEntryData, Limits, Memo, MuxedAccount, MuxedAccountMed25519, ReadXdr, ScAddress, ScVal,
@@ -13,14 +15,14 @@ use stellar_xdr::{
 };
 
 /// Alice sends to Bob, Carol pays.
-fn three() -> (Network, Key, Key, Key) {
+pub(crate) fn three() -> (Network, Key, Key, Key) {
     let network = Network::new();
     let (alice, bob, carol) = (Key::new(1), Key::new(2), Key::new(3));
     network.fund(&[alice, bob, carol], 100 * XLM);
     (network, alice, bob, carol)
 }
 
-fn quoted(submission: &Submission) -> i64 {
+pub(crate) fn quoted(submission: &Submission) -> i64 {
     match &submission.status {
         SubmitStatus::Error { result_xdr, .. } => decode_result(result_xdr).fee_charged,
         other => panic!("expected a refusal, got {other:?}"),
@@ -185,76 +187,33 @@ fn a_payer_covers_the_sum_of_what_waits() {
 }
 
 #[test]
-fn only_a_fee_bump_of_ten_times_the_bid_replaces() {
-    let (network, alice, bob, carol) = three();
-    let mut tx = network.tx(&alice, vec![pay(&bob, 1)]);
-    tx.fee = 150;
-    let first = network.submit(&network.sign(&tx, &[alice]));
-    assert_eq!(first.status, SubmitStatus::Pending);
-    tx.fee = 150_000;
-    let richer = network.submit(&network.sign(&tx, &[alice]));
-    assert_eq!(richer.status, SubmitStatus::TryAgainLater);
-    tx.fee = 150;
-    let inner = network.sign(&tx, &[alice]);
-    // Ten times 150 for one operation is 3,000 for two.
-    let low = network.submit(&bump(&network, &inner, &carol, 2_999, &[carol]));
-    assert_eq!(refusal(&low), Code::TxInsufficientFee);
-    assert_eq!(quoted(&low), 3_000);
-    let bumped = bump(&network, &inner, &carol, 3_000, &[carol]);
-    assert_eq!(network.submit(&bumped).status, SubmitStatus::Pending);
-    assert_eq!(network.node.pending(), 1);
-    assert_eq!(network.submit(&bumped).status, SubmitStatus::Duplicate);
-    // What is inside a waiting fee-bump is known, too.
-    assert_eq!(network.submit(&inner).status, SubmitStatus::Duplicate);
-    let low = network.submit(&bump(&network, &inner, &alice, 29_999, &[alice]));
-    assert_eq!(refusal(&low), Code::TxInsufficientFee);
-    let again = bump(&network, &inner, &alice, 30_000, &[alice]);
-    assert_eq!(network.submit(&again).status, SubmitStatus::Pending);
-    let mut later = tx.clone();
-    later.seq_num = SequenceNumber(tx.seq_num.0 + 1);
-    let inner = network.sign(&later, &[alice]);
-    let later = network.submit(&bump(&network, &inner, &carol, 900_000, &[carol]));
-    assert_eq!(later.status, SubmitStatus::TryAgainLater);
-    network.close();
-    assert!(network.node.transaction(&first.hash).record.is_some());
-    // Each attempt that was replaced is only known by the transaction inside it.
-    assert!(network
-        .node
-        .transaction(&network.submit(&bumped).hash)
-        .record
-        .is_none());
-    network.assert_coins();
-}
-
-#[test]
-fn a_replacement_is_as_old_as_what_it_replaced() {
+fn a_payer_who_cannot_pay_for_all_pays_for_none() {
     let network = Network::new();
-    let keys: Vec<Key> = (0..14).map(Key::new).collect();
-    network.fund(&keys, 1_000 * XLM);
-    // Ten sources fill each ledger and outbid whatever the eleventh offers.
-    let fill = || {
-        for key in &keys[..10] {
-            let mut tx = network.tx(key, (0..100).map(|_| pay(&keys[13], 1)).collect());
-            tx.fee = 2_000_000;
-            let status = network.submit(&network.sign(&tx, &[*key])).status;
-            assert_eq!(status, SubmitStatus::Pending);
-        }
-        network.close();
-    };
-    let tx = network.tx(&keys[10], (0..100).map(|_| pay(&keys[13], 1)).collect());
-    let inner = network.sign(&tx, &[keys[10]]);
-    assert_eq!(network.submit(&inner).status, SubmitStatus::Pending);
-    fill();
-    fill();
-    let bumped = bump(&network, &inner, &keys[11], 101_000, &[keys[11]]);
-    assert_eq!(network.submit(&bumped).status, SubmitStatus::Pending);
-    fill();
-    assert_eq!(network.node.pending(), 1);
-    fill();
+    let keys: Vec<Key> = (0..4).map(Key::new).collect();
+    network.fund(&keys, 100 * XLM);
+    let payer = keys[3];
+    let waiting = [0, 1].map(|place: usize| {
+        let tx = network.tx(&keys[place], vec![pay(&keys[2], 1)]);
+        let inner = network.sign(&tx, &[keys[place]]);
+        network
+            .submit(&bump(&network, &inner, &payer, XLM, &[payer]))
+            .hash
+    });
+    let other = network.sign(&network.tx(&keys[2], vec![pay(&keys[0], 1)]), &[keys[2]]);
+    assert_eq!(network.submit(&other).status, SubmitStatus::Pending);
+    // Enough for either of them, not for both.
+    let mut account = network.account(&payer).expect("the payer");
+    account.balance = XLM + 3 * XLM / 2;
+    network
+        .node
+        .put_entries(vec![(encode(account, 1).xdr.to_vec(), None)])
+        .expect("an entry");
+    let ledger = network.close();
+    assert_eq!(network.node.applied(ledger, 100).0.len(), 1);
+    let dropped = Fate::Dropped(Reason::Invalid("txINSUFFICIENT_BALANCE"));
+    assert_eq!(network.node.fates(&waiting), [dropped, dropped]);
     assert_eq!(network.node.pending(), 0);
-    assert_eq!(network.submit(&bumped).status, SubmitStatus::TryAgainLater);
-    // The one that was replaced is not banned.
-    assert_eq!(network.submit(&inner).status, SubmitStatus::Pending);
+    network.assert_coins();
 }
 
 #[test]
@@ -329,6 +288,7 @@ fn a_failed_transaction_inside_a_bump_is_told_so() {
     };
     assert!(matches!(pair.result.result, InnerCode::TxFailed(_)));
     let outline = sorofast_sandbox::node::Node::outline(&record).expect("an outline");
+    assert_eq!((outline.source, outline.fee_source), (alice.id, carol.id));
     assert_eq!(outline.result_code, "txFEE_BUMP_INNER_FAILED");
     assert_eq!(
         outline.operation_result.as_deref(),

@@ -20,6 +20,7 @@ mod network;
 mod options;
 mod pace;
 mod queue;
+mod replacement;
 mod seeding;
 mod seeds;
 mod simulations;

@@ -3,8 +3,8 @@
 use crate::ledger::classic::outcome;
 use crate::tx::envelope::Parsed;
 use stellar_xdr::{
-    Limits, Operation, OperationResult, OperationResultTr, TransactionResult,
-    TransactionResultCode, TransactionResultExt, TransactionResultResult, WriteXdr,
+    Limits, Operation, OperationResult, TransactionResult, TransactionResultCode,
+    TransactionResultExt, TransactionResultResult, WriteXdr,
 };
 
 /// XDR of a `TransactionResult`.
@@ -88,22 +88,13 @@ pub fn operation_code_name(result: &OperationResult) -> String {
         OperationResult::OpTooManySubentries => "opTOO_MANY_SUBENTRIES".into(),
         OperationResult::OpExceededWorkLimit => "opEXCEEDED_WORK_LIMIT".into(),
         OperationResult::OpTooManySponsoring => "opTOO_MANY_SPONSORING".into(),
-        OperationResult::OpInner(OperationResultTr::InvokeHostFunction(inner)) => {
-            format!("INVOKE_HOST_FUNCTION_{}", screaming(inner.name()))
+        OperationResult::OpInner(inner) => {
+            format!(
+                "{}_{}",
+                screaming(inner.name()),
+                screaming(outcome::code(inner))
+            )
         }
-        OperationResult::OpInner(OperationResultTr::ExtendFootprintTtl(inner)) => {
-            format!("EXTEND_FOOTPRINT_TTL_{}", screaming(inner.name()))
-        }
-        OperationResult::OpInner(OperationResultTr::RestoreFootprint(inner)) => {
-            format!("RESTORE_FOOTPRINT_{}", screaming(inner.name()))
-        }
-        OperationResult::OpInner(OperationResultTr::CreateAccount(inner)) => {
-            format!("CREATE_ACCOUNT_{}", screaming(inner.name()))
-        }
-        OperationResult::OpInner(OperationResultTr::Payment(inner)) => {
-            format!("PAYMENT_{}", screaming(inner.name()))
-        }
-        OperationResult::OpInner(other) => screaming(other.name()),
     }
 }
 
@@ -122,7 +113,7 @@ fn screaming(name: &str) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use stellar_xdr::{CreateAccountResult, InvokeHostFunctionResult};
+    use stellar_xdr::{CreateAccountResult, InvokeHostFunctionResult, OperationResultTr};
 
     #[test]
     fn names_are_the_networks() {

@@ -64,7 +64,12 @@ pub enum Threshold {
 pub struct Checker<'a> {
     signed: &'a Signed,
     used: Vec<bool>,
+    /// How many more signatures are looked at whose hints fit.
+    checks_left: u32,
 }
+
+/// Signers of many accounts can have keys with the same hint; this many checks of a transaction's signatures are made.
+const MAX_CHECKS: u32 = 1000;
 
 /// Checks the tx's signatures against its own master keys ahead of time, outside of any lock.
 pub fn warm_up(tx: &Parsed) {
@@ -92,21 +97,20 @@ impl<'a> Checker<'a> {
         Self {
             signed,
             used: vec![false; signed.signatures.len()],
+            checks_left: MAX_CHECKS,
         }
     }
 
     /// Do the account's signers reach one of its thresholds?
     pub fn account(&mut self, account: &AccountEntry, threshold: Threshold) -> bool {
-        let mut signers: Vec<(SignerKey, u32)> = account
-            .signers
-            .iter()
-            .map(|signer| (signer.key.clone(), signer.weight))
-            .collect();
+        let mut signers: Vec<(SignerKey, u32)> = Vec::with_capacity(1 + account.signers.len());
         let master = u32::from(account.thresholds.0[0]);
         if master > 0 {
             let id = crate::ledger::account::account_id_bytes(&account.account_id);
             signers.push((SignerKey::Ed25519(Uint256(id)), master));
         }
+        let others = account.signers.iter();
+        signers.extend(others.map(|signer| (signer.key.clone(), signer.weight)));
         let needed = u32::from(account.thresholds.0[threshold as usize]);
         self.reaches(&signers, needed)
     }
@@ -141,15 +145,10 @@ impl<'a> Checker<'a> {
                 }
             }
         }
-        let passes: [Verify; 3] = [hash_x, ed25519, signed_payload];
-        for verify in passes {
+        for pass in [hash_x, ed25519, signed_payload] {
             let mut left: Vec<&(SignerKey, u32)> = signers.iter().collect();
             for index in 0..self.signed.signatures.len() {
-                let signature = &self.signed.signatures[index];
-                let Some(at) = left
-                    .iter()
-                    .position(|(key, _)| verify(self.signed, index, signature, key))
-                else {
+                let Some(at) = left.iter().position(|(key, _)| self.fits(pass, index, key)) else {
                     continue;
                 };
                 self.used[index] = true;
@@ -162,28 +161,62 @@ impl<'a> Checker<'a> {
         }
         false
     }
+
+    fn fits(&mut self, pass: Pass, index: usize, key: &SignerKey) -> bool {
+        let signed = self.signed;
+        let signature = &signed.signatures[index];
+        match pass(signature, key) {
+            Fit::No => false,
+            Fit::Yes => true,
+            Fit::IfSigned(key, payload) => {
+                if self.checks_left == 0 {
+                    return false;
+                }
+                self.checks_left -= 1;
+                match payload {
+                    None => signed.is_by(index, key),
+                    Some(payload) => verify_ed25519(key, payload, signature.signature.0.as_slice()),
+                }
+            }
+        }
+    }
 }
 
-/// Is this signature, the one at the index, by that key?
-type Verify = fn(&Signed, usize, &DecoratedSignature, &SignerKey) -> bool;
-
-fn hash_x(_: &Signed, _: usize, signature: &DecoratedSignature, key: &SignerKey) -> bool {
-    let SignerKey::HashX(Uint256(hash)) = key else {
-        return false;
-    };
-    signature.hint.0 == hash[28..] && sha256(signature.signature.0.as_slice()) == *hash
+/// What a signature and its hint say of a signer before any cryptography with keys.
+enum Fit<'a> {
+    No,
+    Yes,
+    /// It has to be that key's signature under the payload, or else under the transaction.
+    IfSigned(&'a [u8; 32], Option<&'a [u8]>),
 }
 
-fn ed25519(signed: &Signed, index: usize, _: &DecoratedSignature, key: &SignerKey) -> bool {
-    let SignerKey::Ed25519(Uint256(key)) = key else {
-        return false;
-    };
-    signed.is_by(index, key)
+/// Signers are looked at kind by kind.
+type Pass = for<'a> fn(&DecoratedSignature, &'a SignerKey) -> Fit<'a>;
+
+fn hash_x<'a>(signature: &DecoratedSignature, key: &'a SignerKey) -> Fit<'a> {
+    match key {
+        SignerKey::HashX(Uint256(hash))
+            if signature.hint.0 == hash[28..]
+                && sha256(signature.signature.0.as_slice()) == *hash =>
+        {
+            Fit::Yes
+        }
+        _ => Fit::No,
+    }
 }
 
-fn signed_payload(_: &Signed, _: usize, signature: &DecoratedSignature, key: &SignerKey) -> bool {
+fn ed25519<'a>(signature: &DecoratedSignature, key: &'a SignerKey) -> Fit<'a> {
+    match key {
+        SignerKey::Ed25519(Uint256(key)) if signature.hint.0 == key[28..] => {
+            Fit::IfSigned(key, None)
+        }
+        _ => Fit::No,
+    }
+}
+
+fn signed_payload<'a>(signature: &DecoratedSignature, key: &'a SignerKey) -> Fit<'a> {
     let SignerKey::Ed25519SignedPayload(signer) = key else {
-        return false;
+        return Fit::No;
     };
     // The hint is the key's, each byte mixed with the payload's last four (zeros where it is shorter).
     let payload = signer.payload.as_slice();
@@ -193,6 +226,58 @@ fn signed_payload(_: &Signed, _: usize, signature: &DecoratedSignature, key: &Si
     for (mixed, byte) in hint.iter_mut().zip(&signer.ed25519.0[28..]) {
         *mixed ^= byte;
     }
-    signature.hint.0 == hint
-        && verify_ed25519(&signer.ed25519.0, payload, signature.signature.0.as_slice())
+    if signature.hint.0 == hint {
+        Fit::IfSigned(&signer.ed25519.0, Some(payload))
+    } else {
+        Fit::No
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::crypto::{public_key, sign_ed25519};
+    use crate::ledger::account::new_account;
+    use stellar_xdr::{Signature, SignatureHint, Signer};
+
+    /// Twenty signers whose keys end as the account's own does: each signature fits all of them by its hint.
+    fn crowded(id: &[u8; 32]) -> AccountEntry {
+        let signers: Vec<Signer> = (0..20)
+            .map(|number| {
+                let mut key = *id;
+                key[0] = number;
+                let key = SignerKey::Ed25519(Uint256(key));
+                Signer { key, weight: 1 }
+            })
+            .collect();
+        let mut account = new_account(id, 1, 1);
+        account.signers = signers.try_into().expect("twenty signers");
+        account.thresholds.0 = [1, 0, 255, 255];
+        account
+    }
+
+    #[test]
+    fn checks_of_signatures_are_bounded() {
+        let seed = [7; 32];
+        let id = public_key(&seed).expect("a key");
+        let hash = [9; 32];
+        let signature = sign_ed25519(&seed, &hash).expect("a signature");
+        let hint = SignatureHint([id[28], id[29], id[30], id[31]]);
+        let decorate = |bytes: Vec<u8>| DecoratedSignature {
+            hint: hint.clone(),
+            signature: Signature(bytes.try_into().expect("64 bytes")),
+        };
+        let mut signatures = vec![decorate(vec![0; 64]); 19];
+        signatures.push(decorate(signature.to_vec()));
+        let signed = Signed::new(hash, signatures);
+        let account = crowded(&id);
+        let mut checker = Checker::new(&signed);
+        // The master key is found by the last signature, after 19 that fit nobody.
+        assert!(checker.account(&account, Threshold::Low));
+        for _ in 0..3 {
+            assert!(!checker.account(&account, Threshold::High));
+        }
+        assert_eq!(checker.checks_left, 0);
+        assert!(!checker.account(&account, Threshold::Low));
+    }
 }

@@ -63,6 +63,46 @@ inner_codes!(
     SetTrustLineFlags(SetTrustLineFlagsResult),
 );
 
+/// The name of the code that an operation ended with.
+pub fn code(inner: &OperationResultTr) -> &'static str {
+    macro_rules! names {
+        ($($variant:ident),+ $(,)?) => {
+            match inner {
+                $(OperationResultTr::$variant(code) => code.name(),)+
+            }
+        };
+    }
+    names!(
+        CreateAccount,
+        Payment,
+        PathPaymentStrictReceive,
+        ManageSellOffer,
+        CreatePassiveSellOffer,
+        SetOptions,
+        ChangeTrust,
+        AllowTrust,
+        AccountMerge,
+        Inflation,
+        ManageData,
+        BumpSequence,
+        ManageBuyOffer,
+        PathPaymentStrictSend,
+        CreateClaimableBalance,
+        ClaimClaimableBalance,
+        BeginSponsoringFutureReserves,
+        EndSponsoringFutureReserves,
+        RevokeSponsorship,
+        Clawback,
+        ClawbackClaimableBalance,
+        SetTrustLineFlags,
+        LiquidityPoolDeposit,
+        LiquidityPoolWithdraw,
+        InvokeHostFunction,
+        ExtendFootprintTtl,
+        RestoreFootprint,
+    )
+}
+
 /// The result that an operation has before anything is known against it: success with nothing in it.
 pub fn untouched(body: &OperationBody) -> OperationResult {
     OperationResult::OpInner(match body {

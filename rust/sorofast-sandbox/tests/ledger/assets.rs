@@ -260,7 +260,12 @@ fn an_issuer_claws_back_what_it_said_it_might() {
     assert_eq!(world.balance(&alice), 300);
 }
 
-fn put_aside(from: &Key, asset: &Asset, amount: i64, to: &[(Key, ClaimPredicate)]) -> Operation {
+pub(crate) fn put_aside(
+    from: &Key,
+    asset: &Asset,
+    amount: i64,
+    to: &[(Key, ClaimPredicate)],
+) -> Operation {
     let claimants: Vec<Claimant> = to
         .iter()
         .map(|(key, predicate)| {
@@ -278,7 +283,7 @@ fn put_aside(from: &Key, asset: &Asset, amount: i64, to: &[(Key, ClaimPredicate)
     by(from, OperationBody::CreateClaimableBalance(op))
 }
 
-fn claim(by_whom: &Key, id: &ClaimableBalanceId) -> Operation {
+pub(crate) fn claim(by_whom: &Key, id: &ClaimableBalanceId) -> Operation {
     let op = ClaimClaimableBalanceOp {
         balance_id: id.clone(),
     };

@@ -21,6 +21,7 @@ mod options;
 mod pace;
 mod queue;
 mod replacement;
+mod reserves;
 mod seeding;
 mod seeds;
 mod simulations;

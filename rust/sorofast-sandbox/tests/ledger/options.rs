@@ -1,7 +1,7 @@
 //! `SetOptions`, and what signers and thresholds mean for what follows.
 
 use crate::classic_steps::{by, done, ed25519, last, no_options, results, run, set_signer};
-use crate::network::{explain, pay, refusal, sign_for, Key, Network, XLM};
+use crate::network::{bump, explain, pay, refusal, sign_for, Key, Network, XLM};
 use sorofast_sandbox::crypto::{sha256, sha256_parts, sign_ed25519};
 use sorofast_sandbox::node::SubmitStatus;
 use stellar_xdr::{
@@ -343,4 +343,21 @@ fn low_and_high_operations_ask_for_their_thresholds() {
     assert!(matches!(refusal(&weak), Code::TxFailed(_)));
     let strong = network.submit(&network.sign(&tx, &[alice, carol]));
     assert_eq!(strong.status, SubmitStatus::Pending, "{}", explain(&strong));
+}
+
+#[test]
+fn a_fee_bump_authorized_ahead_needs_no_signature_of_its_payer() {
+    let (network, alice, bob, carol) = network();
+    let inner = network.tx(&alice, vec![pay(&bob, XLM)]);
+    let inner = network.sign(&inner, &[alice]);
+    let unsigned = bump(&network, &inner, &carol, 400, &[]);
+    let id = network.node.network_id();
+    let hash = sha256_parts(&[&id, &unsigned[..unsigned.len() - 4]]);
+    let signer = SignerKey::PreAuthTx(Uint256(hash));
+    done(&network, vec![set_signer(&carol, signer, 1)], &[carol]);
+    assert_eq!(network.account(&carol).expect("carol").signers.len(), 1);
+    let record = network.apply(&unsigned);
+    assert!(record.successful);
+    assert!(network.account(&carol).expect("carol").signers.is_empty());
+    network.assert_coins();
 }

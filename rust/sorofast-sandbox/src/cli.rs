@@ -1,6 +1,7 @@
 //! Command line: flags, their checks and the durations they are written in.
 
 use std::net::IpAddr;
+use std::path::PathBuf;
 use std::time::Duration;
 
 use clap::builder::{PossibleValuesParser, TypedValueParser};
@@ -96,6 +97,10 @@ pub(crate) struct StartArgs {
     /// Generations of TaskConfig that the seeded tasks are of, each in a registry of its own.
     #[arg(long, value_name = "LIST", value_delimiter = ',', default_value = "G0,G1,G2,G3,G4,G5,G6", value_parser = parse_generation)]
     pub(crate) seed_task_generations: Vec<Generation>,
+    /// Start from a state that GET /admin/state or `sorofast sandbox save` wrote; seed, time, accounts and tasks are then its
+    /// own.
+    #[arg(long, value_name = "FILE", conflicts_with_all = ["seed", "start_time", "accounts", "seed_tasks"])]
+    pub(crate) load: Option<PathBuf>,
     /// Form of the line that says the network is ready.
     #[arg(short, long, default_value = "table")]
     pub(crate) output: Output,

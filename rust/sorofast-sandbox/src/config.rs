@@ -4,6 +4,7 @@ use crate::ledger::history::RETENTION_LEDGERS;
 pub use crate::ledger::presets::Limits;
 use crate::ledger::seeds::SeedTasks;
 use crate::types::NodeError;
+use std::path::PathBuf;
 use std::time::Duration;
 
 /// Everything that is chosen when a node starts.
@@ -31,6 +32,8 @@ pub struct NodeConfig {
     pub accounts: u32,
     /// Registries full of tasks.
     pub seed_tasks: Option<SeedTasks>,
+    /// A saved state to start from; seed, accounts, tasks and time are then those of the file.
+    pub load: Option<PathBuf>,
 }
 
 /// What the sandbox clock runs on.
@@ -58,6 +61,7 @@ impl Default for NodeConfig {
             start_time_s: None,
             accounts: 10,
             seed_tasks: None,
+            load: None,
         }
     }
 }

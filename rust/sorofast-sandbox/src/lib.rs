@@ -9,5 +9,6 @@ pub mod host;
 pub mod ledger;
 pub mod node;
 pub mod random;
+pub mod saved;
 pub mod tx;
 pub mod types;

@@ -115,6 +115,7 @@ async fn run(args: &StartArgs) -> Result<(), String> {
         start_time_s: args.start_time,
         accounts: args.accounts,
         seed_tasks: cli::seed_tasks(args),
+        load: args.load.clone(),
     })
     .map_err(|error| error.to_string())?;
     let app = Arc::new(App {
@@ -128,7 +129,7 @@ async fn run(args: &StartArgs) -> Result<(), String> {
     let server = tokio::spawn(http::serve(listener, http::router(app), stopped));
     let started = Started {
         url: &url,
-        seed,
+        seed: node.random().seed(),
         start_time_s: node.latest().close_time_s,
         registries: admin::registries(&node),
     };

@@ -4,15 +4,15 @@ pub use crate::config::{NodeConfig, PROTOCOL_VERSION};
 pub use crate::types::*;
 
 use crate::clock::SandboxClock;
+use crate::config::ClockMode;
 use crate::host::modules::Modules;
 use crate::host::workers::Workers;
 use crate::ledger::close::{Applied, Closer, Tip};
 use crate::ledger::events::native_contract;
 use crate::ledger::eviction::{Census, Scan, ScanLimits};
-use crate::ledger::genesis::{Keys, PublicPair};
+use crate::ledger::genesis::Keys;
 use crate::ledger::header::NodeKey;
 use crate::ledger::history::History;
-use crate::ledger::seeds::Seeds;
 use crate::ledger::settings::Settings;
 use crate::ledger::state::{Entries, Ground, State, Stored};
 use crate::random::Randomness;
@@ -28,14 +28,18 @@ mod admission;
 mod advancing;
 mod chain;
 mod closing;
+mod origin;
 mod paging;
+mod saving;
 mod seeding;
 mod simulating;
 mod view;
 
 pub use accounts::AccountView;
 pub use advancing::{Advance, MAX_ADVANCE_LEDGERS};
-use chain::{Chain, Genesis};
+use chain::Chain;
+use origin::Fixed;
+pub use origin::Origin;
 pub use paging::{LedgerWithMeta, LedgersPage, Place, TransactionsPage};
 pub use view::View;
 
@@ -51,9 +55,6 @@ pub struct Node {
     native: [u8; 32],
     clock: SandboxClock,
     random: Randomness,
-    /// Those with known keys.
-    accounts: Vec<PublicPair>,
-    seeds: Option<Seeds>,
     visible: Arc<RwLock<Visible>>,
     /// Taken before `visible` where both are needed, so that a submission sees queue and ledger of the same moment.
     queue: Mutex<Queue>,
@@ -80,6 +81,7 @@ struct Visible {
     clock_offset_ms: i64,
     /// Raised whenever entries changed otherwise than by the next ledger: numbers of ledgers then mean another thing.
     era: u64,
+    origin: Arc<Origin>,
 }
 
 /// What only the closing of ledgers touches.
@@ -137,7 +139,7 @@ fn pace(config: &NodeConfig, settings: &Settings) -> Option<Pace> {
 
 impl Node {
     /// Builds genesis; nothing closes until `run` or `advance`.
-    pub fn new(config: NodeConfig) -> Result<Arc<Self>, NodeError> {
+    pub fn new(mut config: NodeConfig) -> Result<Arc<Self>, NodeError> {
         config.validate()?;
         let internal = |what: &str| NodeError::Internal(what.into());
         let keys = Keys::of(&config.network_passphrase)
@@ -148,31 +150,26 @@ impl Node {
         let modules = Modules::new(&settings)
             .map_err(|error| NodeError::Internal(format!("no module cache: {error:?}")))?;
         let clock = SandboxClock::new(config.clock, config.start_time_s);
-        let random = Randomness::new(config.seed);
-        let accounts = keys
-            .accounts(config.accounts)
-            .ok_or_else(|| internal("the keys of the accounts cannot be derived"))?;
-        let seeds = config.seed_tasks.clone().map(|plan| {
-            let mut owners: Vec<[u8; 32]> = accounts.iter().map(|account| account.id).collect();
-            if owners.is_empty() {
-                owners.push(keys.master);
-            }
-            Seeds::new(plan, &keys.network_id, owners)
-        });
-        let genesis = Genesis {
+        if config.clock == ClockMode::Manual && config.start_time_s.is_none() {
+            // A reset shall lead back to this very moment.
+            config.start_time_s = Some(clock.now_ms() / 1000);
+        }
+        let beginning = Fixed {
+            config: &config,
             settings: &settings,
             keys: &keys,
             validator: &node_key,
-            accounts: &accounts,
-            seeds: seeds.as_ref(),
-            random: &random,
-            retention_ledgers: config.retention_ledgers,
-        };
+        }
+        .beginning()?;
+        clock.restart(beginning.clock_ms);
+        let random = Randomness::new(beginning.seed);
+        random.restore(beginning.seed, &beginning.drawn);
         let Chain {
             state,
             history,
             tip,
-        } = genesis.chain(clock.now_ms())?;
+        } = beginning.chain;
+        let latest = tip.header.ledger_seq;
         Ok(Arc::new(Self {
             native: native_contract(&keys.network_id),
             visible: Arc::new(RwLock::new(Visible {
@@ -181,6 +178,7 @@ impl Node {
                 total_coins: tip.header.total_coins,
                 clock_offset_ms: 0,
                 era: 0,
+                origin: Arc::new(beginning.origin),
             })),
             queue: Mutex::new(Queue::new(pace(&config, &settings))),
             closing: Mutex::new(Closing {
@@ -189,17 +187,15 @@ impl Node {
                 ready: None,
                 clock_offset_ms: 0,
             }),
-            latest: watch::Sender::new(1),
+            latest: watch::Sender::new(latest),
             chains: watch::Sender::new(0),
-            frozen: watch::Sender::new(1),
+            frozen: watch::Sender::new(latest),
             frozen_at: watch::Sender::new(Instant::now()),
             rescheduled: Notify::new(),
             simulations: simulating::workers().map_err(|error| {
                 NodeError::Internal(format!("no threads to simulate on: {error}"))
             })?,
             random,
-            accounts,
-            seeds,
             config,
             settings,
             keys,

@@ -7,6 +7,7 @@ mod fates;
 mod faults;
 mod history;
 mod state;
+mod transfer;
 
 pub(crate) use state::{registries, Registry};
 
@@ -93,6 +94,7 @@ pub(crate) fn router() -> Router<Arc<App>> {
         .route("/audit", get(state::audit))
         .route("/registries", get(state::show_registries))
         .route("/reset", post(state::reset))
+        .route("/state", get(transfer::save).post(transfer::load))
         .route("/contracts/{file}", get(contracts::wasm))
         .route(
             "/faults",

@@ -102,7 +102,8 @@ struct Resolver {
 }
 
 pub(crate) fn registries(node: &Node) -> Vec<Registry> {
-    let Some(seeds) = node.seeds() else {
+    let origin = node.origin();
+    let Some(seeds) = origin.seeds() else {
         return Vec::new();
     };
     seeds
@@ -125,7 +126,7 @@ pub(crate) fn registries(node: &Node) -> Vec<Registry> {
 /// Where the seeded tasks are, and what they call.
 pub(super) async fn show_registries(State(app): State<Arc<App>>) -> AdminResult<Seeded> {
     blocking(move || {
-        let (targets, resolvers) = match app.node.seeds() {
+        let (targets, resolvers) = match app.node.origin().seeds() {
             None => (Vec::new(), Vec::new()),
             Some(seeds) => (
                 seeds

@@ -287,7 +287,7 @@ fn mixed(tx: &Parsed, set_hash: &[u8; 32]) -> [u8; 32] {
 }
 
 /// All events of a ledger in the order of their ids: fees, operations, refunds.
-fn event_stream(records: &[Arc<TransactionRecord>]) -> Vec<Arc<EventRecord>> {
+pub(crate) fn event_stream(records: &[Arc<TransactionRecord>]) -> Vec<Arc<EventRecord>> {
     let mut before = Vec::new();
     let mut during = Vec::new();
     let mut after = Vec::new();

@@ -120,6 +120,14 @@ struct Fees {
 impl History {
     /// Keeps so many ledgers at most.
     pub fn new(genesis: ClosedLedger, retention_ledgers: u32) -> Self {
+        Self::of([Arc::new(genesis)], retention_ledgers)
+    }
+
+    /// The same, from ledgers from old to new, of which there must be one at least.
+    pub fn of(
+        ledgers: impl IntoIterator<Item = Arc<ClosedLedger>>,
+        retention_ledgers: u32,
+    ) -> Self {
         let mut history = Self {
             ledgers: VecDeque::new(),
             by_hash: HashMap::new(),
@@ -128,8 +136,28 @@ impl History {
             max_bytes: RETENTION_BYTES,
             max_ledgers: retention_ledgers.max(1) as usize,
         };
-        history.push(Arc::new(genesis));
+        for ledger in ledgers {
+            history.push(ledger);
+        }
         history
+    }
+
+    /// The newest ledgers, from old to new, that fit into so many bytes; the latest in any case.
+    pub fn newest(&self, max_bytes: usize) -> Vec<Arc<ClosedLedger>> {
+        let mut bytes = 0;
+        let mut newest: Vec<Arc<ClosedLedger>> = self
+            .ledgers
+            .iter()
+            .rev()
+            .enumerate()
+            .take_while(|(index, ledger)| {
+                bytes += ledger.bytes();
+                *index == 0 || bytes <= max_bytes
+            })
+            .map(|(_, ledger)| Arc::clone(ledger))
+            .collect();
+        newest.reverse();
+        newest
     }
 
     /// Adds the next ledger and drops what is beyond the bounds.

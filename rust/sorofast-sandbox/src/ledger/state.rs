@@ -234,6 +234,26 @@ impl State {
         self.entries.values().map(held).sum()
     }
 
+    /// What there was when `ledger` was the latest, and nothing of what was before.
+    pub fn restored(ledger: u32, entries: Vec<(Key, Stored)>) -> Self {
+        let mut state = Self::default();
+        state.reserve(entries.len());
+        for (key, entry) in entries {
+            state.put(key, entry);
+        }
+        state.index.prepare(ledger + 1, &state.entries);
+        // A step that changed nothing: it says that no older ledger can be told.
+        state.undo.push_back(Undo {
+            ledger: ledger + 1,
+            before: Changes::new(),
+        });
+        state
+    }
+
+    pub fn iter(&self) -> impl Iterator<Item = (&Key, &Stored)> {
+        self.entries.iter()
+    }
+
     /// Makes room for so many entries at once.
     pub fn reserve(&mut self, entries: usize) {
         self.entries.reserve(entries);

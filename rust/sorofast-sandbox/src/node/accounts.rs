@@ -1,10 +1,10 @@
 //! Who has the lumens: the accounts that everybody may use, and the sum of it all.
 
-use super::{locked, readable, Node};
+use super::{locked, readable, Node, Origin, Visible};
 use crate::ledger::account::account_key;
 use crate::ledger::genesis::PublicPair;
-use crate::ledger::seeds::Seeds;
 use crate::ledger::state::Stored;
+use std::sync::Arc;
 
 /// An account whose key everybody may know.
 #[derive(Clone, Copy, Debug)]
@@ -28,7 +28,8 @@ pub struct CoinAudit {
 impl Node {
     /// The numbered accounts in order, all as of the same ledger.
     pub fn accounts(&self) -> Vec<AccountView> {
-        self.account_views(&self.accounts)
+        let visible = readable(&self.visible);
+        account_views(&visible, &visible.origin.accounts)
     }
 
     /// The account that had all lumens in the beginning; its seed is the network's id.
@@ -37,27 +38,12 @@ impl Node {
             seed: self.keys.network_id,
             id: self.keys.master,
         };
-        self.account_views(&[root]).pop()
+        account_views(&readable(&self.visible), &[root]).pop()
     }
 
-    fn account_views(&self, pairs: &[PublicPair]) -> Vec<AccountView> {
-        let visible = readable(&self.visible);
-        pairs
-            .iter()
-            .map(|pair| AccountView {
-                seed: pair.seed,
-                id: pair.id,
-                balance_stroops: visible
-                    .state
-                    .get(&account_key(&pair.id))
-                    .map(Stored::balance),
-            })
-            .collect()
-    }
-
-    /// The registries that were there from the start, if any.
-    pub fn seeds(&self) -> Option<&Seeds> {
-        self.seeds.as_ref()
+    /// What was there in the first ledger of the chain.
+    pub fn origin(&self) -> Arc<Origin> {
+        Arc::clone(&readable(&self.visible).origin)
     }
 
     /// Counts all lumens. Walks the whole state.
@@ -77,4 +63,18 @@ impl Node {
         let audit = self.audit();
         (audit.counted, audit.recorded)
     }
+}
+
+fn account_views(visible: &Visible, pairs: &[PublicPair]) -> Vec<AccountView> {
+    pairs
+        .iter()
+        .map(|pair| AccountView {
+            seed: pair.seed,
+            id: pair.id,
+            balance_stroops: visible
+                .state
+                .get(&account_key(&pair.id))
+                .map(Stored::balance),
+        })
+        .collect()
 }

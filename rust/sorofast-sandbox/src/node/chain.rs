@@ -1,6 +1,7 @@
 //! A whole chain of ledgers: what a node starts with, and what it takes in exchange.
 
-use super::{locked, Node, Visible};
+use super::origin::Beginning;
+use super::{locked, pace, Node, Visible};
 use crate::ledger::close::Tip;
 use crate::ledger::genesis::{self, Keys, PublicPair};
 use crate::ledger::header::{self, NodeKey};
@@ -12,7 +13,7 @@ use crate::ledger::upkeep;
 use crate::random::Randomness;
 use crate::tx::queue::Queue;
 use crate::types::{LedgerSummary, NodeError};
-use std::sync::PoisonError;
+use std::sync::{Arc, PoisonError};
 use std::time::Instant;
 
 /// Everything that the next ledger follows from, but for the clock and the queue.
@@ -75,35 +76,19 @@ impl Genesis<'_> {
 }
 
 impl Node {
-    /// Goes back to the first ledger, as it was made at the start: the same seed, accounts and tasks. What waits is
-    /// dropped. Readers see the old chain or the new one, whole. Blocking.
+    /// Goes back to what the node was started from: its genesis, with the same seed, accounts and tasks, or the saved
+    /// state, which is read again. What waits is dropped. Readers see the old chain or the new one, whole. Blocking.
     pub fn reset(&self) -> Result<LedgerSummary, NodeError> {
-        let start_ms = self.config.start_time_s.map(|start| start * 1000);
-        let random = Randomness::new(self.config.seed);
-        let genesis = Genesis {
-            settings: &self.settings,
-            keys: &self.keys,
-            validator: &self.validator,
-            accounts: &self.accounts,
-            seeds: self.seeds.as_ref(),
-            random: &random,
-            retention_ledgers: self.config.retention_ledgers,
-        };
-        let clock = crate::clock::SandboxClock::new(self.clock.mode(), self.config.start_time_s);
-        let chain = genesis.chain(clock.now_ms())?;
-        Ok(self.take_on(chain, |node| {
-            node.clock.restart(start_ms);
-            node.random.restore(random.seed(), &random.drawn());
-        }))
+        Ok(self.take_on(self.fixed().beginning()?))
     }
 
     /// Puts a chain in the place of the present one, all at once.
-    pub(super) fn take_on(&self, chain: Chain, set_up: impl FnOnce(&Self)) -> LedgerSummary {
+    pub(super) fn take_on(&self, beginning: Beginning) -> LedgerSummary {
         let Chain {
             mut state,
             history,
             tip,
-        } = chain;
+        } = beginning.chain;
         // As publishing the latest ledger would have.
         state.prepare_eviction(tip.header.ledger_seq + 1);
         let latest = history.latest().clone();
@@ -115,18 +100,19 @@ impl Node {
         let left = {
             let mut queue = locked(&self.queue);
             let mut visible = self.visible.write().unwrap_or_else(PoisonError::into_inner);
-            set_up(self);
-            let era = visible.era + 1;
+            self.clock.restart(beginning.clock_ms);
+            self.random.restore(beginning.seed, &beginning.drawn);
             let next = Visible {
                 state,
                 history,
                 total_coins,
                 clock_offset_ms: self.clock.offset_ms(),
-                era,
+                era: visible.era + 1,
+                origin: Arc::new(beginning.origin),
             };
             let left = std::mem::replace(&mut *visible, next);
-            let empty = Queue::new(super::pace(&self.config, &self.settings));
-            (left, std::mem::replace(&mut *queue, empty))
+            let fresh = Queue::new(pace(&self.config, &self.settings));
+            (left, std::mem::replace(&mut *queue, fresh))
         };
         self.frozen_at.send_replace(Instant::now());
         self.frozen.send_replace(latest.sequence);

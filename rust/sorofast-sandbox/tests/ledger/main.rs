@@ -22,6 +22,7 @@ mod pace;
 mod queue;
 mod replacement;
 mod reserves;
+mod saved;
 mod seeding;
 mod seeds;
 mod simulations;

@@ -227,18 +227,19 @@ impl Network {
     pub(crate) fn deploy(&self, source: &Key, wasm: &[u8]) -> ContractId {
         let upload = HostFunction::UploadContractWasm(wasm.to_vec().try_into().expect("wasm"));
         assert!(self.run(source, upload).successful, "upload");
-        let preimage = ContractIdPreimage::Address(ContractIdPreimageFromAddress {
-            address: ScAddress::Account(source.account_id()),
-            salt: Uint256(sha256_parts(&[b"salt", wasm])),
-        });
         let create = HostFunction::CreateContract(CreateContractArgs {
-            contract_id_preimage: preimage.clone(),
+            contract_id_preimage: id_preimage(source, wasm),
             executable: ContractExecutable::Wasm(Hash(sha256_parts(&[wasm]))),
         });
         assert!(self.run(source, create).successful, "create");
+        self.contract_id(source, wasm)
+    }
+
+    /// Where `deploy` puts that code.
+    pub(crate) fn contract_id(&self, source: &Key, wasm: &[u8]) -> ContractId {
         let preimage = HashIdPreimage::ContractId(HashIdPreimageContractId {
             network_id: Hash(self.node.network_id()),
-            contract_id_preimage: preimage,
+            contract_id_preimage: id_preimage(source, wasm),
         });
         let preimage = preimage.to_xdr(Limits::none()).expect("a preimage");
         ContractId(Hash(sha256_parts(&[&preimage])))
@@ -249,6 +250,13 @@ impl Network {
         let (counted, recorded) = self.node.audit_coins();
         assert_eq!(counted, recorded, "lumens were made or lost");
     }
+}
+
+fn id_preimage(source: &Key, wasm: &[u8]) -> ContractIdPreimage {
+    ContractIdPreimage::Address(ContractIdPreimageFromAddress {
+        address: ScAddress::Account(source.account_id()),
+        salt: Uint256(sha256_parts(&[b"salt", wasm])),
+    })
 }
 
 pub(crate) fn sign_for(tx: &Transaction, keys: &[Key], network_id: &[u8; 32]) -> Vec<u8> {

@@ -105,7 +105,8 @@ fn every_entry_is_what_the_types_would_write() {
 #[test]
 fn each_generation_has_its_registry_and_its_fields() {
     let network = Network::with(seeded(352, &Generation::ALL));
-    let seeds = network.node.seeds().expect("seeds");
+    let origin = network.node.origin();
+    let seeds = origin.seeds().expect("seeds");
     let tasks: Vec<u32> = seeds.registries.iter().map(|each| each.tasks).collect();
     assert_eq!(tasks, [50, 50, 50, 50, 50, 50, 52]);
     let g0 = [
@@ -189,7 +190,7 @@ fn simulated(network: &Network, registry: &[u8; 32], keeper: &Key, id: u64) -> R
 #[test]
 fn the_third_generation_can_be_executed() {
     let network = Network::with(seeded(50, &[Generation::G3]));
-    let registry = network.node.seeds().expect("seeds").registries[0].contract;
+    let registry = network.node.origin().seeds().expect("seeds").registries[0].contract;
     let keeper = Key::from_seed(network.node.accounts()[0].seed);
     network.node.advance(1, 121.0).expect("all are due");
     // Whether the keeper was paid.

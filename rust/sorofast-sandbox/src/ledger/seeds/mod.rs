@@ -72,7 +72,7 @@ pub struct Registry {
 /// Contracts of the seeded tasks, and how to write them all.
 #[derive(Debug)]
 pub struct Seeds {
-    plan: SeedTasks,
+    pub plan: SeedTasks,
     pub registries: Vec<Registry>,
     pub targets: Vec<[u8; 32]>,
     pub resolver_on: [u8; 32],

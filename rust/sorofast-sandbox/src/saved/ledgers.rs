@@ -1,0 +1,132 @@
+//! Kept ledgers in a saved state. Their events follow from their transactions and are not written.
+
+use super::codec::{saved_struct, Input, Item, Output, Saved};
+use super::Refusal;
+use crate::crypto::sha256;
+use crate::ledger::close::event_stream;
+use crate::ledger::history::ClosedLedger;
+use crate::ledger::state::Lifetime;
+use crate::types::{LedgerSummary, TransactionRecord};
+use std::io::{Read, Write};
+use std::sync::Arc;
+use stellar_xdr::{LedgerHeader, Limits, ReadXdr};
+
+saved_struct!(Lifetime {
+    live_until,
+    rent_size_bytes,
+    modified,
+});
+
+saved_struct!(LedgerSummary {
+    sequence,
+    close_time_s,
+    close_time_ms,
+    hash,
+    header_xdr,
+    transactions,
+});
+
+saved_struct!(TransactionRecord {
+    hash,
+    inner_hash,
+    ledger,
+    application_order,
+    close_time_s,
+    close_time_ms,
+    successful,
+    fee_charged_stroops,
+    envelope_xdr,
+    result_xdr,
+    meta_xdr,
+    diagnostic_events_xdr,
+    transaction_events_xdr,
+    contract_events_xdr,
+    fee_changes_xdr,
+    post_apply_changes_xdr,
+});
+
+impl Saved for Arc<TransactionRecord> {
+    fn save<W: Write>(&self, output: &mut Output<W>) -> std::io::Result<()> {
+        TransactionRecord::save(self, output)
+    }
+
+    fn load<R: Read>(input: &mut Input<R>) -> Result<Self, Refusal> {
+        TransactionRecord::load(input).map(Self::new)
+    }
+}
+
+impl Item for Arc<TransactionRecord> {}
+
+impl Saved for ClosedLedger {
+    fn save<W: Write>(&self, output: &mut Output<W>) -> std::io::Result<()> {
+        let Self {
+            summary,
+            transaction_set_xdr,
+            records,
+            events: _,
+            soroban_fees,
+            classic_fees,
+            evicted_keys_xdr,
+            state_size_bytes,
+        } = self;
+        summary.save(output)?;
+        transaction_set_xdr.save(output)?;
+        records.save(output)?;
+        soroban_fees.save(output)?;
+        classic_fees.save(output)?;
+        evicted_keys_xdr.save(output)?;
+        state_size_bytes.save(output)
+    }
+
+    fn load<R: Read>(input: &mut Input<R>) -> Result<Self, Refusal> {
+        let summary = Saved::load(input)?;
+        let transaction_set_xdr = Saved::load(input)?;
+        let records: Vec<Arc<TransactionRecord>> = Saved::load(input)?;
+        // Events say at which stage they were in their first word.
+        let staged = |event: &Vec<u8>| event.len() >= 4;
+        if !records
+            .iter()
+            .all(|record| record.transaction_events_xdr.iter().all(staged))
+        {
+            return Err(Refusal::Content("a transaction's event is cut off".into()));
+        }
+        Ok(Self {
+            summary,
+            transaction_set_xdr,
+            events: event_stream(&records),
+            records,
+            soroban_fees: Saved::load(input)?,
+            classic_fees: Saved::load(input)?,
+            evicted_keys_xdr: Saved::load(input)?,
+            state_size_bytes: Saved::load(input)?,
+        })
+    }
+}
+
+/// The header of a ledger, from its summary.
+pub(crate) fn header(summary: &LedgerSummary) -> Result<LedgerHeader, Refusal> {
+    let limits = Limits {
+        depth: 100,
+        len: summary.header_xdr.len(),
+    };
+    LedgerHeader::from_xdr(&summary.header_xdr, limits)
+        .map_err(|error| Refusal::Content(format!("ledger {}: {error}", summary.sequence)))
+}
+
+/// Fails unless the ledger follows the one before it.
+pub(super) fn check(ledger: &ClosedLedger, before: Option<&ClosedLedger>) -> Result<(), Refusal> {
+    let summary = &ledger.summary;
+    let header = header(summary)?;
+    let own = sha256(&summary.header_xdr) == summary.hash && header.ledger_seq == summary.sequence;
+    let follows = before.is_none_or(|before| {
+        header.previous_ledger_hash.0 == before.summary.hash
+            && before.summary.sequence.checked_add(1) == Some(summary.sequence)
+    });
+    if own && follows {
+        return Ok(());
+    }
+    Err(Refusal::Content(format!(
+        "ledger {} does not continue the chain",
+        summary.sequence
+    )))
+}

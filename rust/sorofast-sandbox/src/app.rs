@@ -2,9 +2,9 @@
 
 use std::sync::Arc;
 
-use sorofast_sandbox::node::{Node, View};
+use sorofast_sandbox::faults::{Now, Panel, Verdict};
+use sorofast_sandbox::node::Node;
 
-use crate::faults::Faults;
 use crate::friendbot::Friendbot;
 use crate::rpc::Surface;
 
@@ -12,16 +12,41 @@ use crate::rpc::Surface;
 pub(crate) struct App {
     pub(crate) node: Arc<Node>,
     pub(crate) surface: Surface,
-    pub(crate) faults: Faults,
+    /// The name of this port in the fault plan.
+    pub(crate) endpoint: String,
+    /// One for all ports.
+    pub(crate) faults: Arc<Panel>,
+    /// Names of the other ports.
+    pub(crate) replicas: Vec<String>,
     pub(crate) friendbot: Friendbot,
     /// As clients reach it, told by `getNetwork`.
     pub(crate) friendbot_url: String,
 }
 
 impl App {
-    /// What a client of the RPC is shown.
-    pub(crate) fn view(&self) -> View<'_> {
-        self.node.view(0)
+    /// What the fault plan has in store for a call that arrives now.
+    pub(crate) fn judge(&self, method: &str) -> Verdict {
+        self.faults.judge(&self.endpoint, method, || self.now())
+    }
+
+    pub(crate) fn now(&self) -> Now {
+        Now {
+            ledger: self.node.latest().sequence,
+            time_ms: self.node.now_ms(),
+        }
+    }
+
+    /// The same ledger behind another port.
+    pub(crate) fn replica(&self, index: usize) -> Self {
+        Self {
+            node: Arc::clone(&self.node),
+            surface: Surface::new(),
+            endpoint: sorofast_sandbox::faults::replica_name(index),
+            faults: Arc::clone(&self.faults),
+            replicas: self.replicas.clone(),
+            friendbot: self.friendbot.clone(),
+            friendbot_url: self.friendbot_url.clone(),
+        }
     }
 }
 
@@ -36,7 +61,9 @@ impl App {
         .expect("a node");
         Arc::new(Self {
             surface: Surface::new(),
-            faults: Faults::new(),
+            endpoint: sorofast_sandbox::faults::MAIN_ENDPOINT.to_owned(),
+            faults: Arc::new(Panel::new(0)),
+            replicas: Vec::new(),
             friendbot: Friendbot::start(Arc::clone(&node)),
             friendbot_url: String::new(),
             node,

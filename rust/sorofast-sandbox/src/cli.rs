@@ -9,6 +9,7 @@ use clap::{Args, Parser, Subcommand, ValueEnum};
 use sorofast_sandbox::config::{
     ClockMode, Limits, MAX_ACCOUNTS, MAX_RETENTION_LEDGERS, MAX_START_TIME_S,
 };
+use sorofast_sandbox::faults::MAX_REPLICAS;
 use sorofast_sandbox::ledger::history::RETENTION_LEDGERS;
 use sorofast_sandbox::ledger::seeds::{Generation, SeedTasks, MAX_INTERVAL_S, MAX_TASKS};
 
@@ -31,7 +32,7 @@ pub(crate) struct Cli {
 #[derive(Debug, Subcommand)]
 pub(crate) enum Command {
     /// Start the network; prints one line when it is ready and runs until SIGTERM or Ctrl-C.
-    Start(StartArgs),
+    Start(Box<StartArgs>),
     /// Write the wasm of an embedded contract to stdout.
     Contract {
         /// Name of the contract.
@@ -101,6 +102,12 @@ pub(crate) struct StartArgs {
     /// own.
     #[arg(long, value_name = "FILE", conflicts_with_all = ["seed", "start_time", "accounts", "seed_tasks"])]
     pub(crate) load: Option<PathBuf>,
+    /// Fault plan to begin with, in TOML or JSON.
+    #[arg(long, value_name = "FILE")]
+    pub(crate) faults: Option<PathBuf>,
+    /// Further RPC ports on the same ledger, which a fault plan can make lag, flap or lie.
+    #[arg(long, default_value_t = 0, value_parser = parse_replicas)]
+    pub(crate) replicas: usize,
     /// Form of the line that says the network is ready.
     #[arg(short, long, default_value = "table")]
     pub(crate) output: Output,
@@ -252,6 +259,13 @@ fn parse_host(text: &str) -> Result<IpAddr, String> {
         .map_err(|_| "give an IP address, such as 127.0.0.1 or ::1, or localhost".to_owned())
 }
 
+fn parse_replicas(text: &str) -> Result<usize, String> {
+    text.parse()
+        .ok()
+        .filter(|replicas| *replicas <= MAX_REPLICAS)
+        .ok_or_else(|| format!("give a number from 0 to {MAX_REPLICAS}"))
+}
+
 fn parse_protocol(text: &str) -> Result<u32, String> {
     match text.parse() {
         Ok(PROTOCOL) => Ok(PROTOCOL),
@@ -276,7 +290,7 @@ mod tests {
     fn start(flags: &[&str]) -> StartArgs {
         let argv = ["sorofast-sandbox", "start"].iter().chain(flags);
         match Cli::try_parse_from(argv).expect("flags parse").command {
-            Command::Start(args) => args,
+            Command::Start(args) => *args,
             Command::Contract { .. } => unreachable!("start was asked for"),
         }
     }

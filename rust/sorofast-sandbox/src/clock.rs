@@ -73,6 +73,13 @@ impl SandboxClock {
             .saturating_add(self.skew_ms.load(Ordering::SeqCst))
     }
 
+    /// The offset that was set last, in seconds.
+    pub fn skew_s(&self) -> f64 {
+        #[allow(clippy::cast_precision_loss)]
+        let ms = self.skew_ms.load(Ordering::SeqCst) as f64;
+        ms / 1000.0
+    }
+
     /// None when the value is not a number or beyond ten years.
     pub fn set_skew_s(&self, seconds: f64) -> Option<()> {
         let ms = to_ms(seconds)?;

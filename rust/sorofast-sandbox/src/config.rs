@@ -3,6 +3,7 @@
 use crate::ledger::history::RETENTION_LEDGERS;
 pub use crate::ledger::presets::Limits;
 use crate::ledger::seeds::SeedTasks;
+use crate::ledger::value::OldHeader;
 use crate::types::NodeError;
 use std::path::PathBuf;
 use std::time::Duration;
@@ -34,6 +35,8 @@ pub struct NodeConfig {
     pub seed_tasks: Option<SeedTasks>,
     /// A saved state to start from; seed, accounts, tasks and time are then those of the file.
     pub load: Option<PathBuf>,
+    /// The form of the first header, when the chain is to see an upgrade.
+    pub first_header: Option<OldHeader>,
 }
 
 /// What the sandbox clock runs on.
@@ -62,6 +65,7 @@ impl Default for NodeConfig {
             accounts: 10,
             seed_tasks: None,
             load: None,
+            first_header: None,
         }
     }
 }

@@ -38,7 +38,7 @@ const FORM_TIME: Duration = Duration::from_secs(25);
 const MAX_SURPLUS_STROOPS: u32 = 1_000;
 
 /// Handle to the task that sends the transactions.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub(crate) struct Friendbot {
     asks: mpsc::Sender<Ask>,
 }

@@ -21,6 +21,7 @@ use tokio::task::JoinSet;
 use tower::ServiceExt;
 
 use crate::app::App;
+use crate::injected::Unanswered;
 use crate::places::{Place, Places};
 use crate::rpc::Reply;
 use crate::{admin, cors, friendbot, landing, rpc};
@@ -45,10 +46,6 @@ const FAREWELL_TIME: Duration = Duration::from_secs(1);
 /// How long requests under way may take once the server stops.
 const DRAIN_TIME: Duration = Duration::from_secs(5);
 
-/// Marks a response that must not be sent: the connection is closed instead.
-#[derive(Clone, Copy, Debug)]
-struct Unanswered;
-
 #[derive(Debug, thiserror::Error)]
 #[error("the reply is dropped")]
 struct ReplyDropped;
@@ -66,6 +63,18 @@ pub(crate) fn router(app: Arc<App>) -> Router {
         .fallback(landing::nothing_here)
         .layer(middleware::from_fn(cors::allow_every_origin))
         .nest("/admin", admin::router())
+        .with_state(app)
+}
+
+/// A replica answers the RPC and nothing else.
+pub(crate) fn replica_router(app: Arc<App>) -> Router {
+    let mut public = Router::new();
+    for path in ["/", "/rpc", "/rpc/", "/soroban/rpc", "/soroban/rpc/"] {
+        public = public.route(path, any(rpc_request));
+    }
+    public
+        .fallback(landing::nothing_here)
+        .layer(middleware::from_fn(cors::allow_every_origin))
         .with_state(app)
 }
 
@@ -117,8 +126,12 @@ async fn connection(
             let response = answer
                 .await
                 .unwrap_or_else(|never: Infallible| match never {});
+            let unanswered = response.extensions().get::<Unanswered>().copied();
+            if let Some(unanswered) = unanswered {
+                tokio::time::sleep(unanswered.after).await;
+            }
             at_work.wait();
-            if response.extensions().get::<Unanswered>().is_some() {
+            if unanswered.is_some() {
                 return Err(ReplyDropped);
             }
             Ok(response)
@@ -201,16 +214,7 @@ fn respond(reply: Reply) -> Response {
             (StatusCode::INTERNAL_SERVER_ERROR, format!("{reason}\n")).into_response()
         }
         Reply::NoContent => StatusCode::NO_CONTENT.into_response(),
-        Reply::Status(status) => (
-            StatusCode::from_u16(status).unwrap_or(StatusCode::SERVICE_UNAVAILABLE),
-            "injected fault\n",
-        )
-            .into_response(),
-        Reply::Dropped => {
-            let mut response = StatusCode::NO_CONTENT.into_response();
-            response.extensions_mut().insert(Unanswered);
-            response
-        }
+        Reply::Injected(injected) => injected.into_response(),
     }
 }
 

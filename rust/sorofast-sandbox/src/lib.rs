@@ -5,6 +5,7 @@ pub mod clock;
 pub mod config;
 pub mod contracts;
 pub mod crypto;
+pub mod faults;
 pub mod host;
 pub mod ledger;
 pub mod node;

@@ -6,12 +6,14 @@ mod admin;
 mod app;
 mod cli;
 mod cors;
-mod faults;
 mod friendbot;
 mod funding;
 mod http;
+mod injected;
 mod landing;
 mod places;
+mod plan;
+mod replicas;
 mod rpc;
 mod utc;
 
@@ -24,6 +26,7 @@ use std::time::Duration;
 use clap::Parser;
 use sorofast_sandbox::contracts;
 use sorofast_sandbox::crypto::random_u64;
+use sorofast_sandbox::faults::{Panel, MAIN_ENDPOINT};
 use sorofast_sandbox::node::{Node, NodeConfig};
 use tokio::net::TcpListener;
 use tokio::signal::unix::{signal, SignalKind};
@@ -31,7 +34,6 @@ use tokio::sync::{mpsc, watch};
 
 use crate::app::App;
 use crate::cli::{Cli, Command, Output, StartArgs};
-use crate::faults::Faults;
 use crate::friendbot::Friendbot;
 use crate::rpc::Surface;
 
@@ -100,6 +102,9 @@ async fn run(args: &StartArgs) -> Result<(), String> {
         .local_addr()
         .map_err(|error| format!("the port is unknown: {error}"))?;
     let url = format!("http://{}", reachable(address));
+    let plan = args.faults.as_deref().map(plan::read).transpose()?;
+    let plan = plan.unwrap_or_default();
+    let replicas = replicas::bind(args.host, args.replicas.max(plan.replicas.len())).await?;
     // Small enough for every JSON reader to keep it whole.
     let seed = args.seed.unwrap_or_else(|| random_u64() >> 11);
     let node = Node::new(NodeConfig {
@@ -116,22 +121,32 @@ async fn run(args: &StartArgs) -> Result<(), String> {
         accounts: args.accounts,
         seed_tasks: cli::seed_tasks(args),
         load: args.load.clone(),
+        first_header: plan::first_header(&plan),
     })
     .map_err(|error| error.to_string())?;
     let app = Arc::new(App {
         node: Arc::clone(&node),
         surface: Surface::new(),
-        faults: Faults::new(),
+        endpoint: MAIN_ENDPOINT.to_owned(),
+        faults: Arc::new(Panel::new(seed)),
+        replicas: replicas
+            .iter()
+            .map(|replica| replica.name.clone())
+            .collect(),
         friendbot: Friendbot::start(Arc::clone(&node)),
         friendbot_url: format!("{url}/friendbot"),
     });
+    plan::put_in_force(&app, plan).map_err(|reason| format!("--faults: {reason}"))?;
     let (stop, stopped) = watch::channel(false);
-    let server = tokio::spawn(http::serve(listener, http::router(app), stopped));
+    let replica_urls = replicas::told(&replicas);
+    let mut servers = replicas::serve(replicas, &app, &stopped);
+    servers.spawn(http::serve(listener, http::router(app), stopped));
     let started = Started {
         url: &url,
         seed: node.random().seed(),
         start_time_s: node.latest().close_time_s,
         registries: admin::registries(&node),
+        replicas: replica_urls,
     };
     let closing = tokio::spawn(node.run());
     announce(args, &started)?;
@@ -145,7 +160,7 @@ async fn run(args: &StartArgs) -> Result<(), String> {
     };
     // Both ends may be gone already; stopping is all that is left to do.
     let _ = stop.send(true);
-    let _ = server.await;
+    while servers.join_next().await.is_some() {}
     outcome
 }
 
@@ -164,7 +179,7 @@ async fn bind(args: &StartArgs) -> Result<TcpListener, String> {
 }
 
 /// The address a client on this machine uses: an unspecified one means every interface.
-fn reachable(address: SocketAddr) -> SocketAddr {
+pub(crate) fn reachable(address: SocketAddr) -> SocketAddr {
     let host = match address.ip() {
         IpAddr::V4(ip) if ip.is_unspecified() => Ipv4Addr::LOCALHOST.into(),
         IpAddr::V6(ip) if ip.is_unspecified() => Ipv6Addr::LOCALHOST.into(),
@@ -179,6 +194,7 @@ struct Started<'a> {
     seed: u64,
     start_time_s: u64,
     registries: Vec<admin::Registry>,
+    replicas: Vec<serde_json::Value>,
 }
 
 /// Tells whoever started the process that it is ready, and where.
@@ -196,6 +212,7 @@ fn announce(args: &StartArgs, started: &Started<'_>) -> Result<(), String> {
                 "seed": started.seed,
                 "start_time": started.start_time_s,
                 "registries": started.registries,
+                "replicas": started.replicas,
             })
         ),
         Output::Table => format!(

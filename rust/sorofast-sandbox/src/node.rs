@@ -5,6 +5,7 @@ pub use crate::types::*;
 
 use crate::clock::SandboxClock;
 use crate::config::ClockMode;
+use crate::faults::LedgerMove;
 use crate::host::modules::Modules;
 use crate::host::workers::Workers;
 use crate::ledger::close::{Applied, Closer, Tip};
@@ -28,6 +29,8 @@ mod admission;
 mod advancing;
 mod chain;
 mod closing;
+mod disturbed;
+mod lens;
 mod origin;
 mod paging;
 mod saving;
@@ -38,6 +41,8 @@ mod view;
 pub use accounts::AccountView;
 pub use advancing::{Advance, MAX_ADVANCE_LEDGERS};
 use chain::Chain;
+pub use disturbed::Agent;
+pub use lens::Lens;
 use origin::Fixed;
 pub use origin::Origin;
 pub use paging::{LedgerWithMeta, LedgersPage, Place, TransactionsPage};
@@ -68,6 +73,7 @@ pub struct Node {
     frozen_at: watch::Sender<Instant>,
     /// Wakes the closing loop after an advance.
     rescheduled: Notify,
+    disturbed: disturbed::Disturbed,
     simulations: Workers,
 }
 
@@ -192,6 +198,7 @@ impl Node {
             frozen: watch::Sender::new(latest),
             frozen_at: watch::Sender::new(Instant::now()),
             rescheduled: Notify::new(),
+            disturbed: disturbed::Disturbed::default(),
             simulations: simulating::workers().map_err(|error| {
                 NodeError::Internal(format!("no threads to simulate on: {error}"))
             })?,
@@ -299,13 +306,15 @@ impl Node {
         readable(&self.visible).state.census()
     }
 
-    fn closer(&self) -> Closer<'_> {
+    fn closer(&self, decided: &LedgerMove) -> Closer<'_> {
         Closer {
             settings: &self.settings,
             node_key: &self.validator,
             native: self.native,
             random: &self.random,
             ledgers: 1,
+            drops_set: decided.empty,
+            old_header: decided.old_header,
         }
     }
 }

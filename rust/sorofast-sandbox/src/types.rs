@@ -20,6 +20,13 @@ pub struct LedgerSummary {
 }
 
 impl LedgerSummary {
+    /// The protocol of the ledger, with which its header begins.
+    pub fn protocol_version(&self) -> u32 {
+        self.header_xdr
+            .first_chunk()
+            .map_or(0, |word| u32::from_be_bytes(*word))
+    }
+
     /// XDR of the `LedgerHeaderHistoryEntry`: hash, header, empty extension.
     pub fn header_history_xdr(&self) -> Vec<u8> {
         let mut out = Vec::with_capacity(36 + self.header_xdr.len());

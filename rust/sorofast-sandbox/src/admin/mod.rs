@@ -102,6 +102,7 @@ pub(crate) fn router() -> Router<Arc<App>> {
                 .post(faults::replace)
                 .delete(faults::clear),
         )
+        .route("/faults/strikes", get(faults::strikes))
         .fallback(|| async {
             AdminError {
                 status: StatusCode::NOT_FOUND,

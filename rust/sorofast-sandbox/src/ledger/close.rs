@@ -7,7 +7,7 @@ use crate::ledger::apply::{charge_fee, ApplyLedger, Applying};
 use crate::ledger::bumps::Bumps;
 use crate::ledger::events::{event_id, record, EventOrigin, AFTER_ALL_TRANSACTIONS};
 use crate::ledger::header::{
-    self, results_hash, state_hash, transaction_set_xdr, HeaderParts, NodeKey,
+    self, results_hash, state_hash, transaction_set_xdr, HeaderParts, NodeKey, OldHeader,
 };
 use crate::ledger::history::ClosedLedger;
 use crate::ledger::settings::Settings;
@@ -53,6 +53,17 @@ pub struct Closer<'a> {
     pub native: [u8; 32],
     /// As many as the next one stands for, when the ones before it are not made.
     pub ledgers: u32,
+    /// Consensus dropped the set that was proposed.
+    pub drops_set: bool,
+    pub old_header: Option<OldHeader>,
+}
+
+/// The set of a ledger.
+struct Agreed {
+    set: TransactionSet,
+    set_xdr: Vec<u8>,
+    /// Of the set that was proposed, also when it was dropped.
+    set_hash: [u8; 32],
 }
 
 impl Closer<'_> {
@@ -70,13 +81,11 @@ impl Closer<'_> {
         let close_time_s = close_time_ms / 1000;
         let (valid, invalid) =
             self.still_valid(candidates, entries, tip.header.ledger_seq, close_time_s);
-        let set = select(
-            valid,
-            self.settings,
-            &Ties::of_ledger(self.random, sequence),
-        );
-        let set_xdr = transaction_set_xdr(&tip.hash, &set);
-        let set_hash = sha256(&set_xdr);
+        let Agreed {
+            set,
+            set_xdr,
+            set_hash,
+        } = self.agree(valid, tip);
         let ledger = ApplyLedger {
             ledger: InvocationLedger {
                 sequence,
@@ -127,6 +136,8 @@ impl Closer<'_> {
             &HeaderParts {
                 close_time_ms,
                 transaction_set_hash: set_hash,
+                drops_set: self.drops_set,
+                old: self.old_header,
                 results_hash: results_hash(results.into_iter()),
                 state_hash: state_hash(&tip.header.bucket_list_hash.0, &changes),
                 fee_pool,
@@ -161,6 +172,27 @@ impl Closer<'_> {
             changes,
             applied: transactions,
             invalid,
+        }
+    }
+
+    /// The set that is proposed and, unless it is dropped, carried out.
+    fn agree(&self, valid: [Vec<Arc<Parsed>>; 2], tip: &Tip) -> Agreed {
+        let ties = Ties::of_ledger(self.random, tip.header.ledger_seq + 1);
+        let set = select(valid, self.settings, &ties);
+        let set_xdr = transaction_set_xdr(&tip.hash, &set);
+        let proposed = Agreed {
+            set_hash: sha256(&set_xdr),
+            set,
+            set_xdr,
+        };
+        if !self.drops_set {
+            return proposed;
+        }
+        let nothing = TransactionSet::default();
+        Agreed {
+            set_xdr: transaction_set_xdr(&tip.hash, &nothing),
+            set: nothing,
+            ..proposed
         }
     }
 

@@ -2,17 +2,14 @@
 
 use crate::config::PROTOCOL_VERSION;
 use crate::crypto::{sha256, sha256_parts, Signer};
-use crate::ledger::account::account_id;
 use crate::ledger::settings::{Settings, BASE_RESERVE_STROOPS};
 use crate::ledger::state::{Changes, Key, Stored};
+pub use crate::ledger::value::OldHeader;
+use crate::ledger::value::{value, ValueParts, OLD_PROTOCOL_VERSION};
 use crate::tx::envelope::Parsed;
 use crate::tx::select::TransactionSet;
 use std::sync::Arc;
-use stellar_xdr::{
-    EnvelopeType, Hash, LedgerCloseValueSignature, LedgerHeader, LedgerHeaderExt, Limits, NodeId,
-    Signature, StellarValue, StellarValueExt, StellarValueSignedMsValue, TimePoint, TimePointMs,
-    VecM, WriteXdr,
-};
+use stellar_xdr::{Hash, LedgerHeader, LedgerHeaderExt, Limits, StellarValueExt, WriteXdr};
 
 /// All lumens there are, in stroops.
 pub const TOTAL_COINS: i64 = 1_000_000_000_000_000_000;
@@ -36,26 +33,8 @@ impl NodeKey {
         })
     }
 
-    /// The value that consensus would have agreed on.
-    fn value(&self, transaction_set_hash: [u8; 32], close_time_ms: u64) -> StellarValue {
-        let mut signed = Vec::with_capacity(76);
-        signed.extend_from_slice(&self.network_id);
-        signed.extend_from_slice(&(EnvelopeType::Scpvalue as i32).to_be_bytes());
-        signed.extend_from_slice(&transaction_set_hash);
-        signed.extend_from_slice(&close_time_ms.to_be_bytes());
-        let signature = self.signer.sign(&signed).unwrap_or([0; 64]);
-        StellarValue {
-            tx_set_hash: Hash(transaction_set_hash),
-            close_time: TimePoint(close_time_ms / 1000),
-            upgrades: VecM::default(),
-            ext: StellarValueExt::SignedMs(StellarValueSignedMsValue {
-                close_time_ms: TimePointMs(close_time_ms),
-                lc_value_signature: LedgerCloseValueSignature {
-                    node_id: NodeId(account_id(&self.public).0),
-                    signature: Signature(signature.to_vec().try_into().unwrap_or_default()),
-                },
-            }),
-        }
+    pub(super) fn sign(&self, message: &[u8]) -> [u8; 64] {
+        self.signer.sign(message).unwrap_or([0; 64])
     }
 }
 
@@ -63,7 +42,11 @@ impl NodeKey {
 #[derive(Debug)]
 pub struct HeaderParts {
     pub close_time_ms: u64,
+    /// Of the set that was proposed, also when it is dropped.
     pub transaction_set_hash: [u8; 32],
+    pub drops_set: bool,
+    /// The form that the header still has; a chain in that form is upgraded by the first ledger without it.
+    pub old: Option<OldHeader>,
     pub results_hash: [u8; 32],
     pub state_hash: [u8; 32],
     pub fee_pool: i64,
@@ -76,12 +59,20 @@ pub fn genesis(
     settings: &Settings,
     close_time_ms: u64,
     state_hash: [u8; 32],
+    old: Option<OldHeader>,
 ) -> LedgerHeader {
     let empty_set = transaction_set_xdr(&[0; 32], &TransactionSet::default());
+    let parts = ValueParts {
+        transaction_set_hash: sha256(&empty_set),
+        close_time_ms,
+        old,
+        dropped_after: None,
+        upgrades: false,
+    };
     LedgerHeader {
-        ledger_version: PROTOCOL_VERSION,
+        ledger_version: version(old),
         previous_ledger_hash: Hash([0; 32]),
-        scp_value: key.value(sha256(&empty_set), close_time_ms),
+        scp_value: value(key, &parts),
         tx_set_result_hash: Hash(results_hash(std::iter::empty())),
         bucket_list_hash: Hash(state_hash),
         ledger_seq: 1,
@@ -104,9 +95,19 @@ pub fn next(
     previous_hash: [u8; 32],
     parts: &HeaderParts,
 ) -> LedgerHeader {
+    let upgrades = parts.old.is_none() && is_old(previous);
+    let value_parts = ValueParts {
+        transaction_set_hash: parts.transaction_set_hash,
+        close_time_ms: parts.close_time_ms,
+        // The ledger that upgrades was still agreed on in the old form.
+        old: parts.old.or_else(|| upgrades.then(|| form(previous))),
+        dropped_after: parts.drops_set.then_some((previous, previous_hash)),
+        upgrades,
+    };
     let mut header = LedgerHeader {
+        ledger_version: version(parts.old),
         previous_ledger_hash: Hash(previous_hash),
-        scp_value: key.value(parts.transaction_set_hash, parts.close_time_ms),
+        scp_value: value(key, &value_parts),
         tx_set_result_hash: Hash(parts.results_hash),
         bucket_list_hash: Hash(parts.state_hash),
         ledger_seq: previous.ledger_seq + 1,
@@ -116,6 +117,22 @@ pub fn next(
     };
     update_skip_list(&mut header);
     header
+}
+
+fn version(old: Option<OldHeader>) -> u32 {
+    old.map_or(PROTOCOL_VERSION, |_| OLD_PROTOCOL_VERSION)
+}
+
+/// Whether the ledger is of a protocol without milliseconds.
+pub fn is_old(header: &LedgerHeader) -> bool {
+    header.ledger_version < PROTOCOL_VERSION
+}
+
+fn form(header: &LedgerHeader) -> OldHeader {
+    match header.scp_value.ext {
+        StellarValueExt::Basic => OldHeader::Basic,
+        _ => OldHeader::Signed,
+    }
 }
 
 /// Ever sparser memories of the state's hash, as the network keeps them.

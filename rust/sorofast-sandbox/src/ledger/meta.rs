@@ -1,6 +1,7 @@
 //! Metadata of transactions and ledgers, put together from parts that are XDR already.
 
 use crate::ledger::history::ClosedLedger;
+use crate::ledger::value::upgrades_meta_xdr;
 
 /// What `TransactionMetaV4` is made of.
 #[derive(Debug, Default)]
@@ -92,8 +93,8 @@ pub fn ledger_close_meta(ledger: &ClosedLedger) -> Vec<u8> {
         out.extend_from_slice(&record.meta_xdr);
         out.extend_from_slice(&record.post_apply_changes_xdr);
     }
-    // No upgrades, no consensus messages.
-    word(&mut out, 0);
+    out.extend_from_slice(&upgrades_meta_xdr(&ledger.summary.header_xdr));
+    // No consensus messages.
     word(&mut out, 0);
     out.extend_from_slice(&ledger.state_size_bytes.to_be_bytes());
     list(&mut out, &ledger.evicted_keys_xdr);

@@ -21,3 +21,4 @@ pub mod settings;
 pub mod state;
 pub mod ttl_ops;
 pub mod upkeep;
+pub mod value;

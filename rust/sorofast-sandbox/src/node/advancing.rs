@@ -2,6 +2,7 @@
 
 use super::{locked, Closing, Node, VisibleEntries};
 use crate::clock::{shift_ms, SandboxClock};
+use crate::faults::LedgerMove;
 use crate::ledger::close::Tip;
 use crate::types::{LedgerSummary, NodeError};
 use std::sync::PoisonError;
@@ -63,8 +64,7 @@ impl Node {
             if leap > 1 {
                 self.leap(&mut closing, leap);
             } else {
-                self.freeze(&mut closing)?;
-                self.publish(&mut closing);
+                self.close_one(&mut closing)?;
             }
             left -= leap;
         }
@@ -79,7 +79,7 @@ impl Node {
 
     /// Will nothing happen in the next ledgers that anybody asked for?
     fn is_quiet(&self) -> bool {
-        locked(&self.queue).is_empty()
+        locked(&self.queue).is_empty() && self.is_undisturbed()
     }
 
     /// Closes the last of so many ledgers and does in it what all of them would have done to the state. The ones
@@ -96,7 +96,7 @@ impl Node {
         self.frozen_at.send_replace(Instant::now());
         self.frozen.send_replace(last);
         closing.clock_offset_ms = self.clock.offset_ms();
-        let mut closer = self.closer();
+        let mut closer = self.closer(&LedgerMove::default());
         closer.ledgers = ledgers;
         let mut before = Tip::clone(&closing.tip);
         before.header.ledger_seq = last - 1;

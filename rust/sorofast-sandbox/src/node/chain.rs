@@ -4,7 +4,7 @@ use super::origin::Beginning;
 use super::{locked, pace, Node, Visible};
 use crate::ledger::close::Tip;
 use crate::ledger::genesis::{self, Keys, PublicPair};
-use crate::ledger::header::{self, NodeKey};
+use crate::ledger::header::{self, NodeKey, OldHeader};
 use crate::ledger::history::{ClosedLedger, History};
 use crate::ledger::seeds::Seeds;
 use crate::ledger::settings::Settings;
@@ -34,6 +34,7 @@ pub(super) struct Genesis<'a> {
     pub(super) seeds: Option<&'a Seeds>,
     pub(super) random: &'a Randomness,
     pub(super) retention_ledgers: u32,
+    pub(super) first_header: Option<OldHeader>,
 }
 
 impl Genesis<'_> {
@@ -60,7 +61,18 @@ impl Genesis<'_> {
                 state.put(key, entry);
             }
         }
-        let header = header::genesis(self.validator, self.settings, close_time_ms, commitment);
+        // Old close times are whole seconds.
+        let close_time_ms = match self.first_header {
+            Some(_) => close_time_ms - close_time_ms % 1000,
+            None => close_time_ms,
+        };
+        let header = header::genesis(
+            self.validator,
+            self.settings,
+            close_time_ms,
+            commitment,
+            self.first_header,
+        );
         let (header_xdr, hash) = header::encode(&header);
         let closed = ClosedLedger::genesis(&header, header_xdr, hash, close_time_ms);
         Ok(Chain {
@@ -91,6 +103,7 @@ impl Node {
         } = beginning.chain;
         // As publishing the latest ledger would have.
         state.prepare_eviction(tip.header.ledger_seq + 1);
+        self.begin_anew(&mut state);
         let latest = history.latest().clone();
         let mut closing = locked(&self.closing);
         // A ledger that nobody has seen yet never was.

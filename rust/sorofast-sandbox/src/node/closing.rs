@@ -16,7 +16,13 @@ impl Node {
         }
         loop {
             let anchor = *self.frozen_at.borrow();
-            let freeze_at = anchor + self.next_interval();
+            let decided = self.decide_next();
+            let wait = if decided.at_once {
+                Duration::ZERO
+            } else {
+                self.next_interval() + decided.stall
+            };
+            let freeze_at = anchor + wait;
             tokio::select! {
                 () = tokio::time::sleep_until(freeze_at.into()) => {}
                 // An advance closed ledgers meanwhile: the next freeze is counted from the last of them.
@@ -35,7 +41,10 @@ impl Node {
             let Some(frozen_at) = frozen_at else {
                 continue;
             };
-            let visible_at = frozen_at + self.config.consensus_delay;
+            let mut visible_at = frozen_at + self.config.consensus_delay;
+            if decided.at_once {
+                visible_at = frozen_at;
+            }
             tokio::time::sleep_until(visible_at.into()).await;
             let node = Arc::clone(&self);
             blocking(move || {
@@ -43,6 +52,8 @@ impl Node {
                 // An advance may have published it already, and may even have frozen ledgers of its own since.
                 if *node.frozen_at.borrow() == frozen_at {
                     node.publish(&mut closing);
+                    drop(closing);
+                    node.tell_agents();
                 }
                 Ok(())
             })
@@ -64,18 +75,33 @@ impl Node {
             .saturating_sub(self.config.ledger_jitter)
     }
 
+    /// Closes one ledger, and what belongs to it: a burst follows it at once.
+    pub(super) fn close_one(&self, closing: &mut Closing) -> Result<(), NodeError> {
+        self.freeze(closing)?;
+        self.publish(closing);
+        self.tell_agents();
+        while self.decide_next().at_once {
+            self.freeze(closing)?;
+            self.publish(closing);
+            self.tell_agents();
+        }
+        Ok(())
+    }
+
     /// Fixes the next set by the clock and applies it, out of sight.
-    pub(super) fn freeze(&self, closing: &mut Closing) -> Result<(), NodeError> {
+    fn freeze(&self, closing: &mut Closing) -> Result<(), NodeError> {
         // Nobody may have shown the last one, when the loop was stopped between freeze and consensus.
         self.publish(closing);
         self.frozen_at.send_replace(Instant::now());
+        let decided = self.decide_next();
+        self.move_clock(&decided);
         closing.clock_offset_ms = self.clock.offset_ms();
-        let close_time_ms = self.clock.now_ms().max(closing.tip.close_time_ms + 1);
+        let close_time_ms = self.next_close_time_ms(closing, &decided);
         let next = closing.tip.header.ledger_seq + 1;
         let candidates =
             locked(&self.queue).spread_candidates(next, &self.settings, self.clock.now_ms());
         self.frozen.send_replace(next);
-        let closer = self.closer();
+        let closer = self.closer(&decided);
         let Closing { tip, modules, .. } = closing;
         let applied = if candidates.iter().all(Vec::is_empty) {
             // Nothing will call a contract, so the stack at hand will do.

@@ -92,6 +92,7 @@ impl Fixed<'_> {
             seeds: origin.seeds.as_ref(),
             random: &random,
             retention_ledgers: config.retention_ledgers,
+            first_header: config.first_header,
         }
         .chain(start_ms.unwrap_or_else(|| clock.now_ms()))?;
         Ok(Beginning {

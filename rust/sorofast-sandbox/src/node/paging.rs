@@ -43,7 +43,7 @@ impl View<'_> {
     /// Transactions of kept ledgers from `start` (inclusive) on, at most `limit` and fewer when they are large.
     pub fn transactions_from(&self, start: Place, limit: usize) -> TransactionsPage {
         let visible = readable(&self.node.visible);
-        let shown = self.shown(&visible);
+        let content = self.content(&visible);
         let mut page = TransactionsPage {
             records: Vec::new(),
             end: None,
@@ -52,7 +52,7 @@ impl View<'_> {
         let mut bytes = 0;
         for ledger in visible.history.from(start.ledger) {
             let sequence = ledger.summary.sequence;
-            if sequence > shown {
+            if sequence > content || self.lens.hides() {
                 break;
             }
             let mut end = Place {
@@ -82,11 +82,11 @@ impl View<'_> {
     pub fn ledgers_with_meta(&self, from: u32, limit: usize) -> LedgersPage {
         let (closed, range) = {
             let visible = readable(&self.node.visible);
-            let shown = self.shown(&visible);
+            let content = self.content(&visible);
             let closed: Vec<Arc<ClosedLedger>> = visible
                 .history
                 .from(from)
-                .take_while(|ledger| ledger.summary.sequence <= shown)
+                .take_while(|ledger| ledger.summary.sequence <= content)
                 .take(limit)
                 .cloned()
                 .collect();
@@ -98,7 +98,7 @@ impl View<'_> {
             let meta_xdr = ledger_close_meta(&ledger);
             bytes += meta_xdr.len();
             ledgers.push(LedgerWithMeta {
-                summary: ledger.summary.clone(),
+                summary: self.lens.summary(&ledger.summary),
                 meta_xdr,
             });
             if bytes > PAGE_BYTES {

@@ -41,9 +41,10 @@ impl View<'_> {
     pub fn simulate(&self, envelope_xdr: &[u8], options: SimulateOptions) -> Simulation {
         let envelope: Arc<[u8]> = envelope_xdr.into();
         for _ in 0..SIMULATION_ATTEMPTS {
-            let (latest, era) = {
+            let (latest, content, era) = {
                 let visible = readable(&self.node.visible);
-                (self.shown_summary(&visible), visible.era)
+                let latest = self.shown_summary(&visible);
+                (latest, self.content(&visible), visible.era)
             };
             let ledger = SimulationLedger {
                 sequence: latest.sequence,
@@ -54,7 +55,7 @@ impl View<'_> {
             let seed = random.of(Purpose::Simulation, &[&latest.hash, envelope_xdr]);
             let snapshot = LedgerSnapshot {
                 visible: Arc::clone(&self.node.visible),
-                ledger: latest.sequence,
+                ledger: content,
                 era,
             };
             let envelope = Arc::clone(&envelope);

@@ -1,6 +1,6 @@
 //! What a reader is shown: the newest ledger, or one some way back, as a server that lags shows it.
 
-use super::{readable, Node, Visible, MAX_HEALTHY_AGE_S};
+use super::{readable, Lens, Node, Visible, MAX_HEALTHY_AGE_S};
 use crate::ledger::history::ClosedLedger;
 use crate::ledger::meta::ledger_close_meta;
 use crate::ledger::state::Stored;
@@ -16,17 +16,17 @@ use std::time::Duration;
 #[derive(Clone, Copy, Debug)]
 pub struct View<'a> {
     pub(super) node: &'a Node,
-    /// How many ledgers it is behind; it never goes back beyond what is still kept.
-    lag_ledgers: u32,
+    pub(super) lens: Lens,
 }
 
 impl Node {
     /// The ledger as a server shows it that is so many ledgers behind.
     pub fn view(&self, lag_ledgers: u32) -> View<'_> {
-        View {
-            node: self,
+        let lens = Lens {
             lag_ledgers,
-        }
+            ..Lens::default()
+        };
+        lens.of(self)
     }
 
     /// Oldest and latest visible ledger.
@@ -91,25 +91,24 @@ impl Node {
 }
 
 impl View<'_> {
-    /// The newest ledger that this view shows.
+    /// The newest ledger that this view says it shows.
     pub(super) fn shown(&self, visible: &Visible) -> u32 {
-        let latest = visible.history.latest().sequence;
-        if self.lag_ledgers == 0 {
-            return latest;
-        }
-        latest
-            .saturating_sub(self.lag_ledgers)
-            .max(visible.history.oldest().sequence)
-            .max(visible.state.oldest_readable())
-            .min(latest)
+        back(visible, self.lens.lag_ledgers)
+    }
+
+    /// The ledger that its content is of: the same, unless it lies.
+    pub(super) fn content(&self, visible: &Visible) -> u32 {
+        let lag_ledgers = self.lens.lag_ledgers;
+        back(
+            visible,
+            lag_ledgers.saturating_add(self.lens.stale_ledgers()),
+        )
     }
 
     pub(super) fn shown_summary(&self, visible: &Visible) -> LedgerSummary {
-        visible
-            .history
-            .ledger(self.shown(visible))
-            .map_or_else(|| visible.history.latest(), |ledger| &ledger.summary)
-            .clone()
+        let ledger = visible.history.ledger(self.shown(visible));
+        let summary = ledger.map_or_else(|| visible.history.latest(), |ledger| &ledger.summary);
+        self.lens.summary(summary)
     }
 
     pub(super) fn shown_range(&self, visible: &Visible) -> LedgerRange {
@@ -136,14 +135,14 @@ impl View<'_> {
     /// Kept ledgers from `from` (inclusive) in order, at most `limit`.
     pub fn ledgers(&self, from: u32, limit: usize) -> Vec<LedgerSummary> {
         let visible = readable(&self.node.visible);
-        let shown = self.shown(&visible);
+        let content = self.content(&visible);
         visible
             .history
             .from(from)
             .map(|ledger| &ledger.summary)
-            .take_while(|ledger| ledger.sequence <= shown)
+            .take_while(|ledger| ledger.sequence <= content)
             .take(limit)
-            .cloned()
+            .map(|summary| self.lens.summary(summary))
             .collect()
     }
 
@@ -151,7 +150,7 @@ impl View<'_> {
     pub fn ledger_meta_xdr(&self, sequence: u32) -> Option<Vec<u8>> {
         let ledger = {
             let visible = readable(&self.node.visible);
-            if sequence > self.shown(&visible) {
+            if sequence > self.content(&visible) {
                 return None;
             }
             Arc::clone(visible.history.ledger(sequence)?)
@@ -167,6 +166,9 @@ impl View<'_> {
             .iter()
             .filter_map(|key| {
                 let stored = self.stored(&visible, key)?;
+                if self.lens.hides() {
+                    return None;
+                }
                 let live_until = match stored.lifetime {
                     None => None,
                     Some(lifetime) if lifetime.live_until >= latest_ledger => {
@@ -178,7 +180,7 @@ impl View<'_> {
                 };
                 Some(EntryView {
                     key_xdr: key.clone(),
-                    entry_xdr: Arc::clone(&stored.xdr),
+                    entry_xdr: self.lens.entry(&stored.xdr),
                     live_until,
                     last_modified: stored.last_modified(),
                 })
@@ -192,24 +194,24 @@ impl View<'_> {
 
     /// One entry as of the ledger that is shown.
     fn stored(&self, visible: &Visible, key: &[u8]) -> Option<Stored> {
-        if self.lag_ledgers == 0 {
+        if self.lens.is_clear() {
             return visible.state.get(key).cloned();
         }
         // What is shown is never further back than what can be read.
         visible
             .state
-            .get_at(key, self.shown(visible))
+            .get_at(key, self.content(visible))
             .unwrap_or_default()
     }
 
     pub fn transaction(&self, hash: &[u8; 32]) -> TransactionLookup {
         let visible = readable(&self.node.visible);
-        let shown = self.shown(&visible);
+        let content = self.content(&visible);
         TransactionLookup {
             record: visible
                 .history
                 .transaction(hash)
-                .filter(|record| record.ledger <= shown)
+                .filter(|record| record.ledger <= content && !self.lens.hides())
                 .cloned(),
             range: self.shown_range(&visible),
         }
@@ -228,7 +230,7 @@ impl View<'_> {
         // Handles are cheap; the scan itself must not hold up the next ledger.
         let (ledgers, range) = {
             let visible = readable(&self.node.visible);
-            let end_ledger = end_ledger.min(self.shown(&visible) + 1);
+            let end_ledger = end_ledger.min(self.content(&visible) + 1);
             let ledgers: Vec<Arc<ClosedLedger>> = visible
                 .history
                 .from(from.ledger())
@@ -251,7 +253,7 @@ impl View<'_> {
                 let start = ledger.events.partition_point(before);
                 &ledger.events[start..]
             })
-            .filter(|event| filter(event))
+            .filter(|event| !self.lens.hides() && filter(event))
             .take(limit)
             .cloned()
             .collect();
@@ -261,7 +263,7 @@ impl View<'_> {
     pub fn fee_stats(&self) -> FeeStats {
         let visible = readable(&self.node.visible);
         let latest_ledger = self.shown(&visible);
-        let (soroban_inclusion_fee, inclusion_fee) = visible.history.fees(latest_ledger);
+        let (soroban_inclusion_fee, inclusion_fee) = visible.history.fees(self.content(&visible));
         FeeStats {
             soroban_inclusion_fee,
             inclusion_fee,
@@ -297,4 +299,17 @@ impl View<'_> {
             healthy: latest_ledger_age_s <= MAX_HEALTHY_AGE_S,
         }
     }
+}
+
+/// The ledger so far behind the newest one, or the oldest that can still be told.
+fn back(visible: &Visible, lag_ledgers: u32) -> u32 {
+    let latest = visible.history.latest().sequence;
+    if lag_ledgers == 0 {
+        return latest;
+    }
+    latest
+        .saturating_sub(lag_ledgers)
+        .max(visible.history.oldest().sequence)
+        .max(visible.state.oldest_readable())
+        .min(latest)
 }

@@ -1,7 +1,7 @@
 //! `getLatestLedger`: the newest ledger with its header and meta, in base64 whatever is asked for.
 
 use serde::Serialize;
-use sorofast_sandbox::node::{View, PROTOCOL_VERSION};
+use sorofast_sandbox::node::View;
 
 use super::error::RpcError;
 use super::format::{as_string, base64};
@@ -27,7 +27,7 @@ pub(crate) fn call(view: &View<'_>) -> Result<Response, RpcError> {
         .ok_or_else(|| RpcError::internal("could not get latest ledger"))?;
     Ok(Response {
         id: hex::encode(latest.hash),
-        protocol_version: PROTOCOL_VERSION,
+        protocol_version: latest.protocol_version(),
         sequence: latest.sequence,
         close_time: latest.close_time_s,
         header_xdr: base64(&latest.header_xdr),

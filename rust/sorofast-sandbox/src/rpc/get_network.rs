@@ -1,7 +1,7 @@
 //! `getNetwork`: which network this is.
 
 use serde::Serialize;
-use sorofast_sandbox::node::PROTOCOL_VERSION;
+use sorofast_sandbox::node::View;
 
 use crate::app::App;
 
@@ -13,10 +13,10 @@ pub(crate) struct Response<'a> {
     protocol_version: u32,
 }
 
-pub(crate) fn call(app: &App) -> Response<'_> {
+pub(crate) fn call<'a>(app: &'a App, view: &View<'_>) -> Response<'a> {
     Response {
         friendbot_url: &app.friendbot_url,
         passphrase: &app.node.config().network_passphrase,
-        protocol_version: PROTOCOL_VERSION,
+        protocol_version: view.latest().protocol_version(),
     }
 }

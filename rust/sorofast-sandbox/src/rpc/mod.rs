@@ -25,11 +25,12 @@ use std::time::Duration;
 
 use serde::Serialize;
 use serde_json::Value;
+use sorofast_sandbox::node::Lens;
 use tokio::sync::{Semaphore, SemaphorePermit};
 use tokio::task::JoinHandle;
 
 use crate::app::App;
-use crate::faults::Outcome;
+use crate::injected::{Injected, Injection, Spoil};
 use envelope::{Body, Call, Params, Request};
 use error::RpcError;
 use method::{Method, Traffic};
@@ -48,10 +49,8 @@ pub(crate) enum Reply {
     Unreadable(String),
     /// Only notifications were sent.
     NoContent,
-    /// An injected HTTP status.
-    Status(u16),
-    /// Everything was carried out; the connection closes without an answer.
-    Dropped,
+    /// A fault takes the answer's place, or spoils it.
+    Injected(Injected),
 }
 
 /// Shared state of the surface: counters, and the places of work that blocks a thread.
@@ -119,7 +118,7 @@ async fn answer_within(app: &Arc<App>, body: &[u8], limit_bytes: usize) -> Reply
         }
     }
     let mut bytes = 0;
-    let mut dropped = false;
+    let mut spoilt = None;
     for Call { id, request } in calls {
         let Ok(request) = request else { continue };
         let outcome = if bytes >= limit_bytes {
@@ -129,11 +128,11 @@ async fn answer_within(app: &Arc<App>, body: &[u8], limit_bytes: usize) -> Reply
         } else {
             match carry_out(app, request).await {
                 Carried::Out(outcome) => outcome,
-                Carried::OutUnanswered => {
-                    dropped = true;
-                    continue;
+                Carried::Spoilt(outcome, spoil) => {
+                    spoilt.get_or_insert(spoil);
+                    outcome
                 }
-                Carried::Refused(status) => return Reply::Status(status),
+                Carried::Refused(injected) => return Reply::Injected(injected),
             }
         };
         if let Some(id) = id {
@@ -142,23 +141,26 @@ async fn answer_within(app: &Arc<App>, body: &[u8], limit_bytes: usize) -> Reply
             responses.push(response);
         }
     }
-    if dropped {
-        return Reply::Dropped;
-    }
-    match (is_batch, responses.pop()) {
-        (_, None) => Reply::NoContent,
-        (false, Some(response)) => Reply::Json(response),
+    let json = match (is_batch, responses.pop()) {
+        (_, None) => None,
+        (false, Some(response)) => Some(response),
         (true, Some(last)) => {
             responses.push(last);
-            Reply::Json(format!("[{}]", responses.join(",")))
+            Some(format!("[{}]", responses.join(",")))
         }
+    };
+    match (spoilt, json) {
+        (Some(spoil), json) => Reply::Injected(spoil.applied_to(json.unwrap_or_default())),
+        (None, Some(json)) => Reply::Json(json),
+        (None, None) => Reply::NoContent,
     }
 }
 
 enum Carried {
     Out(Result<String, RpcError>),
-    OutUnanswered,
-    Refused(u16),
+    /// Carried out, but the answer as a whole will not arrive as it should.
+    Spoilt(Result<String, RpcError>, Spoil),
+    Refused(Injected),
 }
 
 async fn carry_out(app: &Arc<App>, request: Request) -> Carried {
@@ -167,26 +169,28 @@ async fn carry_out(app: &Arc<App>, request: Request) -> Carried {
         return Carried::Out(Err(error.with_data(request.method)));
     };
     app.surface.traffic.count(method);
-    let verdict = app.faults.judge(method.name());
+    let verdict = app.judge(method.name());
     if !verdict.latency.is_zero() {
         tokio::time::sleep(verdict.latency).await;
     }
-    match verdict.outcome {
-        None => Carried::Out(run(app, method, request.params).await),
-        Some(Outcome::DropReply) => {
-            // Whatever the outcome is, nobody is to learn of it.
-            let _ = run(app, method, request.params).await;
-            Carried::OutUnanswered
+    let lens = verdict.lens();
+    match Injection::of(verdict.outcome) {
+        Injection::None => Carried::Out(run(app, method, request.params, lens).await),
+        Injection::After(spoil) => {
+            Carried::Spoilt(run(app, method, request.params, lens).await, spoil)
         }
-        Some(Outcome::HttpStatus(status)) => Carried::Refused(status),
-        Some(Outcome::RpcError { code, message }) => {
-            Carried::Out(Err(RpcError::new(code, message)))
-        }
+        Injection::Instead(injected) => Carried::Refused(injected),
+        Injection::Error { code, message } => Carried::Out(Err(RpcError::new(code, message))),
     }
 }
 
 /// Runs one method on a thread that may block, within its queue and, once it has begun, its time.
-async fn run(app: &Arc<App>, method: Method, params: Params) -> Result<String, RpcError> {
+async fn run(
+    app: &Arc<App>,
+    method: Method,
+    params: Params,
+    lens: Lens,
+) -> Result<String, RpcError> {
     let _place = app.surface.traffic.enter(method)?;
     let permit = app
         .surface
@@ -198,7 +202,7 @@ async fn run(app: &Arc<App>, method: Method, params: Params) -> Result<String, R
     let work = tokio::task::spawn_blocking(move || {
         // Held until the work is done, also when nobody waits for it any more.
         let _permit = permit;
-        call(&worker, method, params)
+        call(&worker, method, params, lens)
     });
     within(method.time_limit(), work).await
 }
@@ -222,8 +226,8 @@ async fn within(
     }
 }
 
-fn call(app: &App, method: Method, params: Params) -> Result<String, RpcError> {
-    let view = app.view();
+fn call(app: &App, method: Method, params: Params, lens: Lens) -> Result<String, RpcError> {
+    let view = lens.of(&app.node);
     match method {
         Method::GetEvents => to_json(&get_events::call(&view, params.read()?)?),
         Method::GetFeeStats => to_json(&get_fee_stats::call(&view)),
@@ -231,7 +235,7 @@ fn call(app: &App, method: Method, params: Params) -> Result<String, RpcError> {
         Method::GetLatestLedger => to_json(&get_latest_ledger::call(&view)?),
         Method::GetLedgerEntries => to_json(&get_ledger_entries::call(&view, &params.read()?)?),
         Method::GetLedgers => to_json(&get_ledgers::call(&view, params.read()?)?),
-        Method::GetNetwork => to_json(&get_network::call(app)),
+        Method::GetNetwork => to_json(&get_network::call(app, &view)),
         Method::GetTransaction => to_json(&get_transaction::call(&view, params.read()?)?),
         Method::GetTransactions => {
             let params = params.named(&["startLedger", "pagination", "xdrFormat"])?;

@@ -282,7 +282,7 @@ mod tests {
             xdr_format: Some(format.to_owned()),
             ..Request::default()
         };
-        let response = call(&app.view(), &request("hex")).expect("a result");
+        let response = call(&app.node.view(0), &request("hex")).expect("a result");
         assert!(response.error.is_some_and(|error| error.contains("hex")));
         assert_eq!(response.latest_ledger, 0);
     }

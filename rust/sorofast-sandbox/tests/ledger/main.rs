@@ -10,6 +10,7 @@ mod clusters;
 mod conservation;
 mod contracts;
 mod determinism;
+mod disturbed;
 mod fee_bumps;
 mod flooding;
 mod lifetimes;

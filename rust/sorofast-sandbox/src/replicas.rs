@@ -1,0 +1,60 @@
+//! Further ports on the same ledger.
+
+use std::net::{IpAddr, SocketAddr};
+use std::sync::Arc;
+
+use sorofast_sandbox::faults::replica_name;
+use tokio::net::TcpListener;
+use tokio::sync::watch;
+use tokio::task::JoinSet;
+
+use crate::app::App;
+use crate::{http, reachable};
+
+/// A port that is bound and not served yet.
+#[derive(Debug)]
+pub(crate) struct Bound {
+    pub(crate) name: String,
+    listener: TcpListener,
+    address: SocketAddr,
+}
+
+/// Takes so many free ports.
+pub(crate) async fn bind(host: IpAddr, count: usize) -> Result<Vec<Bound>, String> {
+    let mut replicas = Vec::with_capacity(count);
+    for index in 0..count {
+        let name = replica_name(index);
+        let problem = |error: std::io::Error| format!("there is no port for {name}: {error}");
+        let listener = TcpListener::bind(SocketAddr::new(host, 0))
+            .await
+            .map_err(problem)?;
+        let address = listener.local_addr().map_err(problem)?;
+        replicas.push(Bound {
+            name,
+            listener,
+            address,
+        });
+    }
+    Ok(replicas)
+}
+
+/// Name and address of each, for the line that says the network is ready.
+pub(crate) fn told(replicas: &[Bound]) -> Vec<serde_json::Value> {
+    replicas
+        .iter()
+        .map(|replica| {
+            let url = format!("http://{}/rpc", reachable(replica.address));
+            serde_json::json!({"name": replica.name, "rpc_url": url})
+        })
+        .collect()
+}
+
+/// Serves them all until `stop` turns true.
+pub(crate) fn serve(replicas: Vec<Bound>, app: &App, stop: &watch::Receiver<bool>) -> JoinSet<()> {
+    let mut servers = JoinSet::new();
+    for (index, replica) in replicas.into_iter().enumerate() {
+        let router = http::replica_router(Arc::new(app.replica(index)));
+        servers.spawn(http::serve(replica.listener, router, stop.clone()));
+    }
+    servers
+}

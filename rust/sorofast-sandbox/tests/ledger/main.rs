@@ -20,6 +20,7 @@ mod native;
 mod network;
 mod options;
 mod pace;
+mod pages;
 mod queue;
 mod replacement;
 mod reserves;

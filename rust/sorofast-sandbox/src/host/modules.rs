@@ -79,6 +79,16 @@ impl Modules {
         code_hash(key_xdr).is_none_or(|hash| self.cache.contains_module(&hash).unwrap_or(true))
     }
 
+    /// Drops what was compiled of code that left the live state: whoever restores it pays for compiling it.
+    pub fn forget(&mut self, key_xdr: &[u8]) {
+        let Some(hash) = code_hash(key_xdr) else {
+            return;
+        };
+        if let Ok(Some(_)) = self.cache.remove_module(&hash) {
+            self.count -= 1;
+        }
+    }
+
     /// Compiles a code entry. One that does not compile is left to the host, which then says why.
     pub fn add(&mut self, entry_xdr: &[u8], settings: &Settings) {
         let limits = Limits {
@@ -217,5 +227,18 @@ mod tests {
         assert!(modules.contains(&first.0) && modules.contains(&second.0));
         modules.make_room();
         assert!(!modules.contains(&first.0) && !modules.contains(&second.0));
+    }
+
+    #[test]
+    fn code_that_left_is_forgotten() {
+        let settings = Settings::of(&NodeConfig::default());
+        let mut modules = Modules::new(&settings).expect("a cache");
+        let (key, entry) = code(include_bytes!("../../wasm/counter.wasm"));
+        modules.forget(&key);
+        modules.add(&entry, &settings);
+        assert!(modules.contains(&key));
+        modules.forget(&key);
+        assert!(!modules.contains(&key));
+        assert_eq!(modules.count, 0);
     }
 }

@@ -11,7 +11,7 @@ use crate::ledger::header::{
 };
 use crate::ledger::history::ClosedLedger;
 use crate::ledger::settings::Settings;
-use crate::ledger::state::{Changes, Entries, Ground, Layer};
+use crate::ledger::state::{Changes, Entries, Ground, Layer, Stored};
 use crate::ledger::upkeep;
 use crate::random::{Randomness, Ties};
 use crate::tx::envelope::Parsed;
@@ -124,6 +124,9 @@ impl Closer<'_> {
             evicted_keys_xdr,
             state_size_bytes,
         } = upkeep::finish(ground, &mut layer, sequence, self.ledgers, self.settings);
+        for key in evicted_keys_xdr.iter().filter(|key| is_code_key(key)) {
+            modules.forget(key);
+        }
         let changes = layer.changes;
         let results: Vec<(&[u8; 32], &[u8])> = records
             .iter()
@@ -222,14 +225,17 @@ impl Closer<'_> {
         (valid, invalid)
     }
 
-    /// Compiles code that the set reads and that an earlier ledger uploaded, as validators have it ready.
+    /// Compiles code that the set reads and that an earlier ledger uploaded or restored, as validators have it ready.
     fn compile(&self, set: &TransactionSet, entries: &dyn Entries, modules: &mut Modules) {
         modules.make_room();
         for tx in set.stages.iter().flatten().flatten() {
             let Some(part) = &tx.soroban else { continue };
             for key in part.keys.iter().filter(|key| is_code_key(key)) {
                 if !modules.contains(key) {
-                    if let Some(entry) = entries.get(key) {
+                    let entry = entries.get(key);
+                    let is_live =
+                        |entry: &Stored| entry.lifetime.is_some_and(|life| !life.is_evicted());
+                    if let Some(entry) = entry.filter(is_live) {
                         modules.add(&entry.xdr, self.settings);
                     }
                 }

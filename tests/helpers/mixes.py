@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from stellar_sdk import (
     Account,
@@ -24,6 +24,7 @@ from stellar_sdk import xdr as stellar_xdr
 from helpers.chain import PASSPHRASE, ROOT, Chain
 from helpers.network import REPOSITORY
 
+AnyEnvelope = TransactionEnvelope | FeeBumpTransactionEnvelope
 NATIVE = Asset.native().contract_id(PASSPHRASE)
 XLM = 10_000_000
 CONTRACTS = REPOSITORY / "rust" / "sorofast-sandbox" / "wasm"
@@ -41,7 +42,7 @@ RICH, MADE = 5, 6
 STRANGER = keypair("stranger")
 BY_ADDRESS = {key.public_key: key for key in KEYS}
 
-CLASSIC = ("payment", "muxed payment", "create", "for another")
+CLASSIC = ("payment", "muxed payment", "create", "for another", "merge", "jump", "data", "no data")
 CALLS = ("bump", "increment", "transfer", "to contract")
 FLAWS = {
     "sequence too high": "txBAD_SEQ",
@@ -59,6 +60,10 @@ CALL_FLAWS = {
     "too many bytes": "txSOROBAN_INVALID",
     "resource fee too low": "txSOROBAN_INVALID",
 }
+
+
+LOOKED_AT_BEFORE = {"txTOO_LATE", "txTOO_EARLY", "txINSUFFICIENT_FEE", "txSOROBAN_INVALID"}
+"""What is refused before anybody looks for the source."""
 
 
 @dataclass
@@ -93,6 +98,10 @@ class Sent:
     """Stroops that come to an account or a contract, or leave it."""
     created: tuple[str, int] | None = None
     is_call: bool = False
+    merged_into: str | None = None
+    sequence_after: int = 0
+    entries_after: int | None = None
+    """Entries that the source has beside its account."""
 
     @property
     def hash(self) -> str:
@@ -154,11 +163,34 @@ def for_another(plan: Plan, builder: TransactionBuilder, sent: Sent) -> None:
         sent.moves = [(sent.source, back - plan.stroops), (other, plan.stroops - back)]
 
 
+def merge(plan: Plan, builder: TransactionBuilder, sent: Sent) -> None:
+    into = KEYS[plan.other].public_key
+    builder.append_account_merge_op(into)
+    sent.merged_into = into
+    if into == sent.source and sent.refusal in {None, "txBAD_AUTH_EXTRA"}:
+        sent.refusal = "txFAILED"
+
+
+def jump(plan: Plan, builder: TransactionBuilder, sent: Sent) -> None:
+    to = min(plan.stroops, 2**62)  # the account is to have a next one
+    sent.sequence_after = max(sent.sequence, to)
+    builder.append_bump_sequence_op(to)
+
+
+def data(plan: Plan, builder: TransactionBuilder, sent: Sent) -> None:
+    sent.entries_after = 1 if plan.kind == "data" else 0
+    builder.append_manage_data_op("name", b"value" if plan.kind == "data" else None)
+
+
 CLASSIC_KINDS: dict[str, Callable[[Plan, TransactionBuilder, Sent], None]] = {
     "payment": payment,
     "muxed payment": payment,
     "create": create,
     "for another": for_another,
+    "merge": merge,
+    "jump": jump,
+    "data": data,
+    "no data": data,
 }
 
 
@@ -184,6 +216,8 @@ def make(plan: Plan, world: World) -> Sent | None:
     sequence = world.sequences.get(key.public_key, 0) + 1
     sequence += {"sequence too high": 1, "sequence too low": -1}.get(plan.flaw or "", 0)
     refusal = FLAWS.get(plan.flaw or "") or CALL_FLAWS.get(plan.flaw or "")
+    if key.public_key not in world.sequences and refusal not in LOOKED_AT_BEFORE:
+        refusal = "txNO_ACCOUNT"
     builder = start(key, sequence, plan.fee)
     sent = Sent(None, key.public_key, key.public_key, sequence, 0, refusal)  # type: ignore[arg-type]
     sent.is_call = plan.kind in CALLS
@@ -210,20 +244,22 @@ def make(plan: Plan, world: World) -> Sent | None:
         envelope.sign(STRANGER)
     sent.max_fee = envelope.transaction.fee
     if plan.fee_source is not None:
-        wrap(plan, sent, envelope)
+        wrap(plan, world, sent, envelope)
     return sent
 
 
-def wrap(plan: Plan, sent: Sent, inner: TransactionEnvelope) -> None:
+def wrap(plan: Plan, world: World, sent: Sent, inner: TransactionEnvelope) -> None:
     """A fee-bump over it, which bids ten times as much."""
     payer = KEYS[plan.fee_source or 0]
     bump = TransactionBuilder.build_fee_bump_transaction(payer, plan.fee * 10, inner, PASSPHRASE)
     bump.sign(payer)
     sent.envelope, sent.fee_source, sent.max_fee = bump, payer.public_key, bump.transaction.fee
-    if sent.refusal is not None and plan.flaw != "fee too low":
+    if plan.flaw == "fee too low" and sent.refusal == FLAWS["fee too low"]:
+        sent.refusal = None if sent.source in world.sequences else "txNO_ACCOUNT"  # the bump pays for both
+    if payer.public_key not in world.sequences:
+        sent.refusal = "txNO_ACCOUNT"
+    elif sent.refusal is not None:
         sent.refusal = "txFEE_BUMP_INNER_FAILED"
-    elif plan.flaw == "fee too low":
-        sent.refusal = None  # the bump pays for both
 
 
 def spoil_resources(plan: Plan, envelope: TransactionEnvelope) -> None:
@@ -289,3 +325,41 @@ def set_up(chain: Chain, apply: Callable[[TransactionEnvelope], None]) -> str:
         ),
     )
     return Address.from_raw_contract(hashlib.sha256(preimage.to_xdr_bytes()).digest()).address
+
+
+def holds(envelope: AnyEnvelope, other: AnyEnvelope) -> bool:
+    """Whether one is the other, signatures included, or a fee-bump over it."""
+    if isinstance(envelope, FeeBumpTransactionEnvelope) and holds(
+        envelope.transaction.inner_transaction_envelope, other
+    ):
+        return True
+    return envelope.to_xdr() == other.to_xdr()
+
+
+def bumped(inner: Sent, payer: Keypair, rate: int) -> Sent | None:
+    """A fee-bump of something that was sent, at so many stroops per operation."""
+    assert isinstance(inner.envelope, TransactionEnvelope)
+    try:
+        envelope = TransactionBuilder.build_fee_bump_transaction(payer, rate, inner.envelope, PASSPHRASE)
+    except ValueError:  # the SDK makes none that bids less than what it wraps
+        return None
+    envelope.sign(payer)
+    fee = envelope.transaction.fee
+    return replace(inner, envelope=envelope, fee_source=payer.public_key, max_fee=fee)
+
+
+def friendbot() -> str:
+    """The account that friendbot spends from: its key follows from the network's id."""
+    network_id = Network(PASSPHRASE).network_id()
+    return Keypair.from_raw_ed25519_seed(
+        hashlib.sha256(b"sorofast-sandbox friendbot" + network_id).digest()
+    ).public_key
+
+
+def balance_key(contract: str) -> str:
+    """Base64 of the ledger key under which the native asset's contract keeps what another contract holds."""
+    holder = scval.to_vec([scval.to_symbol("Balance"), scval.to_address(contract)])
+    key = stellar_xdr.LedgerKeyContractData(
+        Address(NATIVE).to_xdr_sc_address(), holder, stellar_xdr.ContractDataDurability.PERSISTENT
+    )
+    return stellar_xdr.LedgerKey(stellar_xdr.LedgerEntryType.CONTRACT_DATA, contract_data=key).to_xdr()

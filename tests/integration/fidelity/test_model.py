@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-import hashlib
 import threading
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from typing import Any
 
 import pytest
@@ -18,40 +17,38 @@ from hypothesis.stateful import (
     run_state_machine_as_test,
 )
 from stellar_sdk import (
-    Address,
     FeeBumpTransactionEnvelope,
-    Keypair,
-    Network,
-    TransactionBuilder,
     TransactionEnvelope,
     scval,
 )
 from stellar_sdk import xdr as stellar_xdr
 
-from helpers.chain import PASSPHRASE, ROOT, Chain, Held, account_key, result_code
+from helpers.chain import ROOT, Chain, Held, account_key, result_code
 from helpers.mixes import (
     CALL_FLAWS,
     CALLS,
     CLASSIC,
     FLAWS,
     KEYS,
-    NATIVE,
     XLM,
     Plan,
     Sent,
     World,
+    balance_key,
+    bumped,
+    friendbot,
+    holds,
     make,
     set_up,
 )
 
-AnyEnvelope = TransactionEnvelope | FeeBumpTransactionEnvelope
 START_S = 1_800_000_000
-FLAGS = ("--ledger-close", "0", "--clock", "manual", "--start-time", str(START_S))
-RESERVE = XLM  # of an account without subentries
+FLAGS = ("--ledger-close", "0", "--clock", "manual", "--start-time", str(START_S), "--accounts", "0")
+RESERVE = XLM // 2  # of every entry; an account counts as two
 PENDING_LEDGERS = 4
 
 numbers = st.integers(0, len(KEYS) - 1)
-amounts = st.one_of(st.integers(1, 100 * XLM), st.sampled_from([10_000 * XLM, 2**63 - 1]))
+amounts = st.one_of(st.integers(1, 100 * XLM), st.sampled_from([10_000 * XLM, 2**40, 2**63 - 1]))
 
 
 @st.composite
@@ -62,14 +59,14 @@ def plans(draw: st.DrawFn) -> Plan:
     bumped = draw(st.integers(0, 3)) == 0
     return Plan(
         kind,
-        source=draw(st.integers(0, 5)),
+        source=draw(numbers),
         other=draw(numbers),
         stroops=draw(amounts),
         flaw=draw(st.sampled_from(flaws)) if flawed else None,
         fee=draw(st.sampled_from([100, 101, 5_000])),
         heavy=kind in CALLS and draw(st.integers(0, 2)) == 0,
         short_lived=draw(st.integers(0, 4)) == 0,
-        fee_source=draw(st.integers(0, 5)) if bumped else None,
+        fee_source=draw(numbers) if bumped else None,
     )
 
 
@@ -81,6 +78,12 @@ class Model:
     sequences: dict[str, int] = field(default_factory=dict)
     fees: int = 0
     """All that transactions were charged."""
+    entries: dict[str, int] = field(default_factory=dict)
+    """Entries of an account that want a reserve of their own."""
+    highest: dict[str, int] = field(default_factory=dict)
+    """The highest sequence an account ever had, merged and made again or not."""
+    rests: dict[str, int] = field(default_factory=dict)
+    """What a merged account is refunded after all: it is lost unless the account was made again in that ledger."""
     ledgers: dict[int, int] = field(default_factory=dict)
     """The lumens that accounts and contracts hold together, by ledger."""
 
@@ -175,6 +178,7 @@ class Histories(RuleBasedStateMachine):
         }
         self.model.sequences = {address: one.sequence for address, one in accounts.items()}
         self.model.fees = self.chain.header().fee_pool
+        self.model.highest = dict(self.model.sequences)
         self.model.ledgers[self.tip] = sum(self.model.balances.values())
         header = self.chain.header()
         assert header.total_coins == sum(self.model.balances.values()) + header.fee_pool
@@ -206,7 +210,8 @@ class Histories(RuleBasedStateMachine):
         code = None if result_xdr is None else result_code(result_xdr)
         assert (status == "ERROR") == (code is not None)
         waiting = self.waiting_of(sent.source)
-        payable = self.model.balances.get(sent.fee_source, 0) - RESERVE
+        kept = RESERVE * (2 + self.model.entries.get(sent.fee_source, 0))
+        payable = self.model.balances.get(sent.fee_source, 0) - kept
         owed = sum(
             self.sent[hash_].max_fee for hash_ in self.open if self.sent[hash_].fee_source == sent.fee_source
         )
@@ -261,7 +266,7 @@ class Histories(RuleBasedStateMachine):
         self.whole = True
 
     @precondition(lambda self: self.open)
-    @rule(data=st.data(), payer=st.integers(0, 5), rate=st.sampled_from([999, 1_000, 60_000]))
+    @rule(data=st.data(), payer=numbers, rate=st.sampled_from([999, 1_000, 60_000]))
     def outbid(self, data: st.DataObject, payer: int, rate: int) -> None:
         """A fee-bump over something that waits."""
         inner = self.sent[data.draw(st.sampled_from(sorted(self.open)))]
@@ -302,7 +307,11 @@ class Histories(RuleBasedStateMachine):
             sources = [self.sent[one["hash"]].source for one in of_ledger]
             assert len(sources) == len(set(sources)), "two transactions of one source in a ledger"
             for one in of_ledger:
+                self.charge(one)
+            for one in of_ledger:
                 self.carry_out(one)
+            assert not any(self.model.rests.values())
+            self.model.rests.clear()
             self.model.ledgers[ledger] = sum(self.model.balances.values())
         ledger, accounts, held = self.read()
         assert ledger == self.tip
@@ -310,42 +319,69 @@ class Histories(RuleBasedStateMachine):
             self.counter: held
         } == self.model.balances
         sequences = {address: one.sequence for address, one in accounts.items()}
-        assert all(sequences[address] >= one for address, one in self.model.sequences.items())
         assert sequences == self.model.sequences
         header = self.chain.header()
         assert (header.ledger, header.fee_pool) == (self.tip, self.model.fees)
         assert header.total_coins == sum(self.model.balances.values()) + header.fee_pool
+        audit = self.chain.admin("audit")
+        assert audit["coins_counted"] == audit["coins_recorded"] == header.total_coins
+        assert audit["fee_pool"] == header.fee_pool
         self.compare_fates()
 
-    def carry_out(self, one: dict[str, Any]) -> None:
-        """One applied transaction, on the model."""
+    def charge(self, one: dict[str, Any]) -> None:
+        """The fee of an applied transaction; all are taken before the first operation."""
         sent, model = self.sent[one["hash"]], self.model
         assert sent.hash in self.open, "applied twice, or never accepted"
         self.open.remove(sent.hash)
         self.fates[sent.hash] = "applied"
-        found = self.chain.rpc("getTransaction", hash=sent.hash)
-        assert (found["status"], found["ledger"]) == (one["status"], one["ledger"])
-        result = stellar_xdr.TransactionResult.from_xdr(found["resultXdr"])
-        fee = result.fee_charged.int64
+        fee: int = one["fee_charged"]
         assert 0 < fee <= sent.max_fee
         model.balances[sent.fee_source] -= fee
         model.fees += fee
-        assert model.sequences[sent.source] < sent.sequence
-        model.sequences[sent.source] = sent.sequence
-        if one["status"] != "SUCCESS":
+
+    def carry_out(self, one: dict[str, Any]) -> None:
+        """What one applied transaction does, on the model."""
+        sent, model = self.sent[one["hash"]], self.model
+        found = self.chain.rpc("getTransaction", hash=sent.hash)
+        assert (found["status"], found["ledger"]) == (one["status"], one["ledger"])
+        result = stellar_xdr.TransactionResult.from_xdr(found["resultXdr"])
+        assert result.fee_charged.int64 == one["fee_charged"]
+        if sent.source not in model.sequences:  # merged by an earlier one of the ledger
+            assert one["status"] == "FAILED"
             return
+        self.use(sent.source, sent.sequence)
+        if one["status"] == "SUCCESS":
+            self.succeed(sent, result, one["ledger"])
+
+    def use(self, address: str, sequence: int) -> None:
+        assert sequence > self.model.highest.get(address, 0)
+        self.model.sequences[address] = self.model.highest[address] = sequence
+
+    def succeed(self, sent: Sent, result: stellar_xdr.TransactionResult, ledger: int) -> None:
+        model = self.model
         for holder, stroops in sent.moves:
             if holder not in model.balances:
                 assert sent.is_call, "only a transfer by the asset's contract makes an account (CAP-73)"
-                assert stroops >= RESERVE
-                model.balances[holder], model.sequences[holder] = 0, one["ledger"] << 32
+                self.begin_account(holder, 0, ledger)
+                assert stroops >= 2 * RESERVE
             model.balances[holder] += stroops
             assert model.balances[holder] >= 0
         if sent.created is not None:
-            address, stroops = sent.created
-            assert address not in model.balances
-            model.balances[address] = stroops
-            model.sequences[address] = one["ledger"] << 32
+            self.begin_account(*sent.created, ledger)
+        if sent.sequence_after > sent.sequence:
+            self.use(sent.source, sent.sequence_after)
+        if sent.entries_after is not None:
+            model.entries[sent.source] = sent.entries_after
+        if sent.merged_into is not None:
+            brought = merged_balance(result)
+            model.balances[sent.merged_into] += brought
+            model.rests[sent.source] = model.balances.pop(sent.source) - brought
+            del model.sequences[sent.source]
+
+    def begin_account(self, address: str, stroops: int, ledger: int) -> None:
+        assert address not in self.model.balances
+        self.model.balances[address] = stroops + self.model.rests.pop(address, 0)
+        self.use(address, ledger << 32)
 
     def compare_fates(self) -> None:
         """Every accepted transaction is applied, waits, or was dropped; offered again, it is known as that."""
@@ -362,44 +398,24 @@ class Histories(RuleBasedStateMachine):
             # What a fee-bump took the place of is found once the bump is applied: by the hash of its inner one.
             states = {self.fates.get(hash_), self.fates.get(self.covers.get(hash_, ""))}
             assert found == ("applied" in states)
+        told = self.chain.admin("fates", {"hashes": list(self.sent)})["fates"] if self.sent else {}
+        for hash_ in self.sent:
+            expected = {"pending"} if hash_ in self.open else {self.fates[hash_]}
+            assert told[hash_]["state"] in expected | {self.fates.get(self.covers.get(hash_, ""))}, told[
+                hash_
+            ]
 
 
-def holds(envelope: AnyEnvelope, other: AnyEnvelope) -> bool:
-    """Whether one is the other, signatures included, or a fee-bump over it."""
-    if isinstance(envelope, FeeBumpTransactionEnvelope) and holds(
-        envelope.transaction.inner_transaction_envelope, other
-    ):
-        return True
-    return envelope.to_xdr() == other.to_xdr()
-
-
-def bumped(inner: Sent, payer: Keypair, rate: int) -> Sent | None:
-    """A fee-bump of something that was sent, at so many stroops per operation."""
-    assert isinstance(inner.envelope, TransactionEnvelope)
-    try:
-        envelope = TransactionBuilder.build_fee_bump_transaction(payer, rate, inner.envelope, PASSPHRASE)
-    except ValueError:  # the SDK makes none that bids less than what it wraps
-        return None
-    envelope.sign(payer)
-    fee = envelope.transaction.fee
-    return replace(inner, envelope=envelope, fee_source=payer.public_key, max_fee=fee)
-
-
-def friendbot() -> str:
-    """The account that friendbot spends from: its key follows from the network's id."""
-    network_id = Network(PASSPHRASE).network_id()
-    return Keypair.from_raw_ed25519_seed(
-        hashlib.sha256(b"sorofast-sandbox friendbot" + network_id).digest()
-    ).public_key
-
-
-def balance_key(contract: str) -> str:
-    """Base64 of the ledger key under which the native asset's contract keeps what another contract holds."""
-    holder = scval.to_vec([scval.to_symbol("Balance"), scval.to_address(contract)])
-    key = stellar_xdr.LedgerKeyContractData(
-        Address(NATIVE).to_xdr_sc_address(), holder, stellar_xdr.ContractDataDurability.PERSISTENT
-    )
-    return stellar_xdr.LedgerKey(stellar_xdr.LedgerEntryType.CONTRACT_DATA, contract_data=key).to_xdr()
+def merged_balance(result: stellar_xdr.TransactionResult) -> int:
+    """What the merge that is a transaction's only operation brought."""
+    inner = result.result.inner_result_pair
+    results = (inner.result.result if inner is not None else result.result).results
+    assert results is not None
+    assert results[0].tr is not None
+    merged = results[0].tr.account_merge_result
+    assert merged is not None
+    assert merged.source_account_balance is not None
+    return merged.source_account_balance.int64
 
 
 class Reader:

@@ -17,7 +17,7 @@ SUITE = Path(__file__).resolve().parents[1] / "integration" / "fidelity" / "java
 # Of what the SDK's 17 line imports, this is the oldest node that has all of it; npm only warns below 22.
 NODE_MIN = (20, 19)
 INSTALL_DEADLINE_S = 90
-SUITE_DEADLINE_S = 60
+SUITE_DEADLINE_S = 100
 # What npm says when there is nobody to give it the packages. Anything else, a wrong checksum above all, fails.
 OFFLINE = re.compile(
     r"\b(?:ENOTFOUND|EAI_AGAIN|ECONNREFUSED|ECONNRESET|ETIMEDOUT|ENETUNREACH|ENOTCACHED|ERR_SOCKET_TIMEOUT"

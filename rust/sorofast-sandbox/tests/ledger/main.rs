@@ -12,6 +12,7 @@ mod contracts;
 mod determinism;
 mod disturbed;
 mod fee_bumps;
+mod fees;
 mod flooding;
 mod lifetimes;
 mod limits;

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import json
+import re
 import socket
 from collections.abc import Iterator
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
 import pytest
+from stellar_sdk import Keypair
 
 from sorofast.cli.root import execute
 from sorofast.sandbox.blocking_client import BlockingAdminClient
@@ -50,7 +53,7 @@ def test_time_passes(sandbox: Ready, capsys: pytest.CaptureFixture[str]) -> None
     assert moment["latest_ledger"] == 12
     assert start + 30 * 86_400 <= moment["close_time"] <= start + 30 * 86_400 + 10
     assert execute(["sandbox", "advance", "--time", "1h"]) == 0
-    assert "latest ledger  13" in capsys.readouterr().out
+    assert re.search(r"latest ledger +13", capsys.readouterr().out)
 
 
 @pytest.mark.parametrize(
@@ -121,3 +124,64 @@ def test_a_server_that_is_no_sandbox_is_not_taken_for_one(
     code, said = fails(capsys, "advance", "--url", sandbox.rpc_url + "/elsewhere")
     assert code == 1
     assert "not as a sandbox answers" in said
+
+
+def test_time_is_spread_over_the_ledgers_it_takes(sandbox: Ready, capsys: pytest.CaptureFixture[str]) -> None:
+    moment = run(capsys, "advance", "--time", "1h", "--spread")
+    assert moment["latest_ledger"] == 1 + 3_600 // 5
+    assert moment["close_time"] == 1_800_000_000 + 3_600
+    ledgers = BlockingAdminClient(sandbox.admin_url).ledgers(2)
+    times = [ledger.close_time for ledger in ledgers]
+    assert {later - earlier for earlier, later in pairwise(times)} == {5}
+    assert (
+        run(capsys, "advance", "--ledgers", "6", "--time", "60s", "--spread")["close_time"] == times[-1] + 60
+    )
+
+
+def test_accounts_and_their_public_keys(sandbox: Ready, capsys: pytest.CaptureFixture[str]) -> None:
+    found = run(capsys, "accounts")
+    assert len(found["accounts"]) == 10
+    for account in found["accounts"]:
+        keypair = Keypair.from_secret(account["secret_key"])
+        assert keypair.public_key == account["public_key"]
+        assert account["balance_stroops"] == 100_000_000_000
+    assert execute(["sandbox", "accounts"]) == 0
+    captured = capsys.readouterr()
+    first = found["accounts"][0]
+    assert first["secret_key"] in captured.out
+    assert "10000.0000000" in captured.out
+    assert "never use them on a public network" in captured.err
+    assert execute(["sandbox", "accounts", "-q"]) == 0
+    assert capsys.readouterr().err == ""
+
+
+def test_a_reset_goes_back_to_the_beginning(sandbox: Ready, capsys: pytest.CaptureFixture[str]) -> None:
+    run(capsys, "advance", "--ledgers", "20", "--time", "1d")
+    assert run(capsys, "reset") == {"latest_ledger": 1, "close_time": 1_800_000_000}
+    assert execute(["sandbox", "reset"]) == 0
+    assert "2027-01-15 08:00:00 UTC" in capsys.readouterr().out
+
+
+def test_a_state_is_saved_and_loaded(
+    sandbox: Ready, capsys: pytest.CaptureFixture[str], tmp_path: Path
+) -> None:
+    there = run(capsys, "advance", "--ledgers", "20", "--time", "1d")
+    file = tmp_path / "a.state"
+    saved = run(capsys, "save", str(file))
+    assert saved == {"file": str(file), "bytes": file.stat().st_size}
+    run(capsys, "advance", "--ledgers", "5")
+    loaded = run(capsys, "load", str(file))
+    assert loaded == {name: there[name] for name in ("latest_ledger", "close_time")}
+    client = BlockingAdminClient(sandbox.admin_url)
+    assert client.stats().latest_ledger == there["latest_ledger"]
+    assert len(client.ledgers(1)) == there["latest_ledger"]
+
+    damaged = bytearray(file.read_bytes())
+    damaged[len(damaged) // 2] ^= 1
+    file.write_bytes(damaged)
+    code, said = fails(capsys, "load", str(file))
+    assert code == 1
+    assert "status 400" in said
+    assert client.stats().latest_ledger == there["latest_ledger"]
+    assert fails(capsys, "save", str(tmp_path / "no" / "a.state"))[0] == 2
+    assert fails(capsys, "load", str(tmp_path / "none"))[0] == 2

@@ -10,7 +10,7 @@ from datetime import timedelta
 from functools import cached_property
 from pathlib import Path
 from types import TracebackType
-from typing import TYPE_CHECKING, Any, Self
+from typing import TYPE_CHECKING, Any, Self, overload
 from urllib.parse import urlencode, urlsplit
 
 from sorofast.errors import SorofastError, UnreachableError, UsageError
@@ -269,12 +269,18 @@ class Sandbox:
 
     # State.
 
-    def save(self, path: str | Path | None = None) -> bytes:
-        """The whole state of the network, for `load`; with a path it is written there instead, and nothing returned."""
+    @overload
+    def save(self) -> bytes: ...
+
+    @overload
+    def save(self, path: str | Path) -> Path: ...
+
+    def save(self, path: str | Path | None = None) -> bytes | Path:
+        """The whole state of the network, for `load`: as bytes, or in a file, whose path is returned then."""
         if path is None:
             return self.admin.state()
         self.admin.save(Path(path))
-        return b""
+        return Path(path)
 
     def load(self, state: bytes | str | Path) -> Moment:
         """Replace everything by a state that `save` gave: its bytes, or the path of the file."""
@@ -307,6 +313,7 @@ class Sandbox:
 
     def _forget(self) -> None:
         self.__dict__.pop("_source", None)
+        self._keys = None
         sender, self._sender = self._sender, None
         if sender is not None:
             sender.close()

@@ -161,6 +161,19 @@ def test_a_reset_is_a_new_beginning(sandbox: Sandbox) -> None:
     assert sandbox.deploy(COUNTER).invoke("increment") == 1
 
 
+def test_a_state_comes_back_from_bytes_and_from_a_file(sandbox: Sandbox, tmp_path: Path) -> None:
+    counter = sandbox.deploy(COUNTER)
+    counter.invoke("increment")
+    for state in (sandbox.save(), sandbox.save(tmp_path / "a.state")):
+        ledger = sandbox.latest_ledger
+        assert counter.invoke("increment") == 2
+        assert sandbox.load(state).latest_ledger == ledger
+        assert counter.read("count") == 1
+    with pytest.raises(SorofastError, match="status 400"):
+        sandbox.load(b"no state")
+    assert counter.read("count") == 1
+
+
 def test_accounts_are_funded_from_the_beginning(sandbox: Sandbox) -> None:
     assert len({account.public_key for account in sandbox.accounts}) == 10
     assert sandbox.server.load_account(sandbox.accounts[9].public_key).sequence >= 0

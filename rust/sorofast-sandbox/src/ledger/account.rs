@@ -213,6 +213,15 @@ fn extension_v3(account: &mut AccountEntry) -> &mut AccountEntryExtensionV3 {
     v3
 }
 
+/// Can the entry end in an extension that names a sponsor, or that no longer does? Most accounts need not be decoded to
+/// know that they do not.
+fn may_be_extended(xdr: &[u8]) -> bool {
+    const SPONSORED: [u8; 12] = [0, 0, 0, 1, 0, 0, 0, 1, 0, 0, 0, 0];
+    const UNSPONSORED: [u8; 12] = [0, 0, 0, 1, 0, 0, 0, 0, 0, 0, 0, 0];
+    let sponsored = xdr.len().checked_sub(48).map(|at| &xdr[at..at + 12]);
+    sponsored == Some(SPONSORED.as_slice()) || xdr.ends_with(&UNSPONSORED)
+}
+
 /// Writes an account as modified by `ledger`, sponsored as before, and notes the change.
 pub fn write_account(
     layer: &mut Layer<'_>,
@@ -224,6 +233,7 @@ pub fn write_account(
     let before = layer.get(&key);
     let ext = before
         .as_ref()
+        .filter(|before| may_be_extended(&before.xdr))
         .and_then(decode_entry)
         .map_or(LedgerEntryExt::V0, |(_, ext)| ext);
     let after = encode_with(account, ext, ledger);
@@ -260,6 +270,25 @@ mod tests {
         assert_eq!(back.seq_num.0, 6);
         assert_eq!(sequence_age(&back), (77, 1_234));
         assert_eq!(available_balance(&back), 90_000_000);
+    }
+
+    #[test]
+    fn a_sponsor_stays_when_the_account_is_written() {
+        let account = new_account(&[1; 32], 5, 1);
+        let key = account_key(&[1; 32]);
+        for sponsor in [None, Some(account_id(&[9; 32]))] {
+            let ext = LedgerEntryExt::V1(stellar_xdr::LedgerEntryExtensionV1 {
+                sponsoring_id: SponsorshipDescriptor(sponsor),
+                ext: stellar_xdr::LedgerEntryExtensionV1Ext::V0,
+            });
+            let below = crate::ledger::state::State::default();
+            let mut layer = Layer::new(&below);
+            layer.put(key.clone(), encode_with(account.clone(), ext.clone(), 1));
+            let mut changes = ChangeList::default();
+            write_account(&mut layer, &mut changes, account.clone(), 2);
+            let written = layer.get(&key).expect("the account");
+            assert_eq!(decode_entry(&written), Some((account.clone(), ext)));
+        }
     }
 
     #[test]

@@ -1,5 +1,6 @@
 //! Changes that one step of a transaction makes to entries without a lifetime, told together at its end.
 
+use crate::ledger::account::{account_id_bytes, account_key};
 use crate::ledger::changes::ChangeList;
 use crate::ledger::state::{Changes, Entries, Key, Layer, Stored};
 use stellar_xdr::{
@@ -117,6 +118,12 @@ impl<'a> Draft<'a> {
         self.load(&LedgerKey::Account(LedgerKeyAccount {
             account_id: id.clone(),
         }))
+    }
+
+    /// Is the hash anywhere in the account's entry? Quicker to tell than what it is there.
+    pub fn mentions(&self, account: &AccountId, hash: &[u8; 32]) -> bool {
+        let entry = self.layer.get(&account_key(&account_id_bytes(account)));
+        entry.is_some_and(|entry| entry.xdr.windows(32).any(|window| window == hash))
     }
 
     pub fn store<T: Kind>(&mut self, held: Held<T>) {

@@ -1,6 +1,7 @@
 //! An applied transaction told in words.
 
 use crate::ledger::account::muxed_bytes;
+use crate::ledger::classic;
 use crate::tx::envelope::decode_limits;
 use crate::tx::result::{code_name, operation_code_name};
 use crate::types::{TransactionOutline, TransactionRecord};
@@ -67,8 +68,6 @@ pub fn outline(record: &TransactionRecord) -> Result<TransactionOutline, String>
         .as_ref()
         .map_or(source, muxed_bytes);
     outline.operation = match &operation.body {
-        OperationBody::CreateAccount(_) => "create_account",
-        OperationBody::Payment(_) => "payment",
         OperationBody::InvokeHostFunction(invoke) => match &invoke.host_function {
             HostFunction::InvokeContract(call) => {
                 if let ScAddress::Contract(id) = &call.contract_address {
@@ -91,7 +90,7 @@ pub fn outline(record: &TransactionRecord) -> Result<TransactionOutline, String>
         },
         OperationBody::ExtendFootprintTtl(_) => "extend_footprint_ttl",
         OperationBody::RestoreFootprint(_) => "restore_footprint",
-        other => other.name(),
+        other => classic::name(other),
     };
     Ok(outline)
 }

@@ -1,4 +1,4 @@
-//! Issued assets: trust lines, payments, leave and clawback, claimable balances, and the contracts that stand for them.
+//! Issued assets: trust lines, payments, leave and clawback, and the contracts that stand for them.
 
 use crate::classic_steps::{begin, by, done, end, last, no_options, results, run};
 use crate::contracts::meta;
@@ -8,29 +8,26 @@ use sorofast_sandbox::ledger::classic::assets::{line_asset, line_key};
 use sorofast_sandbox::ledger::classic::events::asset_contract;
 use stellar_xdr::{
     AccountFlags, AllowTrustOp, AllowTrustResult, AlphaNum4, Asset, AssetCode, AssetCode4,
-    ChangeTrustAsset, ChangeTrustOp, ChangeTrustResult, ClaimClaimableBalanceOp,
-    ClaimClaimableBalanceResult, ClaimPredicate, ClaimableBalanceId, Claimant, ClaimantV0,
-    ClawbackClaimableBalanceOp, ClawbackOp, ContractEventBody, ContractExecutable, ContractId,
-    ContractIdPreimage, CreateClaimableBalanceOp, CreateClaimableBalanceResult, CreateContractArgs,
-    Hash, HostFunction, Int128Parts, LedgerEntryData, Limits, MuxedAccount, Operation,
-    OperationBody, OperationResult, OperationResultTr, PathPaymentStrictReceiveOp,
-    PathPaymentStrictReceiveResult, PathPaymentStrictSendOp, PathPaymentStrictSendResult,
-    PaymentOp, PaymentResult, ReadXdr, ScSymbol, ScVal, SetOptionsOp, SetTrustLineFlagsOp,
-    SetTrustLineFlagsResult, TransactionResultResult as Code, TrustLineEntry, TrustLineFlags,
-    WriteXdr,
+    ChangeTrustAsset, ChangeTrustOp, ChangeTrustResult, ClawbackOp, ContractEventBody,
+    ContractExecutable, ContractId, ContractIdPreimage, CreateContractArgs, Hash, HostFunction,
+    Int128Parts, LedgerEntryData, Limits, MuxedAccount, Operation, OperationBody, OperationResult,
+    OperationResultTr, PathPaymentStrictReceiveOp, PathPaymentStrictReceiveResult,
+    PathPaymentStrictSendOp, PathPaymentStrictSendResult, PaymentOp, PaymentResult, ReadXdr,
+    ScSymbol, ScVal, SetOptionsOp, SetTrustLineFlagsOp, SetTrustLineFlagsResult,
+    TransactionResultResult as Code, TrustLineEntry, TrustLineFlags, WriteXdr,
 };
 
 const AUTHORIZED: u32 = TrustLineFlags::AuthorizedFlag as u32;
 
-struct World {
-    network: Network,
-    issuer: Key,
-    alice: Key,
-    bob: Key,
-    usd: Asset,
+pub(crate) struct World {
+    pub(crate) network: Network,
+    pub(crate) issuer: Key,
+    pub(crate) alice: Key,
+    pub(crate) bob: Key,
+    pub(crate) usd: Asset,
 }
 
-fn world() -> World {
+pub(crate) fn world() -> World {
     let network = Network::new();
     let (issuer, alice, bob) = (Key::new(1), Key::new(2), Key::new(3));
     network.fund(&[issuer, alice, bob], 100 * XLM);
@@ -49,7 +46,7 @@ fn world() -> World {
 
 impl World {
     /// Both hold the asset, and alice has some of it.
-    fn with_usd(self) -> Self {
+    pub(crate) fn with_usd(self) -> Self {
         done(
             &self.network,
             vec![self.trust(&self.alice, i64::MAX)],
@@ -99,11 +96,11 @@ impl World {
         }
     }
 
-    fn balance(&self, holder: &Key) -> i64 {
+    pub(crate) fn balance(&self, holder: &Key) -> i64 {
         self.line(holder).map_or(0, |line| line.balance)
     }
 
-    fn flags(&self, set: &[AccountFlags]) {
+    pub(crate) fn flags(&self, set: &[AccountFlags]) {
         let set_flags = set.iter().map(|flag| *flag as u32).sum();
         let op = SetOptionsOp {
             set_flags: Some(set_flags),
@@ -119,7 +116,7 @@ fn paid(code: PaymentResult) -> OperationResultTr {
 }
 
 /// Names of the events of the operations, with how many topics they have.
-fn events(record: &sorofast_sandbox::node::TransactionRecord) -> Vec<(String, usize)> {
+pub(crate) fn events(record: &sorofast_sandbox::node::TransactionRecord) -> Vec<(String, usize)> {
     let meta = meta(record);
     let all = meta.operations.iter().flat_map(|op| op.events.iter());
     all.map(|event| {
@@ -258,112 +255,6 @@ fn an_issuer_claws_back_what_it_said_it_might() {
     let record = done(&world.network, vec![operation], &[issuer]);
     assert_eq!(events(&record), [("clawback".into(), 3)]);
     assert_eq!(world.balance(&alice), 300);
-}
-
-pub(crate) fn put_aside(
-    from: &Key,
-    asset: &Asset,
-    amount: i64,
-    to: &[(Key, ClaimPredicate)],
-) -> Operation {
-    let claimants: Vec<Claimant> = to
-        .iter()
-        .map(|(key, predicate)| {
-            Claimant::ClaimantTypeV0(ClaimantV0 {
-                destination: key.account_id(),
-                predicate: predicate.clone(),
-            })
-        })
-        .collect();
-    let op = CreateClaimableBalanceOp {
-        asset: asset.clone(),
-        amount,
-        claimants: claimants.try_into().expect("few"),
-    };
-    by(from, OperationBody::CreateClaimableBalance(op))
-}
-
-pub(crate) fn claim(by_whom: &Key, id: &ClaimableBalanceId) -> Operation {
-    let op = ClaimClaimableBalanceOp {
-        balance_id: id.clone(),
-    };
-    by(by_whom, OperationBody::ClaimClaimableBalance(op))
-}
-
-fn created(record: &sorofast_sandbox::node::TransactionRecord) -> ClaimableBalanceId {
-    match last(record) {
-        OperationResultTr::CreateClaimableBalance(CreateClaimableBalanceResult::Success(id)) => id,
-        other => panic!("{other:?}"),
-    }
-}
-
-#[test]
-fn lumens_put_aside_are_claimed_in_time() {
-    let world = world();
-    let (network, alice, bob) = (&world.network, world.alice, world.bob);
-    let within = ClaimPredicate::BeforeRelativeTime(60);
-    let later = ClaimPredicate::Not(Some(Box::new(within.clone())));
-    let to = [(bob, within), (alice, later)];
-    let record = done(
-        network,
-        vec![put_aside(&alice, &Asset::Native, 7 * XLM, &to)],
-        &[alice],
-    );
-    assert_eq!(events(&record), [("transfer".into(), 4)]);
-    let id = created(&record);
-    let account = network.account(&alice).expect("alice");
-    assert_eq!(
-        sponsorship_counts(&account),
-        (0, 2),
-        "one reserve for each claimant"
-    );
-    let cannot = OperationResultTr::ClaimClaimableBalance(ClaimClaimableBalanceResult::CannotClaim);
-    let early = run(network, vec![claim(&alice, &id)], &[alice]);
-    assert_eq!(last(&early), cannot);
-    network.node.advance(1, 61.0).expect("a minute");
-    let late = run(network, vec![claim(&bob, &id)], &[bob]);
-    assert_eq!(last(&late), cannot);
-    let before = network.account(&alice).expect("alice").balance;
-    done(network, vec![claim(&alice, &id)], &[alice]);
-    let account = network.account(&alice).expect("alice");
-    assert_eq!(account.balance, before + 7 * XLM - 100);
-    assert_eq!(sponsorship_counts(&account), (0, 0));
-    let gone = run(network, vec![claim(&alice, &id)], &[alice]);
-    let missing =
-        OperationResultTr::ClaimClaimableBalance(ClaimClaimableBalanceResult::DoesNotExist);
-    assert_eq!(last(&gone), missing);
-}
-
-#[test]
-fn credits_put_aside_are_claimed_by_trust_or_clawed_back() {
-    let world = world();
-    let (issuer, alice, bob) = (world.issuer, world.alice, world.bob);
-    world.flags(&[
-        AccountFlags::RevocableFlag,
-        AccountFlags::ClawbackEnabledFlag,
-    ]);
-    let world = world.with_usd();
-    let network = &world.network;
-    let to = [(bob, ClaimPredicate::Unconditional)];
-    let id = created(&done(
-        network,
-        vec![put_aside(&alice, &world.usd, 100, &to)],
-        &[alice],
-    ));
-    assert_eq!(world.balance(&alice), 400);
-    done(network, vec![claim(&bob, &id)], &[bob]);
-    assert_eq!(world.balance(&bob), 100);
-    let id = created(&done(
-        network,
-        vec![put_aside(&alice, &world.usd, 50, &to)],
-        &[alice],
-    ));
-    let op = ClawbackClaimableBalanceOp { balance_id: id };
-    let operation = by(&issuer, OperationBody::ClawbackClaimableBalance(op));
-    let record = done(network, vec![operation], &[issuer]);
-    assert_eq!(events(&record), [("clawback".into(), 3)]);
-    let account = network.account(&alice).expect("alice");
-    assert_eq!(sponsorship_counts(&account), (0, 0));
 }
 
 #[test]

@@ -4,6 +4,7 @@ mod admission;
 mod advance;
 mod archival;
 mod assets;
+mod claimable;
 mod classic;
 mod classic_steps;
 mod clusters;

@@ -3,7 +3,7 @@
 use crate::classic_steps::{by, done, ed25519, last, no_options, results, run, set_signer};
 use crate::network::{bump, explain, pay, refusal, sign_for, Key, Network, XLM};
 use sorofast_sandbox::crypto::{sha256, sha256_parts, sign_ed25519};
-use sorofast_sandbox::node::SubmitStatus;
+use sorofast_sandbox::node::{Node, SubmitStatus};
 use stellar_xdr::{
     AccountFlags, DecoratedSignature, Limits, MuxedAccount, OperationBody, OperationResult,
     OperationResultTr, ReadXdr, SetOptionsOp, SetOptionsResult, Signature, SignatureHint,
@@ -258,6 +258,9 @@ fn a_transaction_authorized_ahead_loses_its_signer_when_it_fails() {
     done(&network, vec![set_signer(&alice, signer, 1)], &[alice]);
     let record = network.apply(&sign_for(&ahead, &[], &id));
     assert!(!record.successful);
+    let outline = Node::outline(&record).expect("an outline");
+    let failed = outline.operation_result.as_deref();
+    assert_eq!(failed, Some("PAYMENT_UNDERFUNDED"));
     assert!(network.account(&alice).expect("alice").signers.is_empty());
 }
 

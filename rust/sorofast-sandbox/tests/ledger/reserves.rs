@@ -1,7 +1,7 @@
 //! A random mix of operations on entries, signers and their sponsors: what accounts count is what there is, and metas
 //! tell every change.
 
-use crate::assets::{claim, put_aside};
+use crate::claimable::{claim, put_aside};
 use crate::classic_steps::{begin, by, ed25519, end, set_signer};
 use crate::network::{create_account, Key, Network, XLM};
 use sorofast_sandbox::ledger::account::{minimum_balance, signer_sponsors, sponsorship_counts};

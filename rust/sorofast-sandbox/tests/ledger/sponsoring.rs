@@ -5,6 +5,7 @@ use crate::network::{create_account, decode_result, pay, refusal, Key, Network, 
 use sorofast_sandbox::ledger::account::{
     account_key, available_balance, signer_sponsors, sponsorship_counts,
 };
+use sorofast_sandbox::node::Node;
 use stellar_xdr::{
     BeginSponsoringFutureReservesResult as Begin, CreateAccountResult, DataValue,
     EndSponsoringFutureReservesResult as End, LedgerEntry, LedgerEntryExt, LedgerKey,
@@ -290,6 +291,10 @@ fn an_account_that_cannot_afford_itself_keeps_its_sponsor() {
     );
     let low = OperationResultTr::RevokeSponsorship(Revoke::LowReserve);
     assert_eq!(last(&record), low);
+    let outline = Node::outline(&record).expect("an outline");
+    assert_eq!(outline.operation, "revoke_sponsorship");
+    let failed = outline.operation_result.as_deref();
+    assert_eq!(failed, Some("REVOKE_SPONSORSHIP_LOW_RESERVE"));
     done(&network, vec![pay(&new, XLM)], &[owner]);
     done(
         &network,

@@ -35,6 +35,31 @@ pub fn is_supported(body: &OperationBody) -> bool {
     ) && !trust::is_pool_share(body)
 }
 
+/// The operation in the words of the sandbox's own interface.
+pub fn name(body: &OperationBody) -> &'static str {
+    match body {
+        OperationBody::CreateAccount(_) => "create_account",
+        OperationBody::Payment(_) => "payment",
+        OperationBody::PathPaymentStrictReceive(_) => "path_payment_strict_receive",
+        OperationBody::PathPaymentStrictSend(_) => "path_payment_strict_send",
+        OperationBody::SetOptions(_) => "set_options",
+        OperationBody::ChangeTrust(_) => "change_trust",
+        OperationBody::AllowTrust(_) => "allow_trust",
+        OperationBody::SetTrustLineFlags(_) => "set_trust_line_flags",
+        OperationBody::Clawback(_) => "clawback",
+        OperationBody::AccountMerge(_) => "account_merge",
+        OperationBody::ManageData(_) => "manage_data",
+        OperationBody::BumpSequence(_) => "bump_sequence",
+        OperationBody::CreateClaimableBalance(_) => "create_claimable_balance",
+        OperationBody::ClaimClaimableBalance(_) => "claim_claimable_balance",
+        OperationBody::ClawbackClaimableBalance(_) => "clawback_claimable_balance",
+        OperationBody::BeginSponsoringFutureReserves(_) => "begin_sponsoring_future_reserves",
+        OperationBody::EndSponsoringFutureReserves => "end_sponsoring_future_reserves",
+        OperationBody::RevokeSponsorship(_) => "revoke_sponsorship",
+        other => other.name(),
+    }
+}
+
 /// How much of the source's weight an operation asks for.
 pub fn threshold(body: &OperationBody) -> Threshold {
     match body {

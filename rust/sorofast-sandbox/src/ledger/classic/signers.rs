@@ -10,6 +10,9 @@ use stellar_xdr::{AccountId, SignerKey, Uint256};
 pub fn use_up(draft: &mut Draft<'_>, transaction: &[u8; 32], accounts: BTreeSet<AccountId>) {
     let key = SignerKey::PreAuthTx(Uint256(*transaction));
     for account in accounts {
+        if !draft.mentions(&account, transaction) {
+            continue;
+        }
         let Some(mut account) = draft.account(&account) else {
             continue;
         };

@@ -23,7 +23,7 @@ from stellar_sdk import (
 )
 from stellar_sdk import xdr as stellar_xdr
 
-from helpers.chain import ROOT, Chain, Held, account_key, result_code
+from helpers.chain import ROOT, Chain, Held, account_entry, account_key, result_code
 from helpers.mixes import (
     CALL_FLAWS,
     CALLS,
@@ -461,6 +461,22 @@ def test_every_ledger_is_what_the_model_says() -> None:
     run_state_machine_as_test(
         Histories, settings=settings(max_examples=15, stateful_step_count=30, **PROFILE)
     )
+
+
+def test_a_stroop_too_many_is_noticed() -> None:
+    """The model contradicts a ledger that is wrong."""
+    machine = Histories()
+    machine.begin()
+    try:
+        machine.close(1, 5.0, watched=True)
+        address = KEYS[1].public_key
+        held = machine.chain.accounts([address])[1][address]
+        entry = account_entry(address, held.balance + 1, held.sequence)
+        machine.chain.admin("entries", {"entries": [{"xdr": entry}]})
+        with pytest.raises(AssertionError):
+            machine.close(1, 5.0, watched=False)
+    finally:
+        machine.teardown()
 
 
 @pytest.mark.verify

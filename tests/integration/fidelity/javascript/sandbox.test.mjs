@@ -10,6 +10,7 @@ import {
   Memo,
   MuxedAccount,
   Operation,
+  SorobanDataBuilder,
   TransactionBuilder,
   contract,
   nativeToScVal,
@@ -217,5 +218,49 @@ describe("the JavaScript SDK", { concurrency: true }, () => {
     assert.equal((await server.getContractData(counter.options.contractId, key)).liveUntilLedgerSeq, 0);
     assert.equal((await (await counter.bump({ key: 1n })).signAndSend()).result, 2n);
     assert.ok((await server.getContractData(counter.options.contractId, key)).liveUntilLedgerSeq > 2_000_000);
+  });
+
+  test("an entry's life is extended, and an archived one restored, by operations", async () => {
+    const alice = await funded();
+    const counter = await deploy(clientOptions(alice), "counter");
+    assert.equal((await (await counter.bump({ key: 1n })).signAndSend()).result, 1n);
+    const key = nativeToScVal(["Key", 1n], { type: ["symbol", "u64"] });
+    const stored = () => server.getContractData(counter.options.contractId, key);
+    const ledgerKey = (await stored()).key;
+    const apply = async (operation, data) => {
+      const made = (await builder(alice)).addOperation(operation).setSorobanData(data.build()).build();
+      const prepared = await server.prepareTransaction(made);
+      prepared.sign(alice);
+      const found = await run(prepared);
+      assert.equal(found.status, "SUCCESS");
+      return found.ledger;
+    };
+    const extended = await apply(
+      Operation.extendFootprintTtl({ extendTo: 3_000_000 }),
+      new SorobanDataBuilder().setReadOnly([ledgerKey]),
+    );
+    assert.equal((await stored()).liveUntilLedgerSeq, extended + 3_000_000);
+    await archive(await stored());
+    const restored = await apply(Operation.restoreFootprint({}), new SorobanDataBuilder().setReadWrite([ledgerKey]));
+    assert.equal((await stored()).liveUntilLedgerSeq, restored + 2_073_600 - 1);
+  });
+
+  test("the network is asked about itself and about what was applied", async () => {
+    const network = await server.getNetwork();
+    assert.equal(network.passphrase, PASSPHRASE);
+    assert.equal(Number(network.protocolVersion), 30);
+    assert.equal(Number((await server.getVersionInfo()).protocolVersion), 30);
+    const [alice, bob] = [await funded(), await funded()];
+    const pay = Operation.payment({ destination: bob.publicKey(), asset: Asset.native(), amount: "1" });
+    const made = (await builder(alice)).addOperation(pay).build();
+    made.sign(alice);
+    const found = await run(made);
+    const page = await server.getTransactions({ startLedger: found.ledger, pagination: { limit: 200 } });
+    const [listed] = page.transactions.filter((one) => one.txHash === found.txHash);
+    assert.equal(listed.ledger, found.ledger);
+    assert.equal(listed.applicationOrder, found.applicationOrder);
+    assert.equal(listed.resultMetaXdr.toXdr("base64"), found.resultMetaXdr.toXdr("base64"));
+    const stats = await server.getFeeStats();
+    assert.equal(stats.inclusionFee.min, "100");
   });
 });

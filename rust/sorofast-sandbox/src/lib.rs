@@ -1,6 +1,7 @@
 //! A local Soroban network in one process: the real host behind the real JSON-RPC surface.
 #![forbid(unsafe_code)]
 
+pub mod agents;
 pub mod clock;
 pub mod config;
 pub mod contracts;

@@ -30,6 +30,7 @@ mod advancing;
 mod chain;
 mod closing;
 mod disturbed;
+mod lagging;
 mod lens;
 mod origin;
 mod paging;

@@ -2,6 +2,7 @@
 
 use std::path::Path;
 
+use sorofast_sandbox::agents;
 use sorofast_sandbox::faults::{LedgerFaults, Plan, Replica};
 use sorofast_sandbox::ledger::value::OldHeader;
 
@@ -31,9 +32,6 @@ pub(crate) fn first_header(plan: &Plan) -> Option<OldHeader> {
 /// What makes no sense in it, or is not there; nothing changes then.
 pub(crate) fn put_in_force(app: &App, plan: Plan) -> Result<(), String> {
     plan.check(rpc::is_method)?;
-    if plan.traffic.is_some() || plan.rival.is_some() {
-        return Err("traffic and rival are not there yet".to_owned());
-    }
     let ports = app.replicas.len();
     if plan.replicas.len() > ports {
         return Err(format!(
@@ -58,7 +56,8 @@ pub(crate) fn put_in_force(app: &App, plan: Plan) -> Result<(), String> {
     let lags = plan.replicas.iter().map(Replica::furthest_ledgers);
     app.node
         .keep_ledgers(stale.chain(lags).max().unwrap_or_default());
-    app.node.disturb(plan.ledger.clone(), seed, Vec::new());
+    app.node
+        .disturb(plan.ledger.clone(), seed, agents::of_plan(&plan, seed));
     let now = app.now();
     app.faults.replace(plan, seed, now);
     Ok(())

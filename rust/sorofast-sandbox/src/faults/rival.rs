@@ -17,6 +17,9 @@ pub struct RivalPlan {
     /// The share of the due tasks that it goes for.
     #[serde(default = "all")]
     pub share: f64,
+    /// Tasks that it tries per ledger; no more than it has accounts.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub per_ledger: Option<u32>,
     /// It waits so long once a task is due.
     #[serde(default)]
     pub delay_ledgers: u32,
@@ -63,6 +66,12 @@ impl RivalPlan {
             ));
         }
         super::check_window(self.from_ledger, self.until_ledger, None, None)
+    }
+
+    /// Tasks that it tries per ledger.
+    pub fn tries(&self) -> u32 {
+        self.per_ledger
+            .map_or(self.accounts, |tries| tries.min(self.accounts))
     }
 
     pub fn contract(&self) -> Option<[u8; 32]> {

@@ -28,7 +28,7 @@ impl View<'_> {
         let hash = tx.hash;
         let mut queue = locked(&node.queue);
         let visible = readable(&node.visible);
-        let status = node.admit(tx, &mut queue, &visible);
+        let status = self.admit(tx, &mut queue, &visible);
         Ok(Submission {
             hash,
             latest: self.shown_summary(&visible),
@@ -38,7 +38,12 @@ impl View<'_> {
 }
 
 impl Node {
-    fn admit(&self, tx: Arc<Parsed>, queue: &mut Queue, visible: &Visible) -> SubmitStatus {
+    pub(super) fn admit(
+        &self,
+        tx: Arc<Parsed>,
+        queue: &mut Queue,
+        visible: &Visible,
+    ) -> SubmitStatus {
         if queue.waits_with_other_kind(&tx) {
             return SubmitStatus::TryAgainLater;
         }
@@ -128,7 +133,7 @@ impl Node {
         }
     }
 
-    fn admission_moment(&self, latest: &LedgerSummary) -> Moment<'_> {
+    pub(super) fn admission_moment(&self, latest: &LedgerSummary) -> Moment<'_> {
         Moment {
             settings: &self.settings,
             header_sequence: latest.sequence,

@@ -3,6 +3,7 @@
 use super::{locked, Closing, Node};
 use crate::faults::{LedgerEvent, LedgerFaults, LedgerMove, Skew};
 use crate::ledger::header;
+use crate::ledger::settings::Settings;
 use crate::ledger::state::State;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::Mutex;
@@ -42,6 +43,11 @@ impl Node {
         }
         *locked(&self.disturbed.agents) = agents;
         self.rescheduled.notify_one();
+    }
+
+    /// The network's limits and fees.
+    pub fn settings(&self) -> &Settings {
+        &self.settings
     }
 
     /// Lets views look so many ledgers back, from now on.

@@ -2,6 +2,7 @@
 
 mod admission;
 mod advance;
+mod agents;
 mod archival;
 mod assets;
 mod claimable;

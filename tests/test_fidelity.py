@@ -23,6 +23,7 @@ AREAS = (
     "Headers and metas",
     "State and clock",
     "Beside the RPC",
+    "Faults",
 )
 HEADER = ("Rule", "Source", "Test")
 # An attribute line may stand between #[test] and the function, but not one that leaves the test out.

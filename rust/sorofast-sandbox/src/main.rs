@@ -140,7 +140,11 @@ async fn run(args: &StartArgs) -> Result<(), String> {
     let (stop, stopped) = watch::channel(false);
     let replica_urls = replicas::told(&replicas);
     let mut servers = replicas::serve(replicas, &app, &stopped);
-    servers.spawn(http::serve(listener, http::router(app), stopped));
+    let router = http::router(app);
+    if let Some(beside) = bind_beside(address).await {
+        servers.spawn(http::serve(beside, router.clone(), stopped.clone()));
+    }
+    servers.spawn(http::serve(listener, router, stopped));
     let started = Started {
         url: &url,
         seed: node.random().seed(),
@@ -176,6 +180,16 @@ async fn bind(args: &StartArgs) -> Result<TcpListener, String> {
             format!("cannot listen on {address}: {error}")
         }
     })
+}
+
+/// The same port of `::1`, which is where some clients look for `localhost` first, and only there. The network is complete
+/// without it: the port may be somebody else's, or this machine without IPv6.
+async fn bind_beside(address: SocketAddr) -> Option<TcpListener> {
+    if address.ip() != IpAddr::V4(Ipv4Addr::LOCALHOST) {
+        return None;
+    }
+    let beside = SocketAddr::new(Ipv6Addr::LOCALHOST.into(), address.port());
+    TcpListener::bind(beside).await.ok()
 }
 
 /// The address a client on this machine uses: an unspecified one means every interface.

@@ -152,5 +152,22 @@ async def test_no_other_host_is_contacted() -> None:
         ]
         hosts = {end.split(":")[0] for row in rows if row[9] in inodes for end in (row[1], row[2])}
         # A listening socket has no other end, which is written as 0.
-        assert hosts <= {"0100007F", "00000000"}
+        assert hosts <= {"0100007F", "00000000", "00000000000000000000000001000000", "0" * 32}
         assert "0100007F" in hosts
+
+
+async def test_localhost_may_mean_either_family() -> None:
+    """Node 17 to 19 take `localhost` for ::1 and look nowhere else."""
+    try:
+        with socket.create_server(("::1", 0), family=socket.AF_INET6):
+            pass
+    except OSError:
+        pytest.skip("this machine has no IPv6 loopback address")
+    async with running() as network:
+        port = int(network.url.rpartition(":")[2])
+        body = {"jsonrpc": "2.0", "id": 1, "method": "getHealth"}
+        async with network.http.post(f"http://[::1]:{port}/rpc", json=body) as response:
+            assert (await response.json())["result"]["status"] == "healthy"
+    with socket.create_server(("::1", port), family=socket.AF_INET6):
+        async with running("--port", str(port)) as network:
+            assert (await network.result("getHealth"))["status"] == "healthy"

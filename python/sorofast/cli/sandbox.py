@@ -74,7 +74,7 @@ class StartFlags:
         str | None,
         Parameter(
             group=_PACE,
-            help="How long a transaction takes to reach the rest of the network; none unless given.",
+            help="Transactions reach the rest of the network in slices, and so much later; at once unless given.",
         ),
     ] = None
     clock: Annotated[
@@ -99,9 +99,9 @@ class StartFlags:
             group=_RULES, help="Limits of transactions and ledgers; the public network's unless given."
         ),
     ] = None
-    retention: Annotated[int | None, Parameter(group=_RULES, help="How many ledgers the RPC remembers.")] = (
-        None
-    )
+    retention: Annotated[
+        int | None, Parameter(group=_RULES, help="How many ledgers the RPC remembers; a week's unless given.")
+    ] = None
     accounts: Annotated[
         int | None,
         Parameter(group=_BEGINNING, help="Accounts with 10,000 XLM and keys known to all; 10 unless given."),

@@ -68,9 +68,7 @@ class _Network:
         url = _option(self._config, "sandbox_url")
         if url:
             return self._attached(url)
-        if self._sandbox is not None and self._sandbox.alive:
-            self._sandbox.reset()
-        else:
+        if self._sandbox is None or not _renewed(self._sandbox):
             self.stop()
             self._sandbox = self._started()
         return self._sandbox
@@ -97,6 +95,17 @@ class _Network:
                 extra=tuple(shlex.split(_option(self._config, "sandbox_args"))),
             )
         )
+
+
+def _renewed(sandbox: Sandbox) -> bool:
+    """Reset a network; False when it is gone, as after a test that killed it."""
+    from sorofast.errors import UnreachableError
+
+    try:
+        sandbox.reset()
+    except UnreachableError:
+        return False
+    return True
 
 
 @pytest.fixture(scope="session")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import hashlib
+import json
 import signal
 import socket
 from pathlib import Path
@@ -169,5 +170,10 @@ async def test_localhost_may_mean_either_family() -> None:
         async with network.http.post(f"http://[::1]:{port}/rpc", json=body) as response:
             assert (await response.json())["result"]["status"] == "healthy"
     with socket.create_server(("::1", port), family=socket.AF_INET6):
-        async with running("--port", str(port)) as network:
-            assert (await network.result("getHealth"))["status"] == "healthy"
+        process = await asyncio.create_subprocess_exec(
+            find_binary(), "start", "--port", str(port), "-o", "json", "--exit-with-stdin",
+            stdin=asyncio.subprocess.PIPE, stdout=asyncio.subprocess.PIPE,
+        )  # fmt: skip
+        out, _ = await asyncio.wait_for(process.communicate(b""), DEADLINE_S)
+    assert process.returncode == 0
+    assert json.loads(out.splitlines()[0])["rpc_url"] == f"http://127.0.0.1:{port}/rpc"

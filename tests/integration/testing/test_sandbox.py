@@ -127,7 +127,9 @@ def test_a_refusal_names_the_result(sandbox: Sandbox) -> None:
 def test_a_plan_in_a_file_and_one_rule(sandbox: Sandbox, tmp_path: Path) -> None:
     counter = sandbox.deploy(COUNTER)
     plan = tmp_path / "plan.toml"
-    plan.write_text('[[rules]]\nmethod = "simulateTransaction"\nkind = "http_status"\nstatus = 500\n')
+    plan.write_text(
+        'seed = 3\n[[rules]]\nmethod = "simulateTransaction"\nkind = "http_status"\nstatus = 500\n'
+    )
     with sandbox.fault(plan), pytest.raises(UnreachableError, match="count got no answer"):
         counter.read("count")
     sandbox.fault(method="getTransaction", kind="rpc_error", code=-32603, count=1)

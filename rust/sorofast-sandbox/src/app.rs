@@ -2,8 +2,8 @@
 
 use std::sync::Arc;
 
-use sorofast_sandbox::faults::{Now, Panel, Verdict};
-use sorofast_sandbox::node::Node;
+use crate::faults::{Now, Panel, Verdict};
+use crate::node::Node;
 
 use crate::friendbot::Friendbot;
 use crate::rpc::Surface;
@@ -41,7 +41,7 @@ impl App {
         Self {
             node: Arc::clone(&self.node),
             surface: Surface::new(),
-            endpoint: sorofast_sandbox::faults::replica_name(index),
+            endpoint: crate::faults::replica_name(index),
             faults: Arc::clone(&self.faults),
             replicas: self.replicas.clone(),
             friendbot: self.friendbot.clone(),
@@ -54,19 +54,11 @@ impl App {
 impl App {
     /// A ledger that closes when told to. Needs a runtime.
     pub(crate) fn for_tests() -> Arc<Self> {
-        let node = Node::new(sorofast_sandbox::node::NodeConfig {
+        let node = Node::new(crate::node::NodeConfig {
             ledger_close: std::time::Duration::ZERO,
-            ..sorofast_sandbox::node::NodeConfig::default()
+            ..crate::node::NodeConfig::default()
         })
         .expect("a node");
-        Arc::new(Self {
-            surface: Surface::new(),
-            endpoint: sorofast_sandbox::faults::MAIN_ENDPOINT.to_owned(),
-            faults: Arc::new(Panel::new(0)),
-            replicas: Vec::new(),
-            friendbot: Friendbot::start(Arc::clone(&node)),
-            friendbot_url: String::new(),
-            node,
-        })
+        crate::endpoint::Endpoint::new(node).into_app()
     }
 }

@@ -4,14 +4,12 @@ use std::net::IpAddr;
 use std::path::PathBuf;
 use std::time::Duration;
 
+use crate::config::{ClockMode, Limits, MAX_ACCOUNTS, MAX_RETENTION_LEDGERS, MAX_START_TIME_S};
+use crate::faults::MAX_REPLICAS;
+use crate::ledger::history::RETENTION_LEDGERS;
+use crate::ledger::seeds::{Generation, SeedTasks, MAX_INTERVAL_S, MAX_TASKS};
 use clap::builder::{PossibleValuesParser, TypedValueParser};
 use clap::{Args, Parser, Subcommand, ValueEnum};
-use sorofast_sandbox::config::{
-    ClockMode, Limits, MAX_ACCOUNTS, MAX_RETENTION_LEDGERS, MAX_START_TIME_S,
-};
-use sorofast_sandbox::faults::MAX_REPLICAS;
-use sorofast_sandbox::ledger::history::RETENTION_LEDGERS;
-use sorofast_sandbox::ledger::seeds::{Generation, SeedTasks, MAX_INTERVAL_S, MAX_TASKS};
 
 /// The passphrase of the standalone network that every Stellar tool knows as "local".
 pub(crate) const STANDALONE_PASSPHRASE: &str = "Standalone Network ; February 2017";

@@ -8,12 +8,12 @@ mod contracts;
 use std::sync::Arc;
 use std::time::Duration;
 
+use crate::node::{Node, SubmitStatus, TransactionRecord};
 use axum::body::Body;
 use axum::extract::{Request, State};
 use axum::http::{Method, StatusCode};
 use axum::response::{IntoResponse, Response};
 use axum::Json;
-use sorofast_sandbox::node::{Node, SubmitStatus, TransactionRecord};
 use tokio::sync::{mpsc, oneshot};
 
 use crate::address;

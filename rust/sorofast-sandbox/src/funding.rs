@@ -1,8 +1,8 @@
 //! The transactions that friendbot sends.
 
+use crate::node::Node;
 use aws_lc_rs::digest;
 use aws_lc_rs::signature::Ed25519KeyPair;
-use sorofast_sandbox::node::Node;
 use stellar_xdr::{
     AccountId, Asset, CreateAccountOp, DecoratedSignature, Hash, LedgerEntry, LedgerEntryData,
     Limits, Memo, MuxedAccount, Operation, OperationBody, PaymentOp, Preconditions, PublicKey,
@@ -37,7 +37,7 @@ pub(crate) fn read_account(node: &Node, account: [u8; 32]) -> Option<Held> {
 
 /// XDR of the `LedgerKey`.
 pub(crate) fn account_key(account: [u8; 32]) -> Vec<u8> {
-    sorofast_sandbox::ledger::account::account_key(&account).to_vec()
+    crate::ledger::account::account_key(&account).to_vec()
 }
 
 fn account_id(account: [u8; 32]) -> AccountId {

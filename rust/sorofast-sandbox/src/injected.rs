@@ -4,11 +4,11 @@ use std::pin::Pin;
 use std::task::{Context, Poll};
 use std::time::Duration;
 
+use crate::faults::Outcome;
 use axum::body::{Body, Bytes};
 use axum::http::{header, HeaderValue, StatusCode};
 use axum::response::{IntoResponse, Response};
 use hyper::body::{Frame, SizeHint};
-use sorofast_sandbox::faults::Outcome;
 
 /// Blanks that are sent at a time.
 const PADDING_BYTES: usize = 64 * 1024;

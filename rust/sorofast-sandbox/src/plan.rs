@@ -2,9 +2,9 @@
 
 use std::path::Path;
 
-use sorofast_sandbox::agents;
-use sorofast_sandbox::faults::{LedgerFaults, Plan, Replica};
-use sorofast_sandbox::ledger::value::OldHeader;
+use crate::agents;
+use crate::faults::{LedgerFaults, Plan, Replica};
+use crate::ledger::value::OldHeader;
 
 use crate::app::App;
 use crate::rpc;

@@ -3,13 +3,14 @@
 use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 
-use sorofast_sandbox::faults::replica_name;
+use crate::faults::replica_name;
 use tokio::net::TcpListener;
 use tokio::sync::watch;
 use tokio::task::JoinSet;
 
 use crate::app::App;
-use crate::{http, reachable};
+use crate::command::reachable;
+use crate::http;
 
 /// A port that is bound and not served yet.
 #[derive(Debug)]

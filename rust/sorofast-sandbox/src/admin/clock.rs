@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 
 use super::{blocking, read_json, AdminError, AdminResult};
 use crate::app::App;
-use sorofast_sandbox::node::{self, MAX_ADVANCE_LEDGERS};
+use crate::node::{self, MAX_ADVANCE_LEDGERS};
 
 /// Ten years.
 const MAX_SECONDS: f64 = 10.0 * 365.0 * 86_400.0;

@@ -3,9 +3,9 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
+use crate::tx::fates::Fate;
 use axum::extract::{Request, State};
 use serde::{Deserialize, Serialize};
-use sorofast_sandbox::tx::fates::Fate;
 
 use super::{blocking, read_json, AdminError, AdminResult};
 use crate::app::App;

@@ -2,10 +2,10 @@
 
 use std::sync::Arc;
 
+use crate::faults::{Plan, Shown, Strike};
 use axum::extract::{Query, Request, State};
 use axum::http::{header, HeaderMap};
 use serde::{Deserialize, Serialize};
-use sorofast_sandbox::faults::{Plan, Shown, Strike};
 
 use super::{blocking, parse, require_json, timed_body, AdminError, AdminResult};
 use crate::app::App;

@@ -2,10 +2,10 @@
 
 use std::sync::Arc;
 
+use crate::node::{LedgerSummary, Node, TransactionRecord};
 use axum::extract::rejection::QueryRejection;
 use axum::extract::{Query, State};
 use serde::{Deserialize, Serialize};
-use sorofast_sandbox::node::{LedgerSummary, Node, TransactionRecord};
 
 use super::{blocking, AdminError, AdminResult};
 use crate::address;

@@ -14,6 +14,7 @@ pub(crate) use state::{registries, Registry};
 use std::sync::Arc;
 use std::time::Duration;
 
+use crate::node::NodeError;
 use axum::body::Body;
 use axum::extract::{Request, State};
 use axum::http::{header, HeaderMap, StatusCode};
@@ -23,7 +24,6 @@ use axum::routing::{get, post};
 use axum::{Json, Router};
 use serde::de::DeserializeOwned;
 use serde::Serialize;
-use sorofast_sandbox::node::NodeError;
 
 use crate::app::App;
 use crate::http::{is_json, read_body, BodyRefusal};

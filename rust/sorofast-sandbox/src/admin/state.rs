@@ -2,9 +2,9 @@
 
 use std::sync::Arc;
 
+use crate::node::{AccountView, LedgerSummary, Node};
 use axum::extract::{Request, State};
 use serde::{Deserialize, Serialize};
-use sorofast_sandbox::node::{AccountView, LedgerSummary, Node};
 
 use super::{blocking, read_json, AdminResult};
 use crate::address;

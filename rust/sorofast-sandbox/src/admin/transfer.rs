@@ -6,6 +6,7 @@ use std::sync::Arc;
 use std::task::{Context, Poll};
 use std::time::Duration;
 
+use crate::saved::MAX_BYTES;
 use axum::body::{Body, Bytes};
 use axum::extract::{Request, State};
 use axum::http::{header, StatusCode};
@@ -13,7 +14,6 @@ use axum::response::{IntoResponse, Response};
 use axum::Json;
 use http_body_util::BodyExt;
 use hyper::body::Frame;
-use sorofast_sandbox::saved::MAX_BYTES;
 use tokio::runtime::Handle;
 use tokio::sync::{mpsc, Semaphore, SemaphorePermit};
 

@@ -2,8 +2,8 @@
 
 use std::sync::Arc;
 
-use sorofast_sandbox::crypto::sha256;
-use sorofast_sandbox::node::{Node, SimulateOptions};
+use crate::crypto::sha256;
+use crate::node::{Node, SimulateOptions};
 use stellar_xdr::{
     AccountId, Asset, ContractDataDurability, ContractId, ContractIdPreimage, Hash, HashIdPreimage,
     HashIdPreimageContractId, HostFunction, Int128Parts, InvokeContractArgs, InvokeHostFunctionOp,

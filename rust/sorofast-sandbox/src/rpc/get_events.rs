@@ -1,7 +1,7 @@
 //! `getEvents`: contract events of a range of ledgers, page by page.
 
+use crate::node::{EventId, EventRecord, LedgerRange, View};
 use serde::{Deserialize, Serialize};
-use sorofast_sandbox::node::{EventId, EventRecord, LedgerRange, View};
 use stellar_xdr::ScVal;
 
 use super::error::RpcError;

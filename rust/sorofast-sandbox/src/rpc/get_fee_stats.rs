@@ -1,7 +1,7 @@
 //! `getFeeStats`: inclusion fees that were paid lately.
 
+use crate::node::{FeeDistribution, View};
 use serde::Serialize;
-use sorofast_sandbox::node::{FeeDistribution, View};
 
 use super::format::as_string;
 

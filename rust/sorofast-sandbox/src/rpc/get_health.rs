@@ -2,8 +2,8 @@
 
 use std::time::Duration;
 
+use crate::node::View;
 use serde::Serialize;
-use sorofast_sandbox::node::View;
 
 use super::error::RpcError;
 use super::format::as_string;

@@ -1,7 +1,7 @@
 //! `getLatestLedger`: the newest ledger with its header and meta, in base64 whatever is asked for.
 
+use crate::node::View;
 use serde::Serialize;
-use sorofast_sandbox::node::View;
 
 use super::error::RpcError;
 use super::format::{as_string, base64};

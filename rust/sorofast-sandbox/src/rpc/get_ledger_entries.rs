@@ -2,8 +2,8 @@
 
 use std::collections::HashSet;
 
+use crate::node::{EntryView, View};
 use serde::{Deserialize, Serialize};
-use sorofast_sandbox::node::{EntryView, View};
 use stellar_xdr::{LedgerEntryData, LedgerEntryExt, LedgerKey, ReadXdr};
 
 use super::error::RpcError;

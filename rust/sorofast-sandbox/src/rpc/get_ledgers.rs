@@ -1,7 +1,7 @@
 //! `getLedgers`: closed ledgers with their headers and metas, page by page.
 
+use crate::node::{LedgerRange, LedgerWithMeta, View};
 use serde::Serialize;
-use sorofast_sandbox::node::{LedgerRange, LedgerWithMeta, View};
 use stellar_xdr::{LedgerCloseMeta, LedgerHeaderHistoryEntry};
 
 use super::error::RpcError;

@@ -1,7 +1,7 @@
 //! `getNetwork`: which network this is.
 
+use crate::node::View;
 use serde::Serialize;
-use sorofast_sandbox::node::View;
 
 use crate::app::App;
 

@@ -1,7 +1,7 @@
 //! `getTransaction`: an applied transaction by its hash.
 
+use crate::node::View;
 use serde::{Deserialize, Serialize};
-use sorofast_sandbox::node::View;
 
 use super::error::RpcError;
 use super::format::{as_string, Format};

@@ -1,7 +1,7 @@
 //! `getTransactions`: applied transactions in their order, page by page.
 
+use crate::node::{LedgerRange, Place, TransactionRecord, View};
 use serde::Serialize;
-use sorofast_sandbox::node::{LedgerRange, Place, TransactionRecord, View};
 
 use super::error::RpcError;
 use super::format::Format;

@@ -1,7 +1,7 @@
 //! `getVersionInfo`: what answers here.
 
+use crate::node::PROTOCOL_VERSION;
 use serde::Serialize;
-use sorofast_sandbox::node::PROTOCOL_VERSION;
 
 #[derive(Debug, Serialize)]
 #[serde(rename_all = "camelCase")]

@@ -23,9 +23,9 @@ mod transactions;
 use std::sync::Arc;
 use std::time::Duration;
 
+use crate::node::Lens;
 use serde::Serialize;
 use serde_json::Value;
-use sorofast_sandbox::node::Lens;
 use tokio::sync::{Semaphore, SemaphorePermit};
 use tokio::task::JoinHandle;
 

@@ -1,7 +1,7 @@
 //! The pagination that `getTransactions` and `getLedgers` share, in the real server's sentences.
 
+use crate::node::LedgerRange;
 use serde::Deserialize;
-use sorofast_sandbox::node::LedgerRange;
 
 use super::error::RpcError;
 use super::format::Format;
@@ -109,7 +109,7 @@ pub(crate) fn number<T: std::str::FromStr<Err = std::num::ParseIntError>>(
 
 #[cfg(test)]
 pub(super) mod tests {
-    use sorofast_sandbox::node::LedgerSummary;
+    use crate::node::LedgerSummary;
 
     use super::super::error::{INVALID_PARAMS, INVALID_REQUEST};
     use super::*;

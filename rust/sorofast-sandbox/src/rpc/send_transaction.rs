@@ -1,7 +1,7 @@
 //! `sendTransaction`: offers an envelope to the queue.
 
+use crate::node::{NodeError, SubmitStatus, View};
 use serde::{Deserialize, Serialize};
-use sorofast_sandbox::node::{NodeError, SubmitStatus, View};
 use stellar_xdr::{DiagnosticEvent, TransactionResult};
 
 use super::error::RpcError;

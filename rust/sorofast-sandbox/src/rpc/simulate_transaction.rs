@@ -1,9 +1,9 @@
 //! `simulateTransaction`: a run against the latest closed ledger that changes nothing.
 
-use serde::{Deserialize, Serialize};
-use sorofast_sandbox::node::{
+use crate::node::{
     AuthMode, RestorePreamble, SimulateOptions, Simulation, SimulationSuccess, StateChange, View,
 };
+use serde::{Deserialize, Serialize};
 use stellar_xdr::{
     DiagnosticEvent, LedgerEntry, LedgerKey, ScVal, SorobanAuthorizationEntry,
     SorobanTransactionData,

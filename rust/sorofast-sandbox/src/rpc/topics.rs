@@ -1,7 +1,7 @@
 //! Filters of `getEvents`: types, contracts and topic patterns.
 
+use crate::node::EventRecord;
 use serde::Deserialize;
-use sorofast_sandbox::node::EventRecord;
 use stellar_xdr::{ReadXdr, ScVal};
 
 use super::error::RpcError;
@@ -219,7 +219,7 @@ impl Segment {
 
 #[cfg(test)]
 mod tests {
-    use sorofast_sandbox::node::EventId;
+    use crate::node::EventId;
     use stellar_xdr::{Limits, WriteXdr};
 
     use super::super::format::base64;

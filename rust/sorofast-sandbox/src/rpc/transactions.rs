@@ -1,7 +1,7 @@
 //! How an applied transaction is shown by `getTransaction` and `getTransactions` alike.
 
+use crate::node::TransactionRecord;
 use serde::Serialize;
-use sorofast_sandbox::node::TransactionRecord;
 use stellar_xdr::{
     ContractEvent, DiagnosticEvent, TransactionEnvelope, TransactionEvent, TransactionMeta,
     TransactionResult,

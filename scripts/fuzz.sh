@@ -1,10 +1,10 @@
 #!/usr/bin/env bash
 # Coverage-guided fuzzing with the stable compiler: fuzz.sh TARGET [SECONDS [LIBFUZZER_ARGS…]]
-# Targets: envelope, transactions, wasm_upload. A finding ends the run with exit code 1 and leaves its input, with the
+# Targets: http_body, envelope, transactions, wasm_upload. A finding ends the run with exit code 1 and leaves its input, with the
 # corpus, under target/fuzz/; `fuzz.sh TARGET 0 FILE` plays an input again.
 set -euo pipefail
 cd "$(dirname "$0")/.."
-target=${1:?which target: envelope, transactions or wasm_upload}
+target=${1:?which target: http_body, envelope, transactions or wasm_upload}
 seconds=${2:-60}
 shift $(($# < 2 ? $# : 2))
 
@@ -18,6 +18,7 @@ RUSTFLAGS="$coverage" cargo build --release --locked --quiet -p sorofast-fuzz --
 
 corpus="$build/corpus/$target"
 mkdir -p "$corpus"
+if [ "$target" = http_body ]; then cp rust/sorofast-fuzz/seeds/*.json "$corpus/"; fi
 if [ "$target" = wasm_upload ]; then cp rust/sorofast-sandbox/wasm/*.wasm "$corpus/"; fi
 run=("$build/$triple/release/$target" -artifact_prefix="$build/$target-")
 if [ "$seconds" = 0 ]; then exec "${run[@]}" "$@"; fi

@@ -26,8 +26,8 @@ enum Step {
         off: i8,
         fee: u32,
         operations: Vec<(Option<u8>, Operation)>,
-        data: Option<TransactionExt>,
-        conditions: Option<Preconditions>,
+        data: Option<Box<TransactionExt>>,
+        conditions: Option<Box<Preconditions>>,
         memo: Option<Memo>,
     },
     Close,
@@ -70,10 +70,10 @@ fn transaction(world: &World, step: Step) -> Option<(Transaction, Vec<[u8; 32]>)
                 .saturating_add(1)
                 .saturating_add(i64::from(off / 32)),
         ),
-        cond: conditions.unwrap_or(Preconditions::None),
+        cond: conditions.map_or(Preconditions::None, |conditions| *conditions),
         memo: memo.unwrap_or(Memo::None),
         operations: operations.try_into().ok()?,
-        ext: data.unwrap_or(TransactionExt::V0),
+        ext: data.map_or(TransactionExt::V0, |data| *data),
     };
     Some((tx, seeds))
 }

@@ -70,7 +70,8 @@ impl ChangeList {
             return;
         }
         let before_xdr = before.map(|entry| &*entry.xdr);
-        if before_xdr != after_xdr {
+        // What a call may write is written, even if an earlier one of the ledger left it the very same.
+        if !change.read_only || before_xdr != after_xdr {
             self.entry(&change.key, before_xdr, after_xdr);
         }
         let end = |lifetime: Option<Lifetime>| lifetime.map(|lifetime| lifetime.live_until);
@@ -238,6 +239,13 @@ mod tests {
             told(None, Some(after), false),
             ["created 6 @2", "created 4 @2"]
         );
+    }
+
+    #[test]
+    fn what_may_be_written_is_told_of_unchanged_too() {
+        let same = || Some(entry(5, 9, 3));
+        assert_eq!(told(same(), same(), false), ["state 5 @9", "updated 5 @9"]);
+        assert!(told(None, None, false).is_empty());
     }
 
     #[test]

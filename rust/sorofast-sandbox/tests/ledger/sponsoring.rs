@@ -1,6 +1,7 @@
 //! Reserves that other accounts pay.
 
 use crate::classic_steps::{begin, by, done, ed25519, end, last, run, set_signer};
+use crate::contracts::meta;
 use crate::network::{create_account, decode_result, pay, refusal, Key, Network, XLM};
 use sorofast_sandbox::ledger::account::{
     account_key, available_balance, signer_sponsors, sponsorship_counts,
@@ -350,4 +351,20 @@ fn a_signers_sponsorship_is_revoked_and_passed_on() {
         ((0, 0), (0, 0))
     );
     assert_eq!(network.account(&owner).expect("owner").num_sub_entries, 1);
+}
+
+#[test]
+fn a_revocation_that_changes_nothing_still_writes() {
+    let (network, _, owner) = network();
+    done(&network, vec![note(&owner, Some(b"x"))], &[owner]);
+    let key = note_key(&owner).to_xdr(Limits::none()).expect("a key");
+    let record = done(
+        &network,
+        vec![revoke_entry(&owner, note_key(&owner))],
+        &[owner],
+    );
+    assert_eq!(meta(&record).operations[0].changes.len(), 2);
+    let read = network.node.entries(&[key]);
+    assert_eq!(read.entries[0].last_modified, record.ledger);
+    assert_eq!(sponsor_of(&network, &note_key(&owner)), Some(UNSPONSORED));
 }

@@ -1,6 +1,6 @@
 //! Beginning, ending and revoking the sponsorship of reserves.
 
-use crate::ledger::classic::assets::line_reserves;
+use crate::ledger::classic::assets::{is_valid, line_reserves};
 use crate::ledger::classic::options::find;
 use crate::ledger::classic::outcome::Failed;
 use crate::ledger::classic::sponsorship::{
@@ -10,7 +10,7 @@ use crate::ledger::classic::sponsorship::{
 use crate::ledger::classic::work::Work;
 use crate::ledger::draft::{self, Held};
 use stellar_xdr::{
-    AccountEntry, AccountId, BeginSponsoringFutureReservesOp,
+    AccountEntry, AccountId, Asset, BeginSponsoringFutureReservesOp,
     BeginSponsoringFutureReservesResult as Begin, EndSponsoringFutureReservesResult as End,
     LedgerEntry, LedgerEntryData, LedgerKey, OperationResultTr, RevokeSponsorshipOp,
     RevokeSponsorshipOpSigner, RevokeSponsorshipResult as Revoke, TrustLineAsset,
@@ -56,8 +56,12 @@ pub fn check_revoke(op: &RevokeSponsorshipOp) -> Result<(), Failed> {
         LedgerKey::Account(_) | LedgerKey::ClaimableBalance(_) => true,
         LedgerKey::Trustline(line) => match &line.asset {
             TrustLineAsset::Native => false,
-            TrustLineAsset::CreditAlphanum4(asset) => asset.issuer != line.account_id,
-            TrustLineAsset::CreditAlphanum12(asset) => asset.issuer != line.account_id,
+            TrustLineAsset::CreditAlphanum4(asset) => {
+                asset.issuer != line.account_id && is_valid(&Asset::CreditAlphanum4(asset.clone()))
+            }
+            TrustLineAsset::CreditAlphanum12(asset) => {
+                asset.issuer != line.account_id && is_valid(&Asset::CreditAlphanum12(asset.clone()))
+            }
             TrustLineAsset::PoolShare(_) => true,
         },
         LedgerKey::Offer(offer) => offer.offer_id > 0,
@@ -115,7 +119,8 @@ fn revoke_entry(work: &mut Work<'_>, key: &LedgerKey) -> Result<(), Failed> {
     }
     let units = reserves(&entry);
     match (before, after) {
-        (None, None) => return Ok(()),
+        // The network takes it up all the same, and so writes it.
+        (None, None) => {}
         (Some(from), Some(to)) => {
             let (mut from, mut to) = (account(work, &from)?, account(work, &to)?);
             pass_on(units, &mut from.data, &mut to.data).map_err(low_reserve)?;
@@ -169,7 +174,8 @@ fn revoke_signer(work: &mut Work<'_>, op: &RevokeSponsorshipOpSigner) -> Result<
         return Err(Revoke::NotSponsor.into());
     }
     match (before, successor(work, &op.account_id)) {
-        (None, None) => return Ok(()),
+        // The network takes it up all the same, and so writes it.
+        (None, None) => {}
         (Some(from), Some(to)) => {
             let (mut from, mut to) = (account(work, &from)?, account(work, &to)?);
             pass_on(1, &mut from.data, &mut to.data).map_err(low_reserve)?;

@@ -157,7 +157,8 @@ impl Agent for Rival {
             .due
             .iter()
             .filter(|(_, due)| {
-                let has_waited = ledger - due.since_ledger >= self.plan.delay_ledgers;
+                let waited = ledger.saturating_sub(due.since_ledger);
+                let has_waited = waited >= self.plan.delay_ledgers;
                 let may_retry = |tried| ledger > tried + PATIENCE_LEDGERS;
                 has_waited && due.tried_ledger.is_none_or(may_retry)
             })

@@ -70,7 +70,14 @@ impl Modules {
 
     /// Starts over once there are too many; to be called before the modules of a ledger are added, never in between.
     pub fn make_room(&mut self) {
-        if self.count >= MAX_MODULES && self.cache.clear().is_ok() {
+        if self.count >= MAX_MODULES {
+            self.clear();
+        }
+    }
+
+    /// Forgets everything: what another chain compiled would make this one's calls cheaper than they are.
+    pub fn clear(&mut self) {
+        if self.cache.clear().is_ok() {
             self.count = 0;
         }
     }

@@ -103,11 +103,11 @@ impl Node {
         } = beginning.chain;
         // As publishing the latest ledger would have.
         state.prepare_eviction(tip.header.ledger_seq + 1);
-        self.begin_anew(&mut state);
         let latest = history.latest().clone();
         let mut closing = locked(&self.closing);
         // A ledger that nobody has seen yet never was.
         closing.ready = None;
+        closing.modules.clear();
         let total_coins = tip.header.total_coins;
         closing.tip = tip;
         let left = {
@@ -115,6 +115,8 @@ impl Node {
             let mut visible = self.visible.write().unwrap_or_else(PoisonError::into_inner);
             self.clock.restart(beginning.clock_ms);
             self.random.restore(beginning.seed, &beginning.drawn);
+            // What happens so long after the start counts from the clock as it is now.
+            self.begin_anew(&mut state);
             let next = Visible {
                 state,
                 history,
@@ -136,5 +138,23 @@ impl Node {
         // Giving back a million entries takes a while; nobody waits for it here.
         drop(left);
         latest
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::config::NodeConfig;
+    use crate::host::modules::code_entry;
+
+    #[test]
+    fn another_chain_compiles_its_code_itself() {
+        let node = Node::new(NodeConfig::default()).expect("a node");
+        let wasm = include_bytes!("../../wasm/counter.wasm");
+        let (key, code) = code_entry(wasm, 1_000, &node.settings).expect("code");
+        locked(&node.closing).modules.add(&code.xdr, &node.settings);
+        assert!(locked(&node.closing).modules.contains(&key));
+        node.reset().expect("a reset");
+        assert!(!locked(&node.closing).modules.contains(&key));
     }
 }

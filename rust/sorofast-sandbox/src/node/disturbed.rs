@@ -87,7 +87,9 @@ impl Node {
 
     /// Nothing but the clock decides about the next ledgers, and nobody listens to them.
     pub fn is_undisturbed(&self) -> bool {
-        locked(&self.disturbed.faults).is_idle() && locked(&self.disturbed.agents).is_empty()
+        // One lock at a time: an agent at work holds its own for long.
+        let is_idle = locked(&self.disturbed.faults).is_idle();
+        is_idle && locked(&self.disturbed.agents).is_empty()
     }
 
     /// What is to happen with the ledger after the newest that is fixed.

@@ -346,3 +346,19 @@ fn the_same_seed_disturbs_the_same_ledgers() {
     };
     assert_eq!(run(), run());
 }
+
+#[test]
+fn after_a_reset_events_count_from_the_start_again() {
+    let network = Network::with(still());
+    disturb(
+        &network,
+        serde_json::json!([{"kind": "empty", "after_s": 100}]),
+    );
+    let struck = |seconds: f64| {
+        network.node.advance(1, seconds).expect("a ledger");
+        network.node.ledger_events()[0]
+    };
+    assert_eq!((struck(50.0), struck(10_000.0)), (0, 1));
+    network.node.reset().expect("a reset");
+    assert_eq!((struck(50.0), struck(60.0)), (0, 1));
+}

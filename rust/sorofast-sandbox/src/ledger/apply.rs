@@ -18,6 +18,7 @@ use crate::tx::result;
 use crate::tx::soroban_form::resource_fee;
 use crate::tx::validate::{check, Moment};
 use crate::types::TransactionRecord;
+use std::collections::HashMap;
 use std::sync::Arc;
 use stellar_xdr::{OperationResult, TransactionResultResult as Code};
 
@@ -30,6 +31,9 @@ pub struct ApplyLedger<'a> {
     pub close_time_ms: u64,
     /// Contract id of the native asset.
     pub native: [u8; 32],
+    /// By source: the sequence that its transaction in this ledger uses, applied already or not. Told only where an
+    /// account may be merged.
+    pub sequences: HashMap<[u8; 32], i64>,
 }
 
 impl ApplyLedger<'_> {

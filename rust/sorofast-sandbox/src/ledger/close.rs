@@ -20,8 +20,9 @@ use crate::tx::stages::Stages;
 use crate::tx::trim::{trim, Fees, Refused};
 use crate::tx::validate::Moment;
 use crate::types::{EventRecord, LedgerSummary, TransactionRecord};
+use std::collections::HashMap;
 use std::sync::Arc;
-use stellar_xdr::LedgerHeader;
+use stellar_xdr::{LedgerHeader, OperationBody};
 
 /// The end of the chain of headers.
 #[derive(Clone, Debug)]
@@ -96,6 +97,7 @@ impl Closer<'_> {
             },
             close_time_ms,
             native: self.native,
+            sequences: sequences_to_apply(&set),
         };
         self.compile(&set, entries, modules);
         let mut layer = Layer::new(entries);
@@ -128,10 +130,9 @@ impl Closer<'_> {
             modules.forget(key);
         }
         let changes = layer.changes;
-        let results: Vec<(&[u8; 32], &[u8])> = records
+        let results = records
             .iter()
-            .map(|record| (&record.hash, record.result_xdr.as_slice()))
-            .collect();
+            .map(|record| (&record.hash, record.result_xdr.as_slice()));
         let header = header::next(
             self.node_key,
             &tip.header,
@@ -141,7 +142,7 @@ impl Closer<'_> {
                 transaction_set_hash: set_hash,
                 drops_set: self.drops_set,
                 old: self.old_header,
-                results_hash: results_hash(results.into_iter()),
+                results_hash: results_hash(results),
                 state_hash: state_hash(&tip.header.bucket_list_hash.0, &changes),
                 fee_pool,
                 total_coins: tip.header.total_coins,
@@ -242,6 +243,20 @@ impl Closer<'_> {
             }
         }
     }
+}
+
+/// Sequences by source, if the set merges any account: an account may only go when none of them comes after it.
+fn sequences_to_apply(set: &TransactionSet) -> HashMap<[u8; 32], i64> {
+    let merges = |tx: &Arc<Parsed>| {
+        let mut bodies = tx.tx.operations.iter().map(|operation| &operation.body);
+        bodies.any(|body| matches!(body, OperationBody::AccountMerge(_)))
+    };
+    if !set.classic.iter().any(merges) {
+        return HashMap::new();
+    }
+    let soroban = set.stages.iter().flatten().flatten();
+    let all = set.classic.iter().chain(soroban);
+    all.map(|tx| (tx.source, tx.sequence())).collect()
 }
 
 /// Applies a set in the network's order: fees of all, classic ones, Soroban's sequences, then their calls, then refunds.

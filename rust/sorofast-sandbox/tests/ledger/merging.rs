@@ -6,7 +6,8 @@ use crate::network::{pay, refusal, Key, Network, XLM};
 use sorofast_sandbox::ledger::account::sequence_age;
 use stellar_xdr::{
     AccountMergeResult, BumpSequenceOp, DataValue, ManageDataOp, ManageDataResult, Operation,
-    OperationBody, OperationResultTr, SequenceNumber, String64, TransactionResultResult as Code,
+    OperationBody, OperationResultTr, Preconditions, PreconditionsV2, SequenceNumber, String64,
+    TransactionResultResult as Code,
 };
 
 fn network() -> (Network, Key, Key) {
@@ -99,4 +100,36 @@ fn a_sequence_ahead_of_the_ledger_cannot_be_merged() {
     assert_eq!(last(&record), code);
     network.node.advance(12, 0.0).expect("ledgers");
     done(&network, vec![merge(&alice, &bob)], &[alice]);
+}
+
+#[test]
+fn a_sequence_that_is_still_to_come_cannot_be_merged_either() {
+    let network = Network::new();
+    // Chance decides which of two transactions of a ledger comes first: with a dozen pairs, both happen.
+    let pairs: Vec<(Key, Key)> = (0..12).map(|n| (Key::new(n), Key::new(100 + n))).collect();
+    let all: Vec<Key> = pairs
+        .iter()
+        .flat_map(|(one, other)| [*one, *other])
+        .collect();
+    network.fund(&all, 100 * XLM);
+    let far = i64::from(network.node.latest().sequence + 10) << 32;
+    let mut merging = Vec::new();
+    for (alice, bob) in &pairs {
+        let tx = network.tx(bob, vec![merge(alice, bob)]);
+        merging.push(network.submit(&network.sign(&tx, &[*alice, *bob])).hash);
+        let mut leaping = network.tx(alice, vec![pay(bob, 1)]);
+        leaping.seq_num = SequenceNumber(far + 1);
+        leaping.cond = Preconditions::V2(PreconditionsV2 {
+            min_seq_num: Some(SequenceNumber(0)),
+            ..PreconditionsV2::default()
+        });
+        network.submit(&network.sign(&leaping, &[*alice]));
+    }
+    network.close();
+    for ((alice, _), hash) in pairs.iter().zip(merging) {
+        let record = network.node.transaction(&hash).record.expect("applied");
+        let code = OperationResultTr::AccountMerge(AccountMergeResult::SeqnumTooFar);
+        assert_eq!(last(&record), code);
+        assert_eq!(network.sequence(alice), far + 1);
+    }
 }

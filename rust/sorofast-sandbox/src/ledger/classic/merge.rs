@@ -1,6 +1,6 @@
 //! `AccountMerge`: an account goes and leaves its lumens to another one.
 
-use crate::ledger::account::{credit, sponsorship_counts, starting_sequence};
+use crate::ledger::account::{account_id_bytes, credit, sponsorship_counts, starting_sequence};
 use crate::ledger::classic::events::address;
 use crate::ledger::classic::outcome::Failed;
 use crate::ledger::classic::sponsorship::{remove_entry, remove_signer, ACCOUNT_RESERVES};
@@ -29,8 +29,11 @@ pub fn apply(work: &mut Work<'_>, destination: &MuxedAccount) -> Result<Operatio
     if account.data.num_sub_entries as usize != account.data.signers.len() {
         return Err(Code::HasSubEntries.into());
     }
-    // Made again in this ledger, it could repeat sequence numbers that it has used.
-    if account.data.seq_num.0 >= starting_sequence(work.ledger.ledger.sequence) {
+    // Made again in this ledger, it could repeat sequence numbers that it has used or is about to use.
+    let source = account_id_bytes(&work.source);
+    let to_apply = work.ledger.sequences.get(&source).copied().unwrap_or(0);
+    let furthest = account.data.seq_num.0.max(to_apply);
+    if furthest >= starting_sequence(work.ledger.ledger.sequence) {
         return Err(Code::SeqnumTooFar.into());
     }
     let (_, sponsoring) = sponsorship_counts(&account.data);

@@ -221,28 +221,38 @@ fn check_archived(part: &SorobanPart, diagnostics: &mut Diagnostics) -> Result<(
     let read_write = &part.data.resources.footprint.read_write;
     let mut last = None;
     for &index in part.archived() {
-        let reason = match read_write.get(index as usize) {
-            _ if last >= Some(index) => "archivedSorobanEntries must be sorted in ascending order",
-            None => "archivedSorobanEntries index is out of bounds",
-            Some(LedgerKey::ContractCode(_)) => "",
-            Some(LedgerKey::ContractData(data))
-                if data.durability == ContractDataDurability::Persistent =>
-            {
-                ""
+        let number = u64::from(index);
+        let (reason, values) = match read_write.get(index as usize) {
+            _ if last >= Some(index) => (
+                "archivedSorobanEntries must be sorted in ascending order",
+                Vec::new(),
+            ),
+            None => (
+                "archivedSorobanEntries index is out of bounds",
+                vec![number, read_write.len() as u64],
+            ),
+            Some(key) if !is_persistent(key) => (
+                "archivedSorobanEntries index points to a non-persistent entry",
+                vec![number, key.discriminant() as u64],
+            ),
+            Some(_) => {
+                last = Some(index);
+                continue;
             }
-            Some(_) => "archivedSorobanEntries index points to a non-persistent entry",
         };
-        if !reason.is_empty() {
-            diagnostics.error(
-                ScError::Storage(ScErrorCode::InvalidInput),
-                reason,
-                &[u64::from(index)],
-            );
-            return Err(Invalidated);
-        }
-        last = Some(index);
+        let error = ScError::Storage(ScErrorCode::InvalidInput);
+        diagnostics.error(error, reason, &values);
+        return Err(Invalidated);
     }
     Ok(())
+}
+
+fn is_persistent(key: &LedgerKey) -> bool {
+    match key {
+        LedgerKey::ContractCode(_) => true,
+        LedgerKey::ContractData(data) => data.durability == ContractDataDurability::Persistent,
+        _ => false,
+    }
 }
 
 /// Whether a host function is well formed.

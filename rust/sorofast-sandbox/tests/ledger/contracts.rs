@@ -234,6 +234,8 @@ fn rent_must_be_covered() {
         code(&record),
         InvokeHostFunctionResult::InsufficientRefundableFee
     );
+    let told = format!("{:?}", meta(&record).diagnostic_events);
+    assert!(told.contains("to cover the ledger storage rent"), "{told}");
     let after = network.account(&alice).expect("alice").balance;
     assert_eq!(before - after, record.fee_charged_stroops);
     assert!(record.fee_charged_stroops < i64::from(tx.fee));

@@ -192,18 +192,31 @@ impl Applying {
     ) -> bool {
         let settings = place.ledger.ledger.settings;
         let (_, events_fee) = resource_fee(tx, place.part, events_bytes, settings);
-        let consumed = rent_fee_stroops.saturating_add(events_fee);
-        if consumed > self.fees.refundable_limit {
+        let limit = self.fees.refundable_limit;
+        let left = limit.saturating_sub(rent_fee_stroops);
+        let lacking = if left < 0 {
+            Some((
+                "refundable resource fee was not sufficient to cover the ledger storage rent: {} > {}",
+                [rent_fee_stroops, limit],
+            ))
+        } else if events_fee > left {
+            Some((
+                "refundable resource fee was not sufficient to cover the events fee after paying for \
+                 ledger storage rent: {} > {}",
+                [events_fee, left],
+            ))
+        } else {
+            None
+        };
+        if let Some((message, values)) = lacking {
             self.diagnostics.error(
                 ScError::Budget(ScErrorCode::ExceededLimit),
-                "refundable resource fee was not sufficient to cover rent and events",
-                &[
-                    consumed.unsigned_abs(),
-                    self.fees.refundable_limit.max(0).unsigned_abs(),
-                ],
+                message,
+                &values.map(|value| value.max(0).unsigned_abs()),
             );
             return false;
         }
+        let consumed = rent_fee_stroops.saturating_add(events_fee);
         self.fees.refundable = consumed;
         self.fees.rent = rent_fee_stroops;
         true

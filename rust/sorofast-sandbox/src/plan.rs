@@ -1,6 +1,7 @@
 //! A fault plan, from the file or the admin interface into force.
 
 use std::path::Path;
+use std::sync::{Mutex, PoisonError};
 
 use crate::agents;
 use crate::faults::{LedgerFaults, Plan, Replica};
@@ -8,6 +9,9 @@ use crate::ledger::value::OldHeader;
 
 use crate::app::App;
 use crate::rpc;
+
+/// Held while a plan comes into force.
+static TURN: Mutex<()> = Mutex::new(());
 
 /// Reads a plan and checks it as far as that goes without a network.
 ///
@@ -51,6 +55,8 @@ pub(crate) fn put_in_force(app: &App, plan: Plan) -> Result<(), String> {
             ));
         }
     }
+    // Two plans at once must not come into force half and half.
+    let _turn = TURN.lock().unwrap_or_else(PoisonError::into_inner);
     let seed = plan.seed.unwrap_or_else(|| app.node.random().seed());
     let stale = plan.rules.iter().filter_map(|rule| rule.stale_ledgers);
     let lags = plan.replicas.iter().map(Replica::furthest_ledgers);

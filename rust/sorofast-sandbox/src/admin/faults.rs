@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use crate::faults::{Plan, Shown, Strike};
+use axum::extract::rejection::QueryRejection;
 use axum::extract::{Query, Request, State};
 use axum::http::{header, HeaderMap};
 use serde::{Deserialize, Serialize};
@@ -64,8 +65,9 @@ pub(super) struct Record {
 /// The newest strikes, oldest first.
 pub(super) async fn strikes(
     State(app): State<Arc<App>>,
-    Query(query): Query<StrikesQuery>,
+    query: Result<Query<StrikesQuery>, QueryRejection>,
 ) -> AdminResult<Record> {
+    let Query(query) = query.map_err(|rejection| AdminError::bad(rejection.body_text()))?;
     blocking(move || {
         let (strikes, total) = app.faults.strikes(query.limit.unwrap_or(DEFAULT_STRIKES));
         Ok(Record {

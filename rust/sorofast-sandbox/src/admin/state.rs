@@ -5,8 +5,9 @@ use std::sync::Arc;
 use crate::node::{AccountView, LedgerSummary, Node};
 use axum::extract::{Request, State};
 use serde::{Deserialize, Serialize};
+use tokio::sync::Semaphore;
 
-use super::{blocking, read_json, AdminResult};
+use super::{blocking, read_json, AdminError, AdminResult};
 use crate::address;
 use crate::app::App;
 
@@ -15,6 +16,9 @@ pub(super) struct Accounts {
     accounts: Vec<Account>,
     root: Option<Account>,
 }
+
+/// One at a time: each makes another whole state.
+static RESETS: Semaphore = Semaphore::const_new(1);
 
 /// An account whose secret key is no secret.
 #[derive(Debug, Serialize)]
@@ -175,5 +179,14 @@ impl From<LedgerSummary> for Replaced {
 /// Back to how it was at the start.
 pub(super) async fn reset(State(app): State<Arc<App>>, request: Request) -> AdminResult<Replaced> {
     let Nothing {} = read_json(request).await?;
-    blocking(move || Ok(app.node.reset()?.into())).await
+    let _place = RESETS
+        .acquire()
+        .await
+        .map_err(|error| AdminError::internal(error.to_string()))?;
+    blocking(move || {
+        let latest = app.node.reset()?;
+        app.faults.again(app.now());
+        Ok(latest.into())
+    })
+    .await
 }

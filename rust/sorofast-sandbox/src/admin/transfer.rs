@@ -65,6 +65,9 @@ pub(super) async fn load(State(app): State<Arc<App>>, request: Request) -> Admin
             receiver,
             current: Bytes::new(),
         });
+        if latest.is_ok() {
+            app.faults.again(app.now());
+        }
         drop(place);
         latest
     });

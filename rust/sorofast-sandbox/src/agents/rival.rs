@@ -178,6 +178,10 @@ impl Agent for Rival {
         }
     }
 
+    fn begin_anew(&mut self) {
+        *self = Self::new(self.plan.clone(), self.random.seed());
+    }
+
     fn told(&self) -> serde_json::Value {
         let mut told = serde_json::json!(self.wallet.counts);
         told["due"] = self.due.len().into();

@@ -247,6 +247,10 @@ impl Agent for Traffic {
         self.template = Some(template);
     }
 
+    fn begin_anew(&mut self) {
+        *self = Self::new(self.plan.clone(), self.random.seed());
+    }
+
     fn told(&self) -> serde_json::Value {
         let mut told = serde_json::json!(self.wallet.counts);
         told["per_ledger"] = self

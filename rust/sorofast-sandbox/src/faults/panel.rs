@@ -106,6 +106,13 @@ impl Panel {
         self.is_active.store(is_active, Ordering::Release);
     }
 
+    /// Puts the plan in force once more, of which nothing has struck yet: another chain begins.
+    pub fn again(&self, now: Now) {
+        let mut state = self.lock();
+        let (plan, seed) = (state.plan.clone(), state.random.seed());
+        *state = State::new(plan, seed, now);
+    }
+
     pub fn shown(&self) -> Shown {
         let state = self.lock();
         let with_counts = |(rule, left): (&Rule, &Option<u64>)| Rule {

@@ -21,6 +21,36 @@ fn judge(panel: &Panel, method: &str) -> Verdict {
 }
 
 #[test]
+fn another_chain_is_met_by_the_whole_plan() {
+    let plan: Plan = serde_json::from_value(serde_json::json!({
+        "rules": [{"kind": "http_status", "count": 1, "from_s": 5}],
+        "replicas": [{"flap_ledgers": 2}]
+    }))
+    .expect("a plan");
+    let panel = Panel::new(0);
+    panel.replace(plan, 1, NOW);
+    let run = |begin: Now| {
+        let told = (0..4).map(|ledger| {
+            let now = Now {
+                ledger: begin.ledger + ledger,
+                time_ms: begin.time_ms + u64::from(ledger) * 3_000,
+            };
+            [MAIN_ENDPOINT, "replica-1"].map(|port| panel.judge(port, "getHealth", || now).outcome)
+        });
+        (told.collect::<Vec<_>>(), panel.strikes(100))
+    };
+    let first = run(NOW);
+    assert!(first.0[0] == [None, None] && first.0[2][0].is_some() && first.0[2][1].is_some());
+    // It began earlier than the one before, as after a reset.
+    let start = Now {
+        ledger: 1,
+        time_ms: 1_000,
+    };
+    panel.again(start);
+    assert_eq!(run(start), first);
+}
+
+#[test]
 fn a_count_is_used_up() {
     let panel = panel(
         &serde_json::json!([{"method": "getHealth", "kind": "http_status", "status": 503, "count": 2}]),

@@ -105,6 +105,7 @@ impl Node {
         state.prepare_eviction(tip.header.ledger_seq + 1);
         let latest = history.latest().clone();
         let mut closing = locked(&self.closing);
+        let mut agents = self.agents();
         // A ledger that nobody has seen yet never was.
         closing.ready = None;
         closing.modules.clear();
@@ -115,8 +116,7 @@ impl Node {
             let mut visible = self.visible.write().unwrap_or_else(PoisonError::into_inner);
             self.clock.restart(beginning.clock_ms);
             self.random.restore(beginning.seed, &beginning.drawn);
-            // What happens so long after the start counts from the clock as it is now.
-            self.begin_anew(&mut state);
+            self.keep_as_told(&mut state);
             let next = Visible {
                 state,
                 history,
@@ -130,7 +130,8 @@ impl Node {
             (left, std::mem::replace(&mut *queue, fresh))
         };
         self.frozen_at.send_replace(Instant::now());
-        self.frozen.send_replace(latest.sequence);
+        self.begin_anew(&mut agents, latest.sequence);
+        drop(agents);
         self.latest.send_replace(latest.sequence);
         self.chains.send_modify(|chains| *chains += 1);
         drop(closing);

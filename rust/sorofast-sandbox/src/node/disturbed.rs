@@ -6,7 +6,7 @@ use crate::ledger::header;
 use crate::ledger::settings::Settings;
 use crate::ledger::state::State;
 use std::sync::atomic::{AtomicUsize, Ordering};
-use std::sync::Mutex;
+use std::sync::{Mutex, MutexGuard};
 
 /// Somebody else on the network. It is told of every ledger and sends its transactions before anybody can answer to
 /// that ledger, so that a run can be repeated.
@@ -14,14 +14,20 @@ pub trait Agent: Send + std::fmt::Debug {
     /// A ledger has become visible. Blocking, and called while ledgers wait: keep it short.
     fn ledger_closed(&mut self, node: &Node);
 
+    /// Another chain took the place of the one that it knew: it knows and has done nothing yet.
+    fn begin_anew(&mut self);
+
     /// What it has done so far.
     fn told(&self) -> serde_json::Value;
 }
 
+/// Agents by name.
+pub(super) type Agents = Vec<(&'static str, Box<dyn Agent>)>;
+
 #[derive(Debug, Default)]
 pub(super) struct Disturbed {
     faults: Mutex<LedgerFaults>,
-    agents: Mutex<Vec<(&'static str, Box<dyn Agent>)>>,
+    agents: Mutex<Agents>,
     /// The skew that a fault replaced, in seconds.
     former_skew_s: Mutex<Option<f64>>,
     /// Ledgers that views may look back.
@@ -41,7 +47,7 @@ impl Node {
             let mut faults = locked(&self.disturbed.faults);
             *faults = new.replacing(&faults);
         }
-        *locked(&self.disturbed.agents) = agents;
+        *self.agents() = agents;
         self.rescheduled.notify_one();
     }
 
@@ -63,13 +69,28 @@ impl Node {
         visible.state.keep(kept_ledgers);
     }
 
-    /// Another chain takes this one's place: what happens to ledgers happens to those of that one, from the start.
-    pub(super) fn begin_anew(&self, state: &mut State) {
+    /// Keeps the agents still. Taken after `closing` and before the queue, as they send transactions.
+    pub(super) fn agents(&self) -> MutexGuard<'_, Agents> {
+        locked(&self.disturbed.agents)
+    }
+
+    /// Lets views of a state that takes the visible one's place look back as far. Call it with `visible` locked.
+    pub(super) fn keep_as_told(&self, state: &mut State) {
         state.keep(self.disturbed.kept_ledgers.load(Ordering::SeqCst));
+    }
+
+    /// Another chain has taken this one's place: what happens to ledgers happens to those of that one, from the start.
+    pub(super) fn begin_anew(&self, agents: &mut [(&'static str, Box<dyn Agent>)], latest: u32) {
+        // Nobody decides about a ledger between the two, and by the wrong one of them.
         let mut faults = locked(&self.disturbed.faults);
         let again = faults.again(self.clock.now_ms());
         *faults = again;
         *locked(&self.disturbed.former_skew_s) = None;
+        self.frozen.send_replace(latest);
+        drop(faults);
+        for (_, agent) in agents {
+            agent.begin_anew();
+        }
     }
 
     /// How often each of the ledger's events happened.
@@ -79,7 +100,7 @@ impl Node {
 
     /// What the agents did, by name.
     pub fn agents_told(&self) -> Vec<(&'static str, serde_json::Value)> {
-        locked(&self.disturbed.agents)
+        self.agents()
             .iter()
             .map(|(name, agent)| (*name, agent.told()))
             .collect()
@@ -89,13 +110,14 @@ impl Node {
     pub fn is_undisturbed(&self) -> bool {
         // One lock at a time: an agent at work holds its own for long.
         let is_idle = locked(&self.disturbed.faults).is_idle();
-        is_idle && locked(&self.disturbed.agents).is_empty()
+        is_idle && self.agents().is_empty()
     }
 
     /// What is to happen with the ledger after the newest that is fixed.
     pub(super) fn decide_next(&self) -> LedgerMove {
+        let mut faults = locked(&self.disturbed.faults);
         let sequence = *self.frozen.borrow() + 1;
-        locked(&self.disturbed.faults).decide(sequence, self.clock.now_ms())
+        faults.decide(sequence, self.clock.now_ms())
     }
 
     /// Moves the clock as decided. By hand nobody waits for a late ledger: the clock jumps instead.
@@ -136,7 +158,7 @@ impl Node {
 
     /// Lets the agents act on the newest ledger.
     pub(super) fn tell_agents(&self) {
-        for (_, agent) in locked(&self.disturbed.agents).iter_mut() {
+        for (_, agent) in self.agents().iter_mut() {
             agent.ledger_closed(self);
         }
     }

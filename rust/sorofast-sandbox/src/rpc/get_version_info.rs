@@ -1,6 +1,6 @@
 //! `getVersionInfo`: what answers here.
 
-use crate::node::PROTOCOL_VERSION;
+use crate::node::View;
 use serde::Serialize;
 
 #[derive(Debug, Serialize)]
@@ -13,13 +13,14 @@ pub(crate) struct Response {
     protocol_version: u32,
 }
 
-pub(crate) fn call() -> Response {
+pub(crate) fn call(view: &View<'_>) -> Response {
     Response {
         version: concat!("sorofast-sandbox ", env!("CARGO_PKG_VERSION")),
         // Builds are meant to be reproducible, so neither is known to them.
         commit_hash: "",
         build_timestamp: "",
         captive_core_version: "none (soroban-env-host 30.0.0)",
-        protocol_version: PROTOCOL_VERSION,
+        // Of the newest ledger, not of the host.
+        protocol_version: view.latest().protocol_version(),
     }
 }

@@ -241,7 +241,7 @@ fn call(app: &App, method: Method, params: Params, lens: Lens) -> Result<String,
             let params = params.named(&["startLedger", "pagination", "xdrFormat"])?;
             to_json(&get_transactions::call(&view, params.read()?)?)
         }
-        Method::GetVersionInfo => to_json(&get_version_info::call()),
+        Method::GetVersionInfo => to_json(&get_version_info::call(&view)),
         Method::SendTransaction => to_json(&send_transaction::call(&view, &params.read()?)?),
         Method::SimulateTransaction => {
             to_json(&simulate_transaction::call(&view, &params.read()?)?)

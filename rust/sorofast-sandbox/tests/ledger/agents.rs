@@ -91,3 +91,28 @@ fn a_rival_executes_what_is_due() {
     };
     assert_eq!(run(), run());
 }
+
+#[test]
+fn a_reset_meets_the_same_crowd_and_the_same_events_again() {
+    let network = Network::with(still());
+    set(
+        &network,
+        "[traffic]\naccounts = 10\nper_ledger = 4\n\n[[ledger]]\nkind = \"stall\"\nafter_s = 40\nseconds = 100\n",
+    );
+    let run = || {
+        network.node.advance(8, 5.0).expect("ledgers");
+        network.node.advance(4, 60.0).expect("ledgers");
+        let ledgers = network.node.ledgers(1, 100);
+        let hashes: Vec<_> = ledgers.iter().map(|ledger| ledger.hash).collect();
+        (
+            hashes,
+            told(&network, "traffic"),
+            network.node.ledger_events(),
+        )
+    };
+    let first = run();
+    assert!(first.1["applied"].as_u64() > Some(0), "{:?}", first.1);
+    assert_eq!(first.2, [1]);
+    network.node.reset().expect("genesis");
+    assert_eq!(run(), first);
+}

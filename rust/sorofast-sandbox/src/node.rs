@@ -40,7 +40,7 @@ mod simulating;
 mod view;
 
 pub use accounts::AccountView;
-pub use advancing::{Advance, MAX_ADVANCE_LEDGERS};
+pub use advancing::{Advance, LAST_LEDGER, MAX_ADVANCE_LEDGERS};
 use chain::Chain;
 pub use disturbed::Agent;
 pub use lens::Lens;

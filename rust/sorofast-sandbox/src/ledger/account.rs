@@ -245,6 +245,36 @@ pub fn write_account(
     layer.put(key, after);
 }
 
+/// Refuses what no transaction could bring about, and what the ledger would not keep up.
+pub fn check_account(account: &AccountEntry) -> Result<(), String> {
+    let (buying, selling) = liabilities(account);
+    if account.balance < 0 {
+        return Err("the balance is negative".into());
+    }
+    if buying < 0 || selling < 0 {
+        return Err("a liability is negative".into());
+    }
+    if selling > account.balance {
+        return Err("the selling liabilities are more than the balance".into());
+    }
+    if buying > i64::MAX - account.balance {
+        return Err("the buying liabilities are more than the account could hold".into());
+    }
+    if account.seq_num.0 < 0 {
+        return Err("the sequence number is negative".into());
+    }
+    if !account.signers.is_sorted_by(|one, next| one.key < next.key) {
+        return Err("the signers are not in the order of their keys".into());
+    }
+    if (account.num_sub_entries as usize) < account.signers.len() {
+        return Err("there are more signers than subentries".into());
+    }
+    if signer_sponsors(account).is_some_and(|list| list.len() != account.signers.len()) {
+        return Err("signer_sponsoring_ids has to say of every signer who sponsors it".into());
+    }
+    Ok(())
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -229,8 +229,8 @@ impl State {
     }
 
     /// All lumens but those of the fee pool. Walks the whole state.
-    pub fn coins(&self, native: &[u8; 32]) -> i64 {
-        let held = |entry| coins::held(entry, native);
+    pub fn coins(&self, native: &[u8; 32]) -> i128 {
+        let held = |entry| i128::from(coins::held(entry, native));
         self.entries.values().map(held).sum()
     }
 

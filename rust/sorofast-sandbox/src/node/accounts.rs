@@ -52,7 +52,8 @@ impl Node {
         let fee_pool = closing.tip.header.fee_pool;
         let visible = readable(&self.visible);
         CoinAudit {
-            counted: visible.state.coins(&self.native) + fee_pool,
+            counted: i64::try_from(visible.state.coins(&self.native) + i128::from(fee_pool))
+                .unwrap_or(i64::MAX),
             recorded: visible.total_coins,
             fee_pool,
         }

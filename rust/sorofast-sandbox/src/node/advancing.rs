@@ -11,7 +11,7 @@ use std::time::Instant;
 /// Ledgers that one call may close: a year and a half of five second ones.
 pub const MAX_ADVANCE_LEDGERS: u32 = 10_000_000;
 /// Ledgers beyond this one are not closed, so that no end of life is beyond what a ledger can count.
-const LAST_LEDGER: u32 = u32::MAX / 2;
+pub const LAST_LEDGER: u32 = u32::MAX / 2;
 /// Longer than the queue remembers anything.
 const QUEUE_MEMORY_LEDGERS: u32 = 16;
 

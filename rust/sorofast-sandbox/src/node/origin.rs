@@ -3,6 +3,7 @@
 use super::chain::{Chain, Genesis};
 use crate::config::{ClockMode, NodeConfig, PROTOCOL_VERSION};
 use crate::ledger::close::Tip;
+use crate::ledger::events::native_contract;
 use crate::ledger::genesis::{Keys, PublicPair};
 use crate::ledger::header::NodeKey;
 use crate::ledger::history::History;
@@ -14,8 +15,12 @@ use crate::saved::{self, Head, SavedState, SeededTasks};
 use crate::types::NodeError;
 use std::collections::HashMap;
 use stellar_xdr::{
-    ConfigSettingEntry, LedgerEntry, LedgerEntryData, LedgerEntryExt, Limits, WriteXdr,
+    ConfigSettingEntry, LedgerEntry, LedgerEntryData, LedgerEntryExt, LedgerEntryType, Limits,
+    ReadXdr, WriteXdr,
 };
+
+/// What an entry of code has beside the code: its hash, the costs of its module, and the frame.
+const CODE_FRAME_BYTES: usize = 1024;
 
 /// Who and what was there in the first ledger, besides what every network has.
 #[derive(Debug)]
@@ -136,10 +141,19 @@ impl Fixed<'_> {
         let Some(latest) = ledgers.last().map(|ledger| ledger.summary.clone()) else {
             return refuse("the state has no ledger".into());
         };
-        let header =
+        let mut header =
             saved::header(&latest).map_err(|error| NodeError::Invalid(error.to_string()))?;
+        self.check_entries(&entries, latest.sequence)?;
         let mut state = State::restored(latest.sequence, entries);
         self.fit_settings(&mut state, latest.sequence)?;
+        // Entries that were put in from outside since that ledger may hold more than its header says.
+        let coins = state.coins(&native_contract(&self.keys.network_id));
+        header.total_coins = i64::try_from(coins + i128::from(header.fee_pool))
+            .ok()
+            .filter(|coins| *coins >= 0)
+            .ok_or_else(|| {
+                NodeError::Invalid("the state has more lumens than a ledger can count".into())
+            })?;
         Ok(Beginning {
             chain: Chain {
                 state,
@@ -155,6 +169,42 @@ impl Fixed<'_> {
             seed: head.seed,
             drawn: head.drawn,
         })
+    }
+
+    /// Refuses entries that are larger or live longer than this network lets them.
+    fn check_entries(&self, entries: &[(Key, Stored)], latest: u32) -> Result<(), NodeError> {
+        let settings = self.settings;
+        let last = latest.saturating_add(settings.archival.max_entry_ttl);
+        let mut configured = 0;
+        for (number, (key, stored)) in entries.iter().enumerate() {
+            let limit_bytes = match LedgerEntryType::from_xdr(&key[..4], Limits::none()) {
+                Ok(LedgerEntryType::ContractData) => settings.max_data_entry_size_bytes as usize,
+                Ok(LedgerEntryType::ContractCode) => {
+                    settings.max_contract_size_bytes as usize + CODE_FRAME_BYTES
+                }
+                Ok(LedgerEntryType::ConfigSetting) => {
+                    configured += 1;
+                    usize::MAX
+                }
+                _ => usize::MAX,
+            };
+            let reason = if stored.xdr.len() > limit_bytes {
+                "it is larger than this network's entries may be"
+            } else if stored.lifetime.is_some_and(|life| life.live_until > last) {
+                "it lives longer than anything can on this network"
+            } else {
+                continue;
+            };
+            return Err(NodeError::Invalid(format!(
+                "the state cannot be taken: entry {number}: {reason}"
+            )));
+        }
+        if configured > settings.entries().len() {
+            return Err(NodeError::Invalid(
+                "the state has network settings that there are not".into(),
+            ));
+        }
+        Ok(())
     }
 
     /// Refuses a state whose settings are not this network's. The pace of ledgers is how the process was started, so
@@ -180,7 +230,8 @@ impl Fixed<'_> {
             let xdr = encode(entry.to_xdr(Limits::none()))?;
             let same = |stored: &Stored| stored.xdr[4..] == xdr[4..];
             match state.get(&key) {
-                Some(stored) if is_kept_up || same(stored) => {}
+                Some(stored) if same(stored) => {}
+                Some(stored) if is_kept_up && stored.xdr.len() == xdr.len() => {}
                 Some(_) if is_pace => {
                     state.put(Key::from(key), Stored::classic(xdr));
                 }

@@ -2,7 +2,7 @@
 
 use super::{locked, Node};
 use crate::crypto::sha256;
-use crate::ledger::account::{liabilities, signer_sponsors};
+use crate::ledger::account::check_account;
 use crate::ledger::coins;
 use crate::ledger::settings::Settings;
 use crate::ledger::state::{Key, Lifetime, Stored};
@@ -13,8 +13,7 @@ use soroban_env_host::e2e_invoke::entry_size_for_rent;
 use std::collections::HashMap;
 use std::sync::PoisonError;
 use stellar_xdr::{
-    AccountEntry, ContractDataDurability, LedgerEntry, LedgerEntryData, LedgerEntryExt, Limits,
-    ReadXdr, WriteXdr,
+    ContractDataDurability, LedgerEntry, LedgerEntryData, LedgerEntryExt, Limits, ReadXdr, WriteXdr,
 };
 
 /// An entry that passed all checks which do not depend on the ledger.
@@ -147,36 +146,6 @@ fn check_entry(
         xdr: encoded,
         rent,
     })
-}
-
-/// What no transaction could bring about, and what the ledger would not keep up.
-fn check_account(account: &AccountEntry) -> Result<(), String> {
-    let (buying, selling) = liabilities(account);
-    if account.balance < 0 {
-        return Err("the balance is negative".into());
-    }
-    if buying < 0 || selling < 0 {
-        return Err("a liability is negative".into());
-    }
-    if selling > account.balance {
-        return Err("the selling liabilities are more than the balance".into());
-    }
-    if buying > i64::MAX - account.balance {
-        return Err("the buying liabilities are more than the account could hold".into());
-    }
-    if account.seq_num.0 < 0 {
-        return Err("the sequence number is negative".into());
-    }
-    if !account.signers.is_sorted_by(|one, next| one.key < next.key) {
-        return Err("the signers are not in the order of their keys".into());
-    }
-    if (account.num_sub_entries as usize) < account.signers.len() {
-        return Err("there are more signers than subentries".into());
-    }
-    if signer_sponsors(account).is_some_and(|list| list.len() != account.signers.len()) {
-        return Err("signer_sponsoring_ids has to say of every signer who sponsors it".into());
-    }
-    Ok(())
 }
 
 /// The entry as the latest ledger holds it.

@@ -1,15 +1,17 @@
 //! Kept ledgers in a saved state. Their events follow from their transactions and are not written.
 
 use super::codec::{saved_struct, Input, Item, Output, Saved};
-use super::Refusal;
+use super::{Refusal, MAX_TIME_MS};
+use crate::config::PROTOCOL_VERSION;
 use crate::crypto::sha256;
 use crate::ledger::close::event_stream;
 use crate::ledger::history::ClosedLedger;
 use crate::ledger::state::Lifetime;
+use crate::ledger::value::OLD_PROTOCOL_VERSION;
 use crate::types::{LedgerSummary, TransactionRecord};
 use std::io::{Read, Write};
 use std::sync::Arc;
-use stellar_xdr::{LedgerHeader, Limits, ReadXdr};
+use stellar_xdr::{LedgerHeader, Limits, ReadXdr, StellarValueExt};
 
 saved_struct!(Lifetime {
     live_until,
@@ -113,20 +115,46 @@ pub(crate) fn header(summary: &LedgerSummary) -> Result<LedgerHeader, Refusal> {
         .map_err(|error| Refusal::Content(format!("ledger {}: {error}", summary.sequence)))
 }
 
-/// Fails unless the ledger follows the one before it.
+/// Fails unless the ledger follows the one before it and says of itself what its header says.
 pub(super) fn check(ledger: &ClosedLedger, before: Option<&ClosedLedger>) -> Result<(), Refusal> {
     let summary = &ledger.summary;
+    let refuse = |what: &str| {
+        let sequence = summary.sequence;
+        Err(Refusal::Content(format!("ledger {sequence} {what}")))
+    };
     let header = header(summary)?;
     let own = sha256(&summary.header_xdr) == summary.hash && header.ledger_seq == summary.sequence;
     let follows = before.is_none_or(|before| {
         header.previous_ledger_hash.0 == before.summary.hash
             && before.summary.sequence.checked_add(1) == Some(summary.sequence)
     });
-    if own && follows {
-        return Ok(());
+    if !own || !follows {
+        return refuse("does not continue the chain");
     }
-    Err(Refusal::Content(format!(
-        "ledger {} does not continue the chain",
-        summary.sequence
-    )))
+    let told_ms = match &header.scp_value.ext {
+        StellarValueExt::SignedMs(value) => value.close_time_ms.0,
+        StellarValueExt::EmptyTxSetMs(value) => value.close_time_ms.0,
+        _ => header.scp_value.close_time.0.saturating_mul(1000),
+    };
+    let is_later = before.is_none_or(|before| before.summary.close_time_ms < told_ms);
+    if summary.close_time_ms != told_ms
+        || summary.close_time_s != told_ms / 1000
+        || header.scp_value.close_time.0 != summary.close_time_s
+        || told_ms > MAX_TIME_MS
+        || !is_later
+    {
+        return refuse("closed at another time than its header says");
+    }
+    if !(OLD_PROTOCOL_VERSION..=PROTOCOL_VERSION).contains(&header.ledger_version)
+        || header.fee_pool < 0
+    {
+        return refuse("has a header that no ledger has");
+    }
+    let in_order = ledger.records.iter().zip(1..).all(|(record, order)| {
+        record.ledger == summary.sequence && record.application_order == order
+    });
+    if !in_order || ledger.records.len() != summary.transactions as usize {
+        return refuse("has other transactions than it says");
+    }
+    Ok(())
 }

@@ -5,17 +5,19 @@
 //! before it. What waits in the queue and what is banned is not part of it, nor are faults.
 
 mod codec;
+mod entries;
 mod ledgers;
 
 pub(crate) use ledgers::header;
 
+use crate::config::MAX_ACCOUNTS;
 use crate::ledger::history::ClosedLedger;
-use crate::ledger::state::{Key, Lifetime, Stored};
+use crate::ledger::state::{Key, Stored};
+use crate::node::LAST_LEDGER;
 use codec::{Input, Output, Saved};
 use serde::{Deserialize, Serialize};
 use std::io::{Read, Write};
 use std::sync::Arc;
-use stellar_xdr::{LedgerEntry, LedgerEntryData, Limits, ReadXdr, WriteXdr};
 
 const MARK: &[u8; 16] = b"sorofast-sandbox";
 /// Raised with every change of what follows the mark.
@@ -25,6 +27,8 @@ pub const MAX_BYTES: u64 = 16 * 1024 * 1024 * 1024;
 /// Kept ledgers that are saved, in bytes; the oldest ones stay behind.
 pub const MAX_HISTORY_BYTES: usize = 256 * 1024 * 1024;
 const MAX_HEAD_BYTES: usize = 1024 * 1024;
+/// Far beyond what anybody advances to, and far from where times cannot be added up any more.
+const MAX_TIME_MS: u64 = 1 << 53;
 
 /// What a file says of itself.
 #[derive(Clone, Debug, Deserialize, PartialEq, Serialize)]
@@ -44,6 +48,23 @@ pub struct Head {
     pub seed_tasks: Option<SeededTasks>,
     pub entries: u64,
     pub ledgers: u64,
+}
+
+impl Head {
+    /// Refuses numbers with which nothing could be counted on.
+    fn check(&self) -> Result<(), Refusal> {
+        let refuse = |what: &str| Err(Refusal::Content(format!("its head: {what}")));
+        if !(1..LAST_LEDGER).contains(&self.latest_ledger) {
+            return refuse("there is no such ledger");
+        }
+        if self.clock_ms > MAX_TIME_MS {
+            return refuse("its clock is beyond all time");
+        }
+        if self.accounts > MAX_ACCOUNTS {
+            return refuse("it has more accounts than there can be");
+        }
+        Ok(())
+    }
 }
 
 /// Which tasks were there at genesis.
@@ -133,11 +154,12 @@ impl SavedState {
         let head = input.bytes(MAX_HEAD_BYTES)?;
         let head: Head = serde_json::from_slice(&head)
             .map_err(|error| Refusal::Content(format!("its head: {error}")))?;
+        head.check()?;
         // The counts are only believed as far as bytes follow.
         let mut entries = Vec::new();
         for number in 0..head.entries {
             let entry =
-                read_entry(&mut input, head.latest_ledger).map_err(|refusal| match refusal {
+                entries::read(&mut input, head.latest_ledger).map_err(|refusal| match refusal {
                     Refusal::Content(reason) => {
                         Refusal::Content(format!("entry {number}: {reason}"))
                     }
@@ -162,31 +184,4 @@ impl SavedState {
             ledgers,
         })
     }
-}
-
-fn read_entry<R: Read>(input: &mut Input<R>, latest: u32) -> Result<(Key, Stored), Refusal> {
-    let refuse = |reason: &str| Err(Refusal::Content(reason.into()));
-    let (key, xdr) = (Key::load(input)?, Arc::<[u8]>::load(input)?);
-    let lifetime = Option::<Lifetime>::load(input)?;
-    let limits = Limits {
-        depth: 500,
-        len: xdr.len(),
-    };
-    let Ok(entry) = LedgerEntry::from_xdr(&xdr, limits) else {
-        return refuse("it is not a LedgerEntry");
-    };
-    if entry.to_key().to_xdr(Limits::none()).ok().as_deref() != Some(&*key) {
-        return refuse("its key is another one's");
-    }
-    let of_contract = matches!(
-        entry.data,
-        LedgerEntryData::ContractData(_) | LedgerEntryData::ContractCode(_)
-    );
-    if of_contract != lifetime.is_some() {
-        return refuse("contract entries have a lifetime, and no others have");
-    }
-    if entry.last_modified_ledger_seq > latest {
-        return refuse("it was modified in a ledger that is still to come");
-    }
-    Ok((key, Stored { xdr, lifetime }))
 }

@@ -4,6 +4,7 @@ use crate::contracts::bump_key;
 use crate::network::{call, manual, pay, wasm, Key, Network, XLM};
 use sorofast_sandbox::config::{ClockMode, Limits as Preset};
 use sorofast_sandbox::crypto::sha256;
+use sorofast_sandbox::ledger::account::account_key;
 use sorofast_sandbox::ledger::seeds::{Generation, SeedTasks};
 use sorofast_sandbox::node::{EventId, NodeConfig, SubmitStatus};
 use stellar_xdr::{ScVal, TransactionExt};
@@ -277,4 +278,104 @@ fn a_node_starts_from_a_file_and_resets_to_it() {
     let before = network.node.latest().hash;
     assert!(network.node.reset().is_err());
     assert_eq!(network.node.latest().hash, before);
+}
+
+/// The file with its bytes changed and its checksum put right.
+fn resealed(file: &[u8], change: impl FnOnce(&mut Vec<u8>)) -> Vec<u8> {
+    let mut bytes = file[..file.len() - 32].to_vec();
+    change(&mut bytes);
+    let sum = sha256(&bytes);
+    [&bytes[..], &sum].concat()
+}
+
+/// The same with another head, of any length.
+fn with_head(file: &[u8], name: &str, value: serde_json::Value) -> Vec<u8> {
+    resealed(file, |bytes| {
+        let length = u32::from_be_bytes([bytes[20], bytes[21], bytes[22], bytes[23]]) as usize;
+        let mut head: serde_json::Value =
+            serde_json::from_slice(&bytes[24..24 + length]).expect("a head");
+        head[name] = value;
+        let head = serde_json::to_vec(&head).expect("JSON");
+        let framed = [&(head.len() as u32).to_be_bytes()[..], &head].concat();
+        bytes.splice(20..24 + length, framed);
+    })
+}
+
+#[test]
+fn a_file_made_to_do_harm_is_refused() {
+    let file = bytes_of(&busy(5));
+    let network = Network::with(config(5));
+    let before = network.node.latest().hash;
+    let refused = |bytes: &[u8], words: &str| {
+        let error = network.node.load(bytes).expect_err(words).to_string();
+        assert!(error.contains(words), "{error}");
+        assert_eq!(network.node.latest().hash, before);
+    };
+    for (name, value, words) in [
+        ("accounts", u32::MAX.into(), "more accounts"),
+        ("clock_ms", u64::MAX.into(), "beyond all time"),
+        ("latest_ledger", (u32::MAX - 1).into(), "no such ledger"),
+        ("latest_ledger", 0.into(), "no such ledger"),
+        ("entries", u64::MAX.into(), ""),
+    ] {
+        refused(&with_head(&file, name, value), words);
+    }
+    let places = |what: &[u8]| {
+        let found = file.windows(what.len()).enumerate();
+        let found: Vec<usize> = found
+            .filter(|(_, window)| *window == what)
+            .map(|(place, _)| place)
+            .collect();
+        assert!(!found.is_empty());
+        found
+    };
+    // An account's key comes first, and then its entry, in which the balance follows the id.
+    let alice = places(&Key::new(1).id)[1] + 32;
+    refused(&resealed(&file, |bytes| bytes[alice] = 0xff), "negative");
+    refused(&resealed(&file, |bytes| bytes[alice] = 0x7f), "more lumens");
+    let code = wasm("counter");
+    let inside = places(&code)[0] + 100;
+    refused(
+        &resealed(&file, |bytes| bytes[inside] ^= 1),
+        "is not the SHA-256",
+    );
+    // The lifetime follows the entry: there is one, its end, its size and its last change.
+    let life = places(&code)[0] + code.len().next_multiple_of(4) + 4;
+    assert_eq!(file[life], 1);
+    refused(
+        &resealed(&file, |bytes| bytes[life + 1] = 0xff),
+        "lives longer",
+    );
+    refused(
+        &resealed(&file, |bytes| bytes[life + 9] = 0xff),
+        "no ledger gives",
+    );
+    // The summary's times stand between its number and its hash.
+    let hash = network_latest_hash(&file);
+    let time = *places(&hash).first().expect("its summary") - 16;
+    refused(
+        &resealed(&file, |bytes| bytes[time + 15] ^= 1),
+        "closed at another time",
+    );
+}
+
+#[test]
+fn entries_from_outside_are_counted_after_a_load() {
+    let saved = busy(9);
+    let key = account_key(&Key::new(1).id).to_vec();
+    let mut richer = saved.node.entries(&[key]).entries[0].entry_xdr.to_vec();
+    richer[45] = 1;
+    saved
+        .node
+        .put_entries(vec![(richer, None)])
+        .expect("an account");
+    saved.assert_coins();
+    let loaded = Network::with(config(0));
+    loaded
+        .node
+        .load(bytes_of(&saved).as_slice())
+        .expect("a state");
+    assert_eq!(loaded.node.audit(), saved.node.audit());
+    loaded.assert_coins();
+    assert_eq!(go_on(&loaded), go_on(&saved));
 }

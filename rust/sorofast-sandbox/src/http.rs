@@ -24,6 +24,7 @@ use crate::app::App;
 use crate::injected::Unanswered;
 use crate::places::{Place, Places};
 use crate::rpc::Reply;
+use crate::watched::watched;
 use crate::{admin, cors, friendbot, landing, rpc};
 
 /// The real server's body limit.
@@ -134,7 +135,7 @@ async fn connection(
             if unanswered.is_some() {
                 return Err(ReplyDropped);
             }
-            Ok(response)
+            Ok(watched(response, &at_work))
         }
     });
     let connection = http1::Builder::new()

@@ -31,3 +31,4 @@ pub mod saved;
 pub mod tx;
 pub mod types;
 mod utc;
+mod watched;

@@ -74,8 +74,9 @@ impl Places {
 }
 
 impl Place {
-    /// The connection has no request under way from now on.
+    /// The connection has no request under way from now on, or has just taken a piece of its answer.
     pub(crate) fn wait(&self) {
+        self.begin();
         let mut state = locked(&self.places.state);
         let number = state.next_turn;
         state.next_turn += 1;

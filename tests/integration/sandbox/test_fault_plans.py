@@ -285,7 +285,8 @@ async def test_a_protocol_upgrade_from_a_file(tmp_path: Path) -> None:
         versions = []
         for _ in range(4):
             latest = await network.result("getLatestLedger")
-            assert latest["protocolVersion"] == (await network.result("getNetwork"))["protocolVersion"]
+            for method in ("getNetwork", "getVersionInfo"):
+                assert latest["protocolVersion"] == (await network.result(method))["protocolVersion"]
             header = stellar_xdr.LedgerHeader if latest["protocolVersion"] == 29 else None
             if header is not None:
                 # Before the upgrade the public SDK still reads the header.

@@ -5,6 +5,7 @@ mod contracts;
 mod entries;
 mod fates;
 mod faults;
+mod guard;
 mod history;
 mod state;
 mod transfer;
@@ -18,18 +19,23 @@ use crate::node::NodeError;
 use axum::body::Body;
 use axum::extract::{Request, State};
 use axum::http::{header, HeaderMap, StatusCode};
-use axum::middleware::{self, Next};
+use axum::middleware;
 use axum::response::{IntoResponse, Response};
 use axum::routing::{get, post};
 use axum::{Json, Router};
 use serde::de::DeserializeOwned;
 use serde::Serialize;
+use tokio::sync::Semaphore;
 
 use crate::app::App;
 use crate::http::{is_json, read_body, BodyRefusal};
 
 const BODY_BYTES: usize = 64 * 1024 * 1024;
 const BODY_TIME: Duration = Duration::from_mins(2);
+
+/// Calls that may block a thread at once. A long advance keeps many of them waiting, and they must not take all the
+/// threads that the RPC works on.
+static PLACES: Semaphore = Semaphore::const_new(64);
 
 /// A refusal: HTTP status and one line that says what to change.
 #[derive(Debug)]
@@ -109,7 +115,7 @@ pub(crate) fn router() -> Router<Arc<App>> {
                 message: "there is no such admin call".to_owned(),
             }
         })
-        .layer(middleware::from_fn(refuse_web_pages))
+        .layer(middleware::from_fn(guard::refuse_web_pages))
 }
 
 #[derive(Debug, Serialize)]
@@ -173,19 +179,6 @@ async fn timed_body(body: Body) -> Result<axum::body::Bytes, AdminError> {
         .map_err(AdminError::from)
 }
 
-/// Browsers name the page that a call comes from; no page is to reach the admin interface through them.
-async fn refuse_web_pages(request: Request, next: Next) -> Response {
-    if request.headers().contains_key(header::ORIGIN) {
-        return AdminError {
-            status: StatusCode::FORBIDDEN,
-            message: "the admin interface is not for web pages; call it without an origin header"
-                .to_owned(),
-        }
-        .into_response();
-    }
-    next.run(request).await
-}
-
 fn require_json(headers: &HeaderMap) -> Result<(), AdminError> {
     if is_json(headers) {
         return Ok(());
@@ -205,6 +198,10 @@ fn parse<T: DeserializeOwned>(body: &[u8]) -> Result<T, AdminError> {
 async fn blocking<T: Send + 'static>(
     work: impl FnOnce() -> Result<T, AdminError> + Send + 'static,
 ) -> AdminResult<T> {
+    let _place = PLACES
+        .acquire()
+        .await
+        .map_err(|error| AdminError::internal(error.to_string()))?;
     tokio::task::spawn_blocking(work)
         .await
         .map_err(|error| AdminError::internal(format!("the call failed: {error}")))?
@@ -213,32 +210,3 @@ async fn blocking<T: Send + 'static>(
 
 /// Content type of a wasm file.
 const WASM: [(header::HeaderName, &str); 1] = [(header::CONTENT_TYPE, "application/wasm")];
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use tower::ServiceExt;
-
-    async fn advance(app: &Arc<App>, origin: Option<&str>) -> StatusCode {
-        let mut request = axum::http::Request::post("/advance");
-        if let Some(origin) = origin {
-            request = request.header(header::ORIGIN, origin);
-        }
-        router()
-            .with_state(Arc::clone(app))
-            .oneshot(request.body(Body::empty()).expect("a request"))
-            .await
-            .expect("an answer")
-            .status()
-    }
-
-    #[tokio::test]
-    async fn web_pages_are_refused() {
-        let app = App::for_tests();
-        assert_eq!(advance(&app, None).await, StatusCode::OK);
-        for origin in ["http://example.org", "null"] {
-            assert_eq!(advance(&app, Some(origin)).await, StatusCode::FORBIDDEN);
-        }
-        assert_eq!(app.node.latest().sequence, 2);
-    }
-}

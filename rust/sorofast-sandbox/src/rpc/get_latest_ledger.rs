@@ -1,6 +1,6 @@
 //! `getLatestLedger`: the newest ledger with its header and meta, in base64 whatever is asked for.
 
-use crate::node::View;
+use crate::node::{LedgerWithMeta, View};
 use serde::Serialize;
 
 use super::error::RpcError;
@@ -21,9 +21,15 @@ pub(crate) struct Response {
 /// # Errors
 /// `-32603` when the ledger is gone again.
 pub(crate) fn call(view: &View<'_>) -> Result<Response, RpcError> {
-    let latest = view.latest();
-    let meta = view
-        .ledger_meta_xdr(latest.sequence)
+    // Header and meta of one ledger, though another chain may take this one's place in between.
+    let read = view.ledgers_with_meta(view.latest().sequence, 1);
+    let LedgerWithMeta {
+        summary: latest,
+        meta_xdr,
+    } = read
+        .ledgers
+        .into_iter()
+        .next()
         .ok_or_else(|| RpcError::internal("could not get latest ledger"))?;
     Ok(Response {
         id: hex::encode(latest.hash),
@@ -31,6 +37,6 @@ pub(crate) fn call(view: &View<'_>) -> Result<Response, RpcError> {
         sequence: latest.sequence,
         close_time: latest.close_time_s,
         header_xdr: base64(&latest.header_xdr),
-        metadata_xdr: base64(meta),
+        metadata_xdr: base64(meta_xdr),
     })
 }

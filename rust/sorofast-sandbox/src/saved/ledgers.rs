@@ -6,12 +6,17 @@ use crate::config::PROTOCOL_VERSION;
 use crate::crypto::sha256;
 use crate::ledger::close::event_stream;
 use crate::ledger::history::ClosedLedger;
+use crate::ledger::meta::ledger_close_meta;
 use crate::ledger::state::Lifetime;
 use crate::ledger::value::OLD_PROTOCOL_VERSION;
+use crate::tx::envelope::decode_limits;
+use crate::tx::outline::outline;
 use crate::types::{LedgerSummary, TransactionRecord};
 use std::io::{Read, Write};
 use std::sync::Arc;
-use stellar_xdr::{LedgerHeader, Limits, ReadXdr, StellarValueExt};
+use stellar_xdr::{
+    DiagnosticEvent, LedgerCloseMeta, LedgerHeader, Limits, ReadXdr, StellarValueExt,
+};
 
 saved_struct!(Lifetime {
     live_until,
@@ -115,6 +120,16 @@ pub(crate) fn header(summary: &LedgerSummary) -> Result<LedgerHeader, Refusal> {
         .map_err(|error| Refusal::Content(format!("ledger {}: {error}", summary.sequence)))
 }
 
+/// Whether everything in it is XDR of what it should be, so that whoever asks for it gets an answer.
+fn is_readable(ledger: &ClosedLedger) -> bool {
+    let meta = ledger_close_meta(ledger);
+    let decodes = |xdr: &Vec<u8>| DiagnosticEvent::from_xdr(xdr, decode_limits(xdr.len())).is_ok();
+    LedgerCloseMeta::from_xdr(&meta, decode_limits(meta.len())).is_ok()
+        && ledger.records.iter().all(|record| {
+            outline(record).is_ok() && record.diagnostic_events_xdr.iter().all(decodes)
+        })
+}
+
 /// Fails unless the ledger follows the one before it and says of itself what its header says.
 pub(super) fn check(ledger: &ClosedLedger, before: Option<&ClosedLedger>) -> Result<(), Refusal> {
     let summary = &ledger.summary;
@@ -155,6 +170,9 @@ pub(super) fn check(ledger: &ClosedLedger, before: Option<&ClosedLedger>) -> Res
     });
     if !in_order || ledger.records.len() != summary.transactions as usize {
         return refuse("has other transactions than it says");
+    }
+    if !is_readable(ledger) {
+        return refuse("has transactions that cannot be read");
     }
     Ok(())
 }

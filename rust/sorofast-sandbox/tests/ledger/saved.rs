@@ -350,6 +350,12 @@ fn a_file_made_to_do_harm_is_refused() {
         &resealed(&file, |bytes| bytes[life + 9] = 0xff),
         "no ledger gives",
     );
+    // Behind the entries an envelope says who sends it: there is no such kind of key.
+    let sender = *places(&Key::new(1).id).last().expect("a transaction");
+    refused(
+        &resealed(&file, |bytes| bytes[sender - 1] = 9),
+        "cannot be read",
+    );
     // The summary's times stand between its number and its hash.
     let hash = network_latest_hash(&file);
     let time = *places(&hash).first().expect("its summary") - 16;

@@ -18,7 +18,8 @@ Nothing here comes from an engine's own records, so a counter can contradict the
   ledgers from the one it was built on, it was built on `max_ledger − envelope_ledgers`. A run after that
   ledger took the window it was aimed at: duplicate. A run before it was known to whoever built it: early. In
   the same ledger, or without a bound, the nearer end of the window decides (nearer to L: duplicate, nearer to
-  D: early). Either way it counts against the engine.
+  D: early). Either way it counts against the engine, except where the run that took the window was another
+  keeper's: then ours was *outrun*, which costs a fee and repeats nothing of ours.
 """
 
 from __future__ import annotations
@@ -107,7 +108,8 @@ class Window:
 
 @dataclass(frozen=True, slots=True)
 class NoEffect:
-    """One successful `execute` of ours without a run, and what it was: `no_effect`, `duplicate` or `early`."""
+    """One successful `execute` of ours without a run, and what it was: `no_effect`, `duplicate`,
+    `outrun` or `early`."""
 
     task_id: int
     ledger: int
@@ -143,7 +145,8 @@ class Report:
     twice.
 
     `executed_late`: runs of ours more than ten ledgers late, which are in `executed` and in `missed`.
-    `rivals`: windows another keeper ran in time. `no_effect` includes duplicates and early ones.
+    `rivals`: windows another keeper ran in time. `no_effect` includes duplicates, early ones and `outrun`: ours
+    that came after another keeper's run of the same window.
     `fees_stroops` were charged for all our `execute` transactions, whatever became of them.
     """
 
@@ -161,6 +164,7 @@ class Report:
     rivals: int
     ledgers_late: dict[str, Late]
     fees_stroops: int
+    outrun: int = 0
 
 
 @dataclass(slots=True)
@@ -169,6 +173,7 @@ class _Task:
     last_run_s: int
     since: int
     ran_in: int | None = None
+    ran_by_us: bool = False
     runs: int = 0
 
 
@@ -250,6 +255,7 @@ def report(history: History, reading: Reading, not_executable: Iterable[int] = (
         missed=len(missed),
         duplicates=kinds.count("duplicate"),
         early=kinds.count("early"),
+        outrun=kinds.count("outrun"),
         no_effect=len(kinds),
         failed=reading.failed,
         executed_late=sum(window.ran is not None and window.ours for window in missed),
@@ -319,6 +325,8 @@ def _read_ours(
         ran_in=task.ran_in,
         built_on=None if applied.max_ledger is None else applied.max_ledger - envelope_ledgers,
     )
+    if kind == "duplicate" and not task.ran_by_us:
+        kind = "outrun"
     reading.no_effect.append(NoEffect(task_id, applied.ledger, kind))
 
 
@@ -358,6 +366,7 @@ def _read_run(
     )
     task.runs += 1
     task.ran_in = ledger
+    task.ran_by_us = paid.keeper == keeper
     # Same ledger again cannot be: the next window would have to be due at its own start.
     task.since = ledger
     task.last_run_s = clock.close_time_s(ledger)

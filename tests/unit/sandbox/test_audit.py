@@ -200,10 +200,11 @@ def test_a_rivals_run_is_not_ours_and_not_a_miss() -> None:
     assert report.ledgers_late["all"].count == 0
 
 
-def test_ours_after_a_rivals_run_is_a_duplicate_of_the_window() -> None:
-    assert (
-        judge(history([ran(104, keeper=RIVAL), idle(104, order=1, max_ledger=108)], count=8)).duplicates == 1
-    )
+def test_ours_after_a_rivals_run_was_outrun_and_repeats_nothing_of_ours() -> None:
+    outrun = judge(history([ran(104, keeper=RIVAL), idle(104, order=1, max_ledger=108)], count=8))
+    assert (outrun.outrun, outrun.duplicates, outrun.no_effect) == (1, 0, 1)
+    repeated = judge(history([ran(104), idle(104, order=1, max_ledger=108)], count=8))
+    assert (repeated.outrun, repeated.duplicates, repeated.no_effect) == (0, 1, 1)
 
 
 @pytest.mark.parametrize(
@@ -297,7 +298,7 @@ def test_every_window_and_every_transaction_is_accounted_for(made: tuple[History
     assert report.executed == truth["ours"]
     assert sum(window.ran is not None for window in reading.windows) == truth["runs"]
     assert report.no_effect == truth["idle"]
-    assert report.duplicates + report.early <= report.no_effect
+    assert report.duplicates + report.early + report.outrun <= report.no_effect
     assert report.failed == truth["failed"]
     assert report.fees_stroops == truth["ours"] + truth["idle"] + truth["failed"]
     late = report.ledgers_late

@@ -74,8 +74,10 @@ class Simulator:
             context.log.warning("simulation_unanswered", task=row.task_id, error=repr(error))
             return Simulated(row, None, code_of("read_error"))
         if simulation.error is not None:
-            # The host's error starts with the outermost cause; a trap of the target shows as a WasmVm error.
-            reason = "target_panics" if "WasmVm" in simulation.error else "simulation_failed"
+            # The first line is the outermost cause, where a trap of the target shows as a WasmVm error; the event
+            # log after it tells of errors that were caught as well.
+            cause = simulation.error.partition("\n")[0]
+            reason = "target_panics" if "WasmVm" in cause else "simulation_failed"
             context.log.warning(
                 "task_skipped", task=row.task_id, reason=reason, error=simulation.error[:ERROR_TEXT_MAX]
             )

@@ -248,8 +248,12 @@ async def test_a_contract_that_panics(network: Sandbox, alice: Keypair) -> None:
     builder = (await network.builder(alice)).append_invoke_contract_function_op(contract, "run", [])
     simulated = await network.rpc.simulate_transaction(builder.build())
     assert simulated.error
-    assert "HostError" in simulated.error
+    cause, _, log = simulated.error.partition("\n\nEvent log (newest first):\n")
+    assert cause == "HostError: Error(WasmVm, InvalidAction)"
+    assert log.startswith("   0: [Diagnostic Event] "), log
+    assert f"contract:{contract}, topics:[error, Error(WasmVm, InvalidAction)]" in log
     assert simulated.events
+    assert len(log.splitlines()) == len(simulated.events)
     assert simulated.latest_ledger > 0
     assert simulated.results is None
 

@@ -8,10 +8,11 @@ use crate::ledger::state::{SnapshotGone, Stored};
 use crate::tx::envelope::decode_limits;
 use crate::types::{SimulateOptions, SimulationSuccess, StateChange};
 use soroban_env_host::e2e_invoke::RecordingInvocationAuthMode;
+use soroban_env_host::events::HostEvent;
 use soroban_env_host::storage::{EntryWithLiveUntil, SnapshotSource};
 use soroban_env_host::xdr::{
-    AccountId, HostFunction, LedgerEntry, LedgerKey, Limits, ReadXdr, ScErrorCode, ScErrorType,
-    WriteXdr,
+    AccountId, DiagnosticEvent, HostFunction, LedgerEntry, LedgerKey, Limits, ReadXdr, ScErrorCode,
+    ScErrorType, WriteXdr,
 };
 use soroban_env_host::{HostError, LedgerInfo};
 use soroban_simulation::simulation::{
@@ -20,6 +21,7 @@ use soroban_simulation::simulation::{
 use soroban_simulation::NetworkConfig;
 use std::cell::{Cell, RefCell};
 use std::collections::HashMap;
+use std::fmt::Write as _;
 use std::rc::Rc;
 use std::sync::Arc;
 
@@ -208,13 +210,30 @@ fn call(
         .collect();
     let outcome = match (&result.invoke_result, &result.transaction_data) {
         (Ok(value), Some(data)) => success(value, data, &result.auth, &result.modified_entries),
-        (Err(error), _) => Err(format!("{error:?}")),
+        (Err(error), _) => Err(with_event_log(error, &result.diagnostic_events)),
         (Ok(_), None) => Err("the simulation gave no transaction data".into()),
     };
     Run::Done {
         events_xdr,
         outcome,
     }
+}
+
+/// The host's error as the server tells it, whose host keeps the events for that: the error, then the events, newest first.
+fn with_event_log(error: &HostError, events: &[DiagnosticEvent]) -> String {
+    let mut text = format!("HostError: {:?}\n", error.error);
+    if !events.is_empty() {
+        text.push_str("\nEvent log (newest first):\n");
+    }
+    for (number, told) in events.iter().rev().enumerate() {
+        let event = HostEvent {
+            event: told.event.clone(),
+            failed_call: false,
+        };
+        // Writing into a string cannot fail.
+        let _ = writeln!(text, "   {number}: {event}");
+    }
+    text
 }
 
 fn success(

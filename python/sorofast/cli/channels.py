@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 from cyclopts import App, Parameter
 
 from sorofast.cli.context import check_passphrase, load, require_for_chain, rpc_client
-from sorofast.cli.options import DEFAULTS, Options
+from sorofast.cli.options import DEFAULTS, Options, Whole
 from sorofast.cli.output import STROOPS_PER_XLM, note, print_json, print_pairs, print_table, xlm
 from sorofast.errors import UsageError
 from sorofast.limits import CHANNELS_MAX, CHANNELS_PER_SHARD_MIN
@@ -22,7 +22,7 @@ channels_app = App(name="channels", help="Create and list the channel accounts."
 
 @channels_app.command
 def create(
-    count: int,
+    count: Whole,
     /,
     *,
     starting_balance: Annotated[str, Parameter(help="XLM each new channel starts with.")] = "5",

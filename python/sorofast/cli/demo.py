@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 
 from cyclopts import Parameter
 
-from sorofast.cli.options import OutputFormat
+from sorofast.cli.options import OutputFormat, Whole
 from sorofast.cli.output import print_json, print_pairs, print_table
 from sorofast.errors import UsageError
 from sorofast.limits import WORKERS_MAX
@@ -22,8 +22,8 @@ _LATENESS = ("all", "first_runs", "recurring")
 
 def demo(
     *,
-    tasks: Annotated[int, Parameter(help="Tasks in the registry.")] = 200,
-    workers: Annotated[int, Parameter(help="Worker processes of the engine.")] = 4,
+    tasks: Annotated[Whole, Parameter(help="Tasks in the registry.")] = 200,
+    workers: Annotated[Whole, Parameter(help="Worker processes of the engine.")] = 4,
     duration: Annotated[
         str | None, Parameter(help="How long the engine runs, as 60s or 5m. Without it: until Ctrl-C.")
     ] = None,
@@ -38,8 +38,8 @@ def demo(
         str | None,
         Parameter(help="From a ledger's close to when it is visible; a quarter of the close by default."),
     ] = None,
-    seed: Annotated[int, Parameter(help="The same seed gives the same tasks.")] = 0,
-    port: Annotated[int, Parameter(help="The local network's port; 0 takes a free one.")] = 0,
+    seed: Annotated[Whole, Parameter(help="The same seed gives the same tasks.")] = 0,
+    port: Annotated[Whole, Parameter(help="The local network's port; 0 takes a free one.")] = 0,
     output: Annotated[
         OutputFormat, Parameter(name=("--output", "-o"), help="How the result is printed.")
     ] = "table",

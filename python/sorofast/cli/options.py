@@ -2,14 +2,36 @@
 
 from __future__ import annotations
 
+import re
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import TYPE_CHECKING, Annotated, Literal
 
 from cyclopts import Group, Parameter
 
+if TYPE_CHECKING:
+    from cyclopts import Token
+
 OutputFormat = Literal["table", "json"]
 LogFormat = Literal["console", "json"]
+
+_WHOLE = re.compile(r"[+-]?[0-9]{1,25}")
+
+
+def _whole(kind: type[int], tokens: Sequence[Token]) -> int:
+    """A whole number as written; cyclopts by itself would round 1.5 to 2."""
+    del kind
+    text = tokens[0].value
+    if not _WHOLE.fullmatch(text):
+        raise ValueError(f"{text!r} is no whole number.")
+    return int(text)
+
+
+# What every command takes where it takes a number of things.
+Whole = Annotated[int, Parameter(converter=_whole)]
+# A duration with a minus in front is refused as a duration, not taken for an option that was left empty.
+LEADING_HYPHEN = Parameter(allow_leading_hyphen=True)
 
 _GROUP = Group("Global options", sort_key=90)
 

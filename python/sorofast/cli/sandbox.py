@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import os
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Annotated, Literal
 
 from cyclopts import App, Group, Parameter
 
-from sorofast.cli.options import OutputFormat
-from sorofast.errors import ConfigError
+from sorofast.cli.options import LEADING_HYPHEN, OutputFormat, Whole
+from sorofast.errors import ConfigError, UsageError
 
 sandbox_app = App(name="sandbox", help="A local Stellar network for tests and trials.")
 
@@ -48,23 +49,25 @@ class StartFlags:
         ),
     ] = False
     port: Annotated[
-        int, Parameter(group=_NETWORK, help="Port for RPC, friendbot and admin; 0 takes a free one.")
+        Whole, Parameter(group=_NETWORK, help="Port for RPC, friendbot and admin; 0 takes a free one.")
     ] = 8000
     network_passphrase: Annotated[
         str | None, Parameter(group=_NETWORK, help="The standalone network's unless given.")
     ] = None
-    protocol: Annotated[int | None, Parameter(group=_NETWORK, help="Protocol version.")] = None
+    protocol: Annotated[Whole | None, Parameter(group=_NETWORK, help="Protocol version.")] = None
     ledger_close: Annotated[
         str,
+        LEADING_HYPHEN,
         Parameter(
             group=_PACE, help="Time from one ledger to the next; 0s closes them only on the admin call."
         ),
     ] = "5s"
     ledger_jitter: Annotated[
-        str | None, Parameter(group=_PACE, help="How far a ledger may close from its time.")
+        str | None, LEADING_HYPHEN, Parameter(group=_PACE, help="How far a ledger may close from its time.")
     ] = None
     consensus_delay: Annotated[
         str | None,
+        LEADING_HYPHEN,
         Parameter(
             group=_PACE,
             help="From a ledger's close to when it is visible; a quarter of the close by default.",
@@ -72,6 +75,7 @@ class StartFlags:
     ] = None
     flood_delay: Annotated[
         str | None,
+        LEADING_HYPHEN,
         Parameter(
             group=_PACE,
             help="Transactions reach the rest of the network in slices, and so much later; at once unless given.",
@@ -84,13 +88,13 @@ class StartFlags:
         ),
     ] = "system"
     start_time: Annotated[
-        int | None,
+        Whole | None,
         Parameter(
             group=_PACE, help="Close time of the first ledger in seconds since 1970; now unless given."
         ),
     ] = None
     seed: Annotated[
-        int | None,
+        Whole | None,
         Parameter(group=_PACE, help="What all chance follows from; drawn at random, and told, unless given."),
     ] = None
     limits: Annotated[
@@ -100,17 +104,20 @@ class StartFlags:
         ),
     ] = None
     retention: Annotated[
-        int | None, Parameter(group=_RULES, help="How many ledgers the RPC remembers; a week's unless given.")
+        Whole | None,
+        Parameter(group=_RULES, help="How many ledgers the RPC remembers; a week's unless given."),
     ] = None
     accounts: Annotated[
-        int | None,
+        Whole | None,
         Parameter(group=_BEGINNING, help="Accounts with 10,000 XLM and keys known to all; 10 unless given."),
     ] = None
     seed_tasks: Annotated[
-        int | None, Parameter(group=_BEGINNING, help="Task registries with so many tasks in all.")
+        Whole | None, Parameter(group=_BEGINNING, help="Task registries with so many tasks in all.")
     ] = None
     seed_task_interval: Annotated[
-        str | None, Parameter(group=_BEGINNING, help="Range of those tasks' intervals, as 20s-120s.")
+        str | None,
+        LEADING_HYPHEN,
+        Parameter(group=_BEGINNING, help="Range of those tasks' intervals, as 20s-120s."),
     ] = None
     seed_task_generations: Annotated[
         str | None, Parameter(group=_BEGINNING, help="Generations of TaskConfig those are of, as G0,G4.")
@@ -120,7 +127,7 @@ class StartFlags:
     ] = None
     faults: Annotated[str | None, Parameter(group=_TROUBLE, help="A fault plan, TOML or JSON.")] = None
     replicas: Annotated[
-        int | None,
+        Whole | None,
         Parameter(group=_TROUBLE, help="RPC servers of the same ledger on further ports, to lag and flap."),
     ] = None
 
@@ -147,6 +154,7 @@ def start(
     del quiet, verbose  # accepted like everywhere; the network has nothing to leave out
     from sorofast.sandbox.process import SandboxOptions, find_binary
 
+    _check_files(flags)
     options = SandboxOptions(**vars(flags))
     binary = str(find_binary())
     try:
@@ -155,3 +163,20 @@ def start(
         os.execv(binary, [binary, "start", *options.arguments(), "-o", output])  # noqa: S606
     except OSError as error:
         raise ConfigError(f"{binary} cannot be started: {error.strerror or error}") from error
+
+
+def _check_files(flags: StartFlags) -> None:
+    """What can be told of them in one line before the network starts."""
+    for option, file in (("--load", flags.load), ("--faults", flags.faults)):
+        if file is not None and not Path(file).exists():
+            raise UsageError(f"{option} {file}: there is no such file")
+    if flags.load is None:
+        return
+    for option, value in (
+        ("--seed", flags.seed),
+        ("--start-time", flags.start_time),
+        ("--accounts", flags.accounts),
+        ("--seed-tasks", flags.seed_tasks),
+    ):
+        if value is not None:
+            raise UsageError(f"{option} cannot be given with --load: a saved state has its own")

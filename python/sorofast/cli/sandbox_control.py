@@ -2,24 +2,24 @@
 
 from __future__ import annotations
 
-import math
+import time as clock
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 from cyclopts import Group, Parameter
 
-from sorofast.cli.options import OutputFormat
+from sorofast.cli.options import LEADING_HYPHEN, OutputFormat, Whole
 from sorofast.cli.output import note, print_json, print_pairs, print_table, utc, xlm
-from sorofast.errors import UnreachableError, UsageError
+from sorofast.errors import UnreachableError
 
 if TYPE_CHECKING:
     from sorofast.sandbox.blocking_client import BlockingAdminClient
     from sorofast.sandbox.calls import Moment
 
 _GROUP = Group("Which sandbox, and how results are printed", sort_key=90)
-# What the public network takes from one ledger to the next, when time is to be filled with ledgers.
-_LEDGER_CLOSE_S = 5.0
+# SDKs give a transaction some minutes by this machine's clock.
+_AHEAD_S = 60
 
 
 @dataclass(frozen=True)
@@ -88,10 +88,13 @@ def _show_moment(moment: Moment, options: ControlOptions) -> None:
 def advance(
     *,
     ledgers: Annotated[
-        int | None, Parameter(help="How many ledgers to close; 1 unless given, or as many as --spread needs.")
+        Whole | None,
+        Parameter(help="How many ledgers to close; 1 unless given, or as many as --spread needs."),
     ] = None,
     time: Annotated[
-        str | None, Parameter(help="How far the ledger's clock moves: 500ms, 5s, 2m, 3h or 30d.")
+        str | None,
+        LEADING_HYPHEN,
+        Parameter(help="How far the ledger's clock moves: 500ms, 5s, 2m, 3h or 30d."),
     ] = None,
     spread: Annotated[
         bool,
@@ -108,16 +111,18 @@ def advance(
     Entries live for so many ledgers and tasks wait for so many seconds, so a month is best passed with both:
     `sorofast sandbox advance --time 30d --spread`.
     """
-    from sorofast.sandbox.durations import parse_span_s
+    from sorofast.sandbox.durations import ledgers_to_close, parse_span_s
 
     seconds = 0.0 if time is None else parse_span_s(time, "--time")
-    if spread and not seconds:
-        raise UsageError("--spread has no time to spread; give --time as well")
-    if ledgers is None:
-        ledgers = max(1, math.floor(seconds / _LEDGER_CLOSE_S)) if spread else 1
-    if ledgers < 0:
-        raise UsageError(f"--ledgers {ledgers}: ledgers are never taken back; see `sorofast sandbox reset`")
-    _show_moment(connect(options).advance(ledgers, seconds, spread=spread), options)
+    count = ledgers_to_close(ledgers, seconds, spread=spread, dashes="--")
+    moment = connect(options).advance(count, seconds, spread=spread)
+    _show_moment(moment, options)
+    if seconds and moment.close_time > clock.time() + _AHEAD_S:
+        note(
+            "The ledger's clock is ahead of this machine's: transactions whose time bounds come from here (most SDKs' "
+            "timeouts) are too late (txTOO_LATE). Count from the latest close time, or give no bounds.",
+            quiet=options.quiet,
+        )
 
 
 def save(file: Path, /, *, options: Options = DEFAULTS) -> None:

@@ -7,6 +7,7 @@ from typing import Annotated, Any
 
 from cyclopts import Group, Parameter
 
+from sorofast.cli.options import LEADING_HYPHEN, Whole
 from sorofast.cli.output import print_json, print_pairs, print_table
 from sorofast.cli.sandbox_control import DEFAULTS, Options, connect
 from sorofast.errors import UsageError
@@ -26,12 +27,14 @@ def fault(
         bool, Parameter(negative="", help="Show the plan in force and how often it struck (the default).")
     ] = False,
     clear: Annotated[bool, Parameter(negative="", help="End all faults.")] = False,
-    latency: Annotated[str | None, Parameter(group=_CALLS, help="Answer so much later, as 500ms.")] = None,
+    latency: Annotated[
+        str | None, LEADING_HYPHEN, Parameter(group=_CALLS, help="Answer so much later, as 500ms.")
+    ] = None,
     http_status: Annotated[
-        int | None, Parameter(group=_CALLS, help="Answer with this HTTP status, 400 to 599.")
+        Whole | None, Parameter(group=_CALLS, help="Answer with this HTTP status, 400 to 599.")
     ] = None,
     rpc_error: Annotated[
-        int | None, Parameter(group=_CALLS, help="Answer with this JSON-RPC error code.")
+        Whole | None, Parameter(group=_CALLS, help="Answer with this JSON-RPC error code.")
     ] = None,
     drop_request: Annotated[
         bool,
@@ -44,19 +47,21 @@ def fault(
     method: Annotated[
         str | None, Parameter(group=_CALLS, help="Only calls of this JSON-RPC method; all unless given.")
     ] = None,
-    count: Annotated[int | None, Parameter(group=_CALLS, help="Strike only so many calls.")] = None,
+    count: Annotated[Whole | None, Parameter(group=_CALLS, help="Strike only so many calls.")] = None,
     probability: Annotated[
         float | None, Parameter(group=_CALLS, help="Strike only this share of the calls, 0 to 1.")
     ] = None,
     stall: Annotated[
-        str | None, Parameter(group=_LEDGERS, help="Close the next ledger so much later, as 30s.")
+        str | None,
+        LEADING_HYPHEN,
+        Parameter(group=_LEDGERS, help="Close the next ledger so much later, as 30s."),
     ] = None,
     empty: Annotated[
-        int | None,
+        Whole | None,
         Parameter(group=_LEDGERS, help="Close so many empty ledgers although transactions wait."),
     ] = None,
     burst: Annotated[
-        int | None, Parameter(group=_LEDGERS, help="Close so many ledgers at once behind the next one.")
+        Whole | None, Parameter(group=_LEDGERS, help="Close so many ledgers at once behind the next one.")
     ] = None,
     options: Options = DEFAULTS,
 ) -> None:
@@ -66,8 +71,18 @@ def fault(
     """
     from sorofast.sandbox.files import read_fault_plan
 
-    rule = _rule(latency, http_status, rpc_error, drop_request, drop_reply, method, count, probability)
     event = _event(stall, empty, burst)
+    rule = _rule(
+        latency,
+        http_status,
+        rpc_error,
+        drop_request,
+        drop_reply,
+        method,
+        count,
+        probability,
+        event is not None,
+    )
     chosen = [
         name
         for name, given in (
@@ -109,6 +124,7 @@ def _rule(
     method: str | None,
     count: int | None,
     probability: float | None,
+    is_event: bool,
 ) -> dict[str, Any] | None:
     """The rule that the flags describe, None without any."""
     from sorofast.sandbox.durations import parse_duration_s
@@ -117,6 +133,7 @@ def _rule(
     if latency is not None:
         kinds.append({"kind": "latency", "latency_ms": round(parse_duration_s(latency, "--latency") * 1_000)})
     if http_status is not None:
+        _require_range("--http-status", http_status, 400, 599)
         kinds.append({"kind": "http_status", "status": http_status})
     if rpc_error is not None:
         kinds.append({"kind": "rpc_error", "code": rpc_error})
@@ -127,6 +144,12 @@ def _rule(
     names = "--latency, --http-status, --rpc-error, --drop-request or --drop-reply"
     bounds = {"method": method, "count": count, "probability": probability}
     given = {name: value for name, value in bounds.items() if value is not None}
+    _require_range("--count", count, 1)
+    _require_range("--probability", probability, 0, 1)
+    if not kinds and given and is_event:
+        raise UsageError(
+            f"--{next(iter(given))} narrows which calls are struck; an event of the ledger has none"
+        )
     if not kinds and given:
         raise UsageError(f"--{next(iter(given))} needs to know what shall happen; give {names}")
     if len(kinds) > 1:
@@ -142,14 +165,23 @@ def _event(stall: str | None, empty: int | None, burst: int | None) -> dict[str,
     if stall is not None:
         events.append({"kind": "stall", "seconds": parse_duration_s(stall, "--stall")})
     if empty is not None:
+        _require_range("--empty", empty, 1)
         events.append({"kind": "empty", "ledgers": empty})
     if burst is not None:
+        _require_range("--burst", burst, 1)
         events.append({"kind": "burst", "ledgers": burst})
     if len(events) > 1:
         raise UsageError(
             "give only one of --stall, --empty and --burst; a plan in a file may have many events"
         )
     return events[0] if events else None
+
+
+def _require_range(option: str, value: float | None, low: int, high: int | None = None) -> None:
+    """UsageError for what the sandbox would refuse without knowing the option's name."""
+    if value is not None and (not value >= low or (high is not None and value > high)):
+        bounds = f"at least {low}" if high is None else f"{low} to {high}"
+        raise UsageError(f"{option} {value}: it has to be {bounds}")
 
 
 def _show_plan(plan: dict[str, Any]) -> None:

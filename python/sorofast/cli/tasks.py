@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 from cyclopts import App, Parameter
 
 from sorofast.cli.context import check_passphrase, keeper_key, load, require_for_chain, rpc_client
-from sorofast.cli.options import DEFAULTS, Options
+from sorofast.cli.options import DEFAULTS, Options, Whole
 from sorofast.cli.output import console, duration, note, print_json, print_pairs, print_table, utc
 from sorofast.errors import SorofastError, UsageError, XdrError
 
@@ -29,8 +29,8 @@ _U64_MAX = 2**64 - 1
 @tasks_app.command(name="list")
 def list_(
     *,
-    limit: Annotated[int, Parameter(help="How many tasks to show at most.")] = 100,
-    start: Annotated[int, Parameter(help="The first task id to look at.")] = 1,
+    limit: Annotated[Whole, Parameter(help="How many tasks to show at most.")] = 100,
+    start: Annotated[Whole, Parameter(help="The first task id to look at.")] = 1,
     state: Annotated[
         str | None, Parameter(help="Only tasks in this state: due, waiting, or the name of a reason.")
     ] = None,
@@ -123,7 +123,7 @@ def _due_text(due_s: int | None, last_run_s: int, now_s: int) -> str:
 
 
 @tasks_app.command
-def show(task_id: int, /, *, options: Options = DEFAULTS) -> None:
+def show(task_id: Whole, /, *, options: Options = DEFAULTS) -> None:
     """Show one task in full: its configuration, why it does or does not run, and what the fleet knows of it.
 
     The run of a task that is due is simulated, as the keeper's or, without one, as the creator's.
@@ -249,7 +249,7 @@ def register(
     function: Annotated[str, Parameter(help="The function to call.")],
     interval: Annotated[str, Parameter(help="Time between runs: seconds, or 90s, 5m, 2h, 1d.")],
     gas: Annotated[
-        int, Parameter(help="Stroops the task starts with; every run takes the keeper's fee from it.")
+        Whole, Parameter(help="Stroops the task starts with; every run takes the keeper's fee from it.")
     ],
     args: Annotated[
         list[str] | None,

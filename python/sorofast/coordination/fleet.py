@@ -80,7 +80,8 @@ class Fleet:
         if different:
             raise FleetMismatch(
                 f"the fleet under redis.prefix {self._prefix!r} was created with other settings: "
-                f"{'; '.join(different)}. Use the same ones, or give this fleet its own redis.prefix"
+                f"{'; '.join(different)}. Use the same ones, or give this fleet its own redis.prefix "
+                "(SOROFAST_REDIS__PREFIX)"
             )
         self._shards = meta.shards
         return texts[0]

@@ -1,14 +1,20 @@
-"""Durations as the sandbox and the commands write them: `500ms`, `5s`, `2m`, and longer spans as `3h`, `30d`."""
+"""Durations as the sandbox and the commands write them: `500ms`, `5s`, `2m`, `1h`, and longer spans as `30d`."""
 
 from __future__ import annotations
 
+import math
 import re
 
 from sorofast.errors import UsageError
 
-_DURATION = re.compile(r"([0-9]{1,9})(ms|s|m)")
+_DURATION = re.compile(r"([0-9]{1,9})(ms|s|m|h)")
 _SPAN = re.compile(r"([0-9]{1,12})(ms|s|m|h|d)")
 _SECONDS = {"ms": 0.001, "s": 1.0, "m": 60.0, "h": 3_600.0, "d": 86_400.0}
+# What the public network takes from one ledger to the next, when time is to be filled with ledgers.
+LEDGER_CLOSE_S = 5.0
+# What the sandbox advances by at most at once.
+LEDGERS_MAX = 10_000_000
+SPAN_S_MAX = 3_650 * 86_400.0
 
 
 def parse_duration_s(text: str, option: str) -> float:
@@ -17,7 +23,7 @@ def parse_duration_s(text: str, option: str) -> float:
     if match is None and text.strip() == "0":
         return 0.0
     if match is None:
-        raise UsageError(f"{option} {text}: write a duration as 500ms, 5s or 2m")
+        raise UsageError(f"{option} {text}: write a duration as 500ms, 5s, 2m or 1h")
     return int(match[1]) * _SECONDS[match[2]]
 
 
@@ -28,7 +34,28 @@ def parse_span_s(text: str, option: str) -> float:
         return 0.0
     if match is None:
         raise UsageError(f"{option} {text}: write a time as 500ms, 5s, 2m, 3h or 30d")
-    return int(match[1]) * _SECONDS[match[2]]
+    seconds = int(match[1]) * _SECONDS[match[2]]
+    if seconds > SPAN_S_MAX:
+        raise UsageError(f"{option} {text}: {SPAN_S_MAX / 86_400:.0f}d is the longest time to pass at once")
+    return seconds
+
+
+def ledgers_to_close(ledgers: int | None, time_s: float, *, spread: bool, dashes: str = "") -> int:
+    """How many ledgers an advance closes: as given; else one, or with `spread` one per close time of the public
+    network in the time. UsageError for what cannot be; `dashes` stand before the names of the options in it.
+    """
+    if spread and time_s <= 0:
+        raise UsageError(f"{dashes}spread has no time to spread; give {dashes}time as well")
+    if ledgers is None:
+        ledgers = max(1, math.floor(time_s / LEDGER_CLOSE_S)) if spread else 1
+        if ledgers > LEDGERS_MAX:
+            raise UsageError(
+                f"the time holds {ledgers} ledgers, and {LEDGERS_MAX} is the most to close at once; "
+                f"give {dashes}ledgers, or pass it in several parts"
+            )
+    if not 0 <= ledgers <= LEDGERS_MAX:
+        raise UsageError(f"{dashes}ledgers {ledgers}: give a number from 0 to {LEDGERS_MAX}")
+    return ledgers
 
 
 def parse_range_s(text: str, option: str) -> tuple[int, int]:

@@ -22,6 +22,11 @@ def replacing(path: Path) -> Iterator[BinaryIO]:
     """A file that takes the place of `path` when the block ends well, and leaves no trace when it does not.
     UsageError when it cannot be written.
     """
+    path = path.resolve()  # a link stays one
+    if path.exists() and not path.is_file():
+        raise UsageError(f"{path} cannot be written: it is no regular file")
+    if path.exists() and not os.access(path, os.W_OK):
+        raise UsageError(f"{path} cannot be written: it is read-only")
     directory = path.parent
     try:
         descriptor, name = tempfile.mkstemp(prefix=f".{path.name}.", suffix=".part", dir=directory)
@@ -40,8 +45,10 @@ def replacing(path: Path) -> Iterator[BinaryIO]:
 
 @contextlib.contextmanager
 def opened(path: Path) -> Iterator[tuple[BinaryIO, int]]:
-    """A file to read and its length in bytes. UsageError when it cannot be read."""
+    """A file to read and its length in bytes. UsageError when it cannot be read, or has no length to tell."""
     try:
+        if path.exists() and not path.is_file():
+            raise UsageError(f"{path} cannot be read: it is no regular file")
         file = path.open("rb")
     except OSError as error:
         raise UsageError(f"{path} cannot be read: {error.strerror or error}") from error
@@ -50,17 +57,21 @@ def opened(path: Path) -> Iterator[tuple[BinaryIO, int]]:
 
 
 def read_fault_plan(path: Path) -> dict[str, Any]:
-    """A fault plan from a file: JSON if it begins with a brace, else TOML. UsageError says where it is wrong;
-    what the plan means is the sandbox's to judge.
+    """A fault plan from a file: JSON if it is named so or begins with a brace, else TOML. UsageError says where
+    it is wrong; what the plan means is the sandbox's to judge.
     """
     with opened(path) as (file, size):
         if size > PLAN_BYTES_MAX:
             raise UsageError(f"{path} is longer than {PLAN_BYTES_MAX} bytes; that is no fault plan")
         content = file.read(PLAN_BYTES_MAX)
-    kind = "JSON" if content.lstrip().startswith(b"{") else "TOML"
+    is_json = path.suffix.lower() == ".json" or content.lstrip().startswith(b"{")
+    kind = "JSON" if is_json else "TOML"
     try:
-        if kind == "JSON":
-            return msgspec.json.decode(content, type=dict[str, Any])
-        return tomllib.loads(content.decode())
+        plan: object = msgspec.json.decode(content) if is_json else tomllib.loads(content.decode())
     except (tomllib.TOMLDecodeError, msgspec.DecodeError, UnicodeDecodeError) as error:
         raise UsageError(f"{path} cannot be read as {kind}: {error}") from error
+    except RecursionError:
+        raise UsageError(f"{path} cannot be read as {kind}: it is nested too deep") from None
+    if not isinstance(plan, dict):
+        raise UsageError(f'{path} holds no fault plan: that is an object, as {{"rules": []}}')
+    return plan

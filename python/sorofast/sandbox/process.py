@@ -12,7 +12,7 @@ import shutil
 import sys
 import sysconfig
 from collections import deque
-from collections.abc import Sequence
+from collections.abc import Iterable
 from dataclasses import dataclass, fields
 from pathlib import Path
 from types import TracebackType
@@ -103,7 +103,8 @@ class SandboxOptions:
             if value is True:
                 arguments.append(name)
             elif isinstance(value, str) or (isinstance(value, int) and value is not False):
-                arguments += [name, str(value)]
+                # In one piece, so that a value with a minus in front is not taken for another option.
+                arguments.append(f"{name}={value}")
         return [*arguments, *self.extra]
 
     def command(self, binary: Path) -> list[str]:
@@ -126,12 +127,16 @@ def find_binary() -> Path:
     return Path(found)
 
 
-def last_words(lines: Sequence[str], returncode: int | None) -> str:
-    """What a binary said on stderr about its end: the line that is marked as an error, else the last one."""
-    for line in lines:
+def last_words(lines: Iterable[str], returncode: int | None) -> str:
+    """What a binary said on stderr about its end: the line that is marked as an error, with the values it offers;
+    else the last one.
+    """
+    lines = list(lines)
+    for position, line in enumerate(lines):
         for mark in ("error: ", f"{BINARY}: "):
             if line.startswith(mark):
-                return line.removeprefix(mark)
+                choices = next(iter(lines[position + 1 : position + 2]), "")
+                return line.removeprefix(mark) + (f" {choices}" if choices.startswith("[possible") else "")
     if lines:
         return lines[-1]
     return "it said nothing" if returncode is None else f"exit code {returncode}"

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from stellar_sdk import Asset, Keypair, TransactionBuilder
+from stellar_sdk import Asset, Keypair, StrKey, TransactionBuilder
 from stellar_sdk import xdr as stellar_xdr
 from stellar_sdk.exceptions import SACHasNoWasmError, SdkError
 
@@ -14,7 +14,7 @@ from sorofast.errors import UsageError
 from sorofast.testing.transactions import Applied, CallFailed, Sender
 from sorofast.testing.values import Interface, native
 
-__all__ = ["Contract", "asset_contract", "deploy", "existing", "read_wasm"]
+__all__ = ["Contract", "asset_contract", "deploy", "existing", "read_wasm", "require_contract"]
 
 _CONSTRUCTOR = "__constructor"
 _WASM_BYTES_MAX = 64 * 1024 * 1024  # what the network takes is the network's to say
@@ -95,6 +95,12 @@ def read_wasm(wasm: bytes | str | Path) -> bytes:
     if len(code) > _WASM_BYTES_MAX:
         raise UsageError(f"{origin} is longer than {_WASM_BYTES_MAX} bytes; that is no contract")
     return code
+
+
+def require_contract(address: object) -> None:
+    """UsageError for what is no contract's address."""
+    if not isinstance(address, str) or not StrKey.is_valid_contract(address):
+        raise UsageError(f"{address!r} is no contract's address: that begins with C and has 56 characters")
 
 
 def deploy(

@@ -17,7 +17,7 @@ from sorofast.errors import SorofastError, UnreachableError, UsageError
 from sorofast.sandbox.blocking_client import BlockingAdminClient
 from sorofast.sandbox.blocking_process import BlockingSandboxProcess
 from sorofast.sandbox.calls import Moment
-from sorofast.sandbox.durations import parse_span_s
+from sorofast.sandbox.durations import ledgers_to_close, parse_span_s
 from sorofast.sandbox.files import read_fault_plan
 from sorofast.sandbox.find import find_url
 from sorofast.sandbox.process import SandboxOptions
@@ -121,11 +121,16 @@ class Sandbox:
     # Time.
 
     def advance(
-        self, ledgers: int = 1, time: str | float | timedelta | None = None, *, spread: bool = False
+        self,
+        ledgers: int | None = None,
+        time: str | float | timedelta | None = None,
+        *,
+        spread: bool = False,
     ) -> Moment:
         """Close so many ledgers at once, with the clock moved on by `time`: seconds, a timedelta, or text as `30d`.
 
-        The time passes before the first of them, or with `spread` evenly over all of them.
+        The time passes before the first of them, or with `spread` evenly over all of them. Unless it is given how many
+        there are, that is one, or with `spread` one for every five seconds of the time.
         """
         match time:
             case None:
@@ -136,7 +141,8 @@ class Sandbox:
                 seconds = time.total_seconds()
             case _:
                 seconds = float(time)
-        return self.admin.advance(ledgers, seconds, spread=spread)
+        count = ledgers_to_close(ledgers, seconds, spread=spread)
+        return self.admin.advance(count, seconds, spread=spread)
 
     def close(self) -> None:
         """Close one ledger."""
@@ -225,8 +231,9 @@ class Sandbox:
         self, address: str, *, source: Keypair | None = None, wasm: bytes | str | Path | None = None
     ) -> Contract:
         """A contract that exists already; what its functions take is read from its code on the network."""
-        from sorofast.testing.contracts import existing, read_wasm
+        from sorofast.testing.contracts import existing, read_wasm, require_contract
 
+        require_contract(address)
         code = None if wasm is None else read_wasm(wasm)
         return existing(self._tools, address, source or self._source, code)
 

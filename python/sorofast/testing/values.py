@@ -144,7 +144,11 @@ class Interface:
                 self._untyped(function, position, value) for position, value in enumerate(values, start=1)
             ]
         known = self._functions.get(function)
-        if known is None and function == "__constructor" and not values:
+        if known is None and function == "__constructor":
+            if values:
+                raise UsageError(
+                    f"the contract has no constructor, so it takes no arguments, not {len(values)}"
+                )
             return []
         if known is None:
             raise UsageError(f"the contract has no function {function}; it has {', '.join(self._functions)}")

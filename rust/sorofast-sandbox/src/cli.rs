@@ -48,7 +48,7 @@ pub(crate) struct StartArgs {
     #[arg(long)]
     pub(crate) allow_remote: bool,
     /// Port to listen on; 0 takes a free one.
-    #[arg(long, default_value_t = 8000)]
+    #[arg(long, allow_negative_numbers = true, default_value_t = 8000)]
     pub(crate) port: u16,
     /// Time between two transaction sets (`500ms`, `5s`, `2m`); 0 closes only on the admin call.
     #[arg(long, default_value = "5s", value_parser = parse_duration)]
@@ -67,28 +67,28 @@ pub(crate) struct StartArgs {
     #[arg(long, default_value = STANDALONE_PASSPHRASE)]
     pub(crate) network_passphrase: String,
     /// Protocol version; this build holds the host of protocol 30 only.
-    #[arg(long, default_value_t = PROTOCOL, value_parser = parse_protocol)]
+    #[arg(long, allow_negative_numbers = true, default_value_t = PROTOCOL, value_parser = parse_protocol)]
     pub(crate) protocol: u32,
     /// Ledgers kept for readers: their transactions, events and metas; a week of five second ones unless given.
-    #[arg(long, value_name = "LEDGERS", default_value_t = RETENTION_LEDGERS, value_parser = clap::value_parser!(u32).range(1..=i64::from(MAX_RETENTION_LEDGERS)))]
+    #[arg(long, allow_negative_numbers = true, value_name = "LEDGERS", default_value_t = RETENTION_LEDGERS, value_parser = clap::value_parser!(u32).range(1..=i64::from(MAX_RETENTION_LEDGERS)))]
     pub(crate) retention: u32,
     /// Limits and fees of the network.
     #[arg(long, default_value = "mainnet", value_parser = limits_parser())]
     pub(crate) limits: Limits,
     /// What all chance follows from; drawn at random unless given, and told when the network is ready.
-    #[arg(long)]
+    #[arg(long, allow_negative_numbers = true)]
     pub(crate) seed: Option<u64>,
     /// `manual` stands still until an advance moves it; it needs --ledger-close 0.
     #[arg(long, default_value = "system")]
     pub(crate) clock: Clock,
     /// Close time of the first ledger, in seconds since 1970; now unless given.
-    #[arg(long, value_name = "UNIX_SECONDS", value_parser = clap::value_parser!(u64).range(1..=MAX_START_TIME_S))]
+    #[arg(long, allow_negative_numbers = true, value_name = "UNIX_SECONDS", value_parser = clap::value_parser!(u64).range(1..=MAX_START_TIME_S))]
     pub(crate) start_time: Option<u64>,
     /// Accounts with 10,000 XLM each from the start; their keys are public, see GET /admin/accounts.
-    #[arg(long, default_value_t = 10, value_name = "N", value_parser = clap::value_parser!(u32).range(..=i64::from(MAX_ACCOUNTS)))]
+    #[arg(long, allow_negative_numbers = true, default_value_t = 10, value_name = "N", value_parser = clap::value_parser!(u32).range(..=i64::from(MAX_ACCOUNTS)))]
     pub(crate) accounts: u32,
     /// Registries with so many tasks in all from the start, see GET /admin/registries.
-    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=i64::from(MAX_TASKS)))]
+    #[arg(long, allow_negative_numbers = true, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=i64::from(MAX_TASKS)))]
     pub(crate) seed_tasks: Option<u32>,
     /// Range of the seeded tasks' intervals, in whole seconds.
     #[arg(long, default_value = "20s-120s", value_name = "RANGE", value_parser = parse_interval_range)]
@@ -104,7 +104,7 @@ pub(crate) struct StartArgs {
     #[arg(long, value_name = "FILE")]
     pub(crate) faults: Option<PathBuf>,
     /// Further RPC ports on the same ledger, which a fault plan can make lag, flap or lie.
-    #[arg(long, default_value_t = 0, value_parser = parse_replicas)]
+    #[arg(long, allow_negative_numbers = true, default_value_t = 0, value_parser = parse_replicas)]
     pub(crate) replicas: usize,
     /// Form of the line that says the network is ready.
     #[arg(short, long, default_value = "table")]
@@ -180,7 +180,7 @@ pub(crate) fn consensus_delay(args: &StartArgs) -> Duration {
     args.consensus_delay.unwrap_or(args.ledger_close / 4)
 }
 
-/// A whole number with a unit (`500ms`, `5s`, `2m`), or a bare `0`.
+/// A whole number with a unit (`500ms`, `5s`, `2m`, `1h`), or a bare `0`.
 fn parse_duration(text: &str) -> Result<Duration, String> {
     let text = text.trim();
     if text == "0" {
@@ -188,12 +188,13 @@ fn parse_duration(text: &str) -> Result<Duration, String> {
     }
     let digits = text.bytes().take_while(u8::is_ascii_digit).count();
     let (number, unit) = text.split_at(digits);
-    let hint = || format!("{text:?} is not a duration; write it as 500ms, 5s or 2m");
+    let hint = || format!("{text:?} is not a duration; write it as 500ms, 5s, 2m or 1h");
     let number: u64 = number.parse().map_err(|_| hint())?;
     let milliseconds = match unit {
         "ms" => Some(number),
         "s" => number.checked_mul(1_000),
         "m" => number.checked_mul(60_000),
+        "h" => number.checked_mul(3_600_000),
         _ => return Err(hint()),
     };
     milliseconds
@@ -298,6 +299,7 @@ mod tests {
         assert_eq!(parse_duration("500ms"), Ok(Duration::from_millis(500)));
         assert_eq!(parse_duration("5s"), Ok(Duration::from_secs(5)));
         assert_eq!(parse_duration("2m"), Ok(Duration::from_mins(2)));
+        assert_eq!(parse_duration("24h"), Ok(Duration::from_hours(24)));
         assert_eq!(parse_duration("0"), Ok(Duration::ZERO));
         for wrong in [
             "",
@@ -305,7 +307,8 @@ mod tests {
             "s",
             "-1s",
             "1.5s",
-            "5h",
+            "5d",
+            "25h",
             "99999999999999999999s",
             "2000m",
         ] {
@@ -346,5 +349,23 @@ mod tests {
         assert!(check(&start(&["--ledger-close", "1s", "--ledger-jitter", "1s"])).is_err());
         assert!(check(&start(&["--ledger-close", "1s", "--consensus-delay", "1s"])).is_err());
         assert!(Cli::try_parse_from(["sorofast-sandbox", "start", "--protocol", "29"]).is_err());
+    }
+
+    #[test]
+    fn a_negative_number_is_refused_by_the_name_of_its_flag() {
+        for flag in [
+            "--port",
+            "--seed",
+            "--start-time",
+            "--accounts",
+            "--seed-tasks",
+            "--retention",
+            "--replicas",
+        ] {
+            let refused = Cli::try_parse_from(["sorofast-sandbox", "start", flag, "-1"]);
+            let said = refused.expect_err("it was taken").to_string();
+            assert!(said.contains("invalid value '-1'"), "{said}");
+            assert!(said.contains(flag), "{said}");
+        }
     }
 }

@@ -189,12 +189,13 @@ struct Started<'a> {
     seed: u64,
     start_time_s: u64,
     registries: Vec<admin::Registry>,
-    replicas: Vec<serde_json::Value>,
+    replicas: Vec<replicas::Told>,
 }
 
 /// Tells whoever started the process that it is ready, and where.
 fn announce(args: &StartArgs, started: &Started<'_>) -> Result<(), String> {
     let url = started.url;
+    let further = replicas::lines(&started.replicas);
     let text = match args.output {
         Output::Json => format!(
             "{}\n",
@@ -213,6 +214,7 @@ fn announce(args: &StartArgs, started: &Started<'_>) -> Result<(), String> {
         Output::Table => format!(
             "The sandbox is ready (pid {}); Ctrl-C ends it.\n\
              RPC        {url}/rpc\n\
+             {further}\
              friendbot  {url}/friendbot?addr=G…\n\
              admin      {url}/admin\n\
              network    {}\n\

@@ -4,6 +4,7 @@ use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 
 use crate::faults::replica_name;
+use serde::Serialize;
 use tokio::net::TcpListener;
 use tokio::sync::watch;
 use tokio::task::JoinSet;
@@ -39,15 +40,29 @@ pub(crate) async fn bind(host: IpAddr, count: usize) -> Result<Vec<Bound>, Strin
     Ok(replicas)
 }
 
-/// Name and address of each, for the line that says the network is ready.
-pub(crate) fn told(replicas: &[Bound]) -> Vec<serde_json::Value> {
+/// A replica as the line that says the network is ready has it.
+#[derive(Debug, Serialize)]
+pub(crate) struct Told {
+    name: String,
+    rpc_url: String,
+}
+
+/// Name and address of each.
+pub(crate) fn told(replicas: &[Bound]) -> Vec<Told> {
     replicas
         .iter()
-        .map(|replica| {
-            let url = format!("http://{}/rpc", reachable(replica.address));
-            serde_json::json!({"name": replica.name, "rpc_url": url})
+        .map(|replica| Told {
+            name: replica.name.clone(),
+            rpc_url: format!("http://{}/rpc", reachable(replica.address)),
         })
         .collect()
+}
+
+/// The same, a line each.
+pub(crate) fn lines(replicas: &[Told]) -> String {
+    replicas.iter().fold(String::new(), |lines, replica| {
+        lines + &format!("{:<9}  {}\n", replica.name, replica.rpc_url)
+    })
 }
 
 /// Serves them all until `stop` turns true.

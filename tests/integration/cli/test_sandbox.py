@@ -5,6 +5,9 @@ from __future__ import annotations
 import json
 import re
 import socket
+import subprocess
+import sys
+import time
 from collections.abc import Iterator
 from itertools import pairwise
 from pathlib import Path
@@ -61,7 +64,25 @@ def test_time_passes(sandbox: Ready, capsys: pytest.CaptureFixture[str]) -> None
     [
         (["advance", "--time", "30"], "--time 30"),
         (["advance", "--spread"], "--time"),
-        (["advance", "--ledgers", "-1"], "reset"),
+        (["advance", "--ledgers", "-1"], "--ledgers -1"),
+        (["advance", "--ledgers", "1.5"], "no whole number"),
+        (["advance", "--ledgers", "99999999999"], "from 0 to 10000000"),
+        (["advance", "--time", "-5s"], "--time -5s"),
+        (["advance", "--time", "100000d"], "3650d is the longest"),
+        (["advance", "--time", "3650d", "--spread"], "give --ledgers"),
+        (["fault", "--count", "-1", "--drop-reply"], "--count -1"),
+        (["fault", "--empty", "0"], "--empty 0"),
+        (["fault", "--http-status", "200"], "--http-status 200"),
+        (["fault", "--probability", "1.5", "--drop-reply"], "--probability 1.5"),
+        (["fault", "--method", "getHealth", "--stall", "30s"], "--method narrows which calls"),
+        (["fault", "--latency", "-5ms"], "--latency -5ms"),
+        (["fault", "--rpc-error", "3.7"], "no whole number"),
+        (["save", "/dev/null"], "no regular file"),
+        (["load", "/dev/zero"], "no regular file"),
+        (["start", "--port", "87.9"], "--port"),
+        (["start", "--load", "nowhere.state"], "--load nowhere.state"),
+        (["start", "--faults", "nowhere.toml"], "--faults nowhere.toml"),
+        (["start", "--load", __file__, "--accounts", "5"], "--accounts cannot be given with --load"),
         (["fault", "--count", "3"], "--latency"),
         (["fault", "--latency", "5ms", "--drop-reply"], "only one of"),
         (["fault", "--clear", "--show"], "--show or --clear"),
@@ -76,6 +97,41 @@ def test_what_makes_no_sense_is_a_mistake_of_usage(
     code, said = fails(capsys, *arguments)
     assert code == 2
     assert words in said
+
+
+def test_a_number_that_cannot_be_is_refused_by_its_flags_name() -> None:
+    for flag in ("--port", "--seed", "--accounts", "--seed-tasks", "--start-time", "--retention"):
+        done = subprocess.run(
+            [sys.executable, "-m", "sorofast", "sandbox", "start", flag, "-1"],
+            capture_output=True,
+            text=True,
+            timeout=60,
+            check=False,
+        )
+        assert (done.returncode, done.stdout) == (2, "")
+        assert flag in done.stderr.splitlines()[0]
+        assert "-1" in done.stderr.splitlines()[0]
+    for flag in ("--ledger-close", "--ledger-jitter", "--consensus-delay", "--flood-delay"):
+        done = subprocess.run(
+            [sys.executable, "-m", "sorofast", "sandbox", "start", flag, "-5s"],
+            capture_output=True,
+            text=True,
+            timeout=60,
+            check=False,
+        )
+        assert (done.returncode, done.stdout) == (2, "")
+        assert flag in done.stderr
+        assert "is not a duration" in done.stderr
+
+
+def test_who_goes_ahead_of_this_machine_is_told(sandbox: Ready, capsys: pytest.CaptureFixture[str]) -> None:
+    ahead_s = int(time.time()) - 1_800_000_000 + 86_400
+    assert execute(["sandbox", "advance", "--time", f"{max(ahead_s, 86_400)}s"]) == 0
+    assert "txTOO_LATE" in capsys.readouterr().err
+    assert execute(["sandbox", "advance", "-q", "--time", "1s"]) == 0
+    assert capsys.readouterr().err == ""
+    assert execute(["sandbox", "advance"]) == 0
+    assert capsys.readouterr().err == ""
 
 
 def test_a_rule_is_set_shown_and_cleared(sandbox: Ready, capsys: pytest.CaptureFixture[str]) -> None:
@@ -182,6 +238,7 @@ def test_a_state_is_saved_and_loaded(
     code, said = fails(capsys, "load", str(file))
     assert code == 1
     assert "status 400" in said
+    assert "checksum" in said
     assert client.stats().latest_ledger == there["latest_ledger"]
     assert fails(capsys, "save", str(tmp_path / "no" / "a.state"))[0] == 2
     assert fails(capsys, "load", str(tmp_path / "none"))[0] == 2

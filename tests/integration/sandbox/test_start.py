@@ -53,6 +53,21 @@ async def test_people_get_lines() -> None:
     assert "/friendbot" in lines[2]
 
 
+async def test_people_are_told_where_the_replicas_are() -> None:
+    process = await asyncio.create_subprocess_exec(
+        find_binary(), "start", "--port", "0", "--replicas", "2", stdout=asyncio.subprocess.PIPE
+    )
+    assert process.stdout is not None
+    async with asyncio.timeout(DEADLINE_S):
+        lines = [(await process.stdout.readline()).decode().split() for _ in range(4)]
+        process.send_signal(signal.SIGINT)
+        assert await process.wait() == 0
+    assert [line[0] for line in lines[1:]] == ["RPC", "replica-1", "replica-2"]
+    ports = {line[1].removeprefix("http://127.0.0.1:").removesuffix("/rpc") for line in lines[1:]}
+    assert len(ports) == 3
+    assert all(port.isdecimal() for port in ports)
+
+
 async def test_another_passphrase() -> None:
     async with running("--network-passphrase", "A network of my own") as network:
         assert (await network.rpc.get_network()).passphrase == "A network of my own"
@@ -101,7 +116,7 @@ async def test_a_port_in_use_is_one_clear_line() -> None:
     [
         (["--host", "0.0.0.0"], "--allow-remote"),
         (["--host", "example.org"], "IP address"),
-        (["--ledger-close", "5"], "500ms, 5s or 2m"),
+        (["--ledger-close", "5"], "500ms, 5s, 2m or 1h"),
         (["--ledger-close", "1s", "--ledger-jitter", "1s"], "--ledger-jitter"),
         (["--ledger-close", "1s", "--consensus-delay", "2s"], "--consensus-delay"),
         (["--ledger-close", "0", "--consensus-delay", "1s"], "--ledger-close above 0"),
@@ -110,6 +125,8 @@ async def test_a_port_in_use_is_one_clear_line() -> None:
         (["--clock", "manual"], "--ledger-close 0"),
         (["--start-time", "0"], "--start-time"),
         (["--seed", "no"], "--seed"),
+        (["--seed", "-1"], "--seed"),
+        (["--retention", "-1"], "--retention"),
     ],
 )
 async def test_flags_that_make_no_sense(flags: list[str], words: str) -> None:

@@ -204,6 +204,7 @@ def test_a_network_that_runs_already_is_used_as_it_is(pytester: pytest.Pytester)
     ("arguments", "words"),
     [
         (["--sandbox-args=--no-such-flag"], r"no sandbox: the sandbox did not start: .*--no-such-flag"),
+        (["--sandbox-args=--limits foo"], r"no sandbox: .*'foo' for '--limits.*possible values: mainnet"),
         (["--sandbox-url=http://127.0.0.1:1"], r"no sandbox: .*127\.0\.0\.1:1/admin/stats gave no answer"),
         (["--sandbox-url=nonsense"], r"no sandbox: .*nonsense: write the sandbox's address"),
     ],

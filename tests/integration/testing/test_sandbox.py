@@ -8,8 +8,10 @@ from pathlib import Path
 
 import pytest
 from stellar_sdk import Asset, Keypair, TransactionBuilder, scval
+from stellar_sdk import xdr as stellar_xdr
 
 from sorofast.errors import SorofastError, UnreachableError, UsageError
+from sorofast.sandbox.process import SandboxOptions
 from sorofast.testing import CallFailed, Sandbox
 
 WASM = Path(__file__).resolve().parents[3] / "rust" / "sorofast-sandbox" / "wasm"
@@ -88,6 +90,22 @@ def test_time_is_seconds_text_or_a_timedelta(sandbox: Sandbox) -> None:
     moment = sandbox.advance(time=timedelta(days=1))
     assert moment.close_time - before.close_time >= 26 * 3_600
     assert sandbox.advance(time=60.0).close_time - moment.close_time >= 60
+
+
+def test_time_that_is_spread_has_its_ledgers(sandbox: Sandbox) -> None:
+    before = sandbox.advance()
+    moment = sandbox.advance(time="1h", spread=True)
+    assert moment.latest_ledger == before.latest_ledger + 720
+    assert sandbox.advance(6, time="1h", spread=True).latest_ledger == moment.latest_ledger + 6
+    with pytest.raises(UsageError, match="no time to spread"):
+        sandbox.advance(spread=True)
+
+
+def test_what_cannot_be_called_is_named(sandbox: Sandbox) -> None:
+    with pytest.raises(UsageError, match="'CABC' is no contract's address"):
+        sandbox.contract("CABC")
+    with pytest.raises(UsageError, match="no constructor"):
+        sandbox.deploy(COUNTER, 1, 2)
 
 
 def test_a_transaction_of_ones_own(sandbox: Sandbox) -> None:
@@ -191,3 +209,20 @@ def test_another_network_is_told_by_its_passphrase() -> None:
         assert isinstance(seen.account(), Keypair)
     with pytest.raises(UnreachableError):
         seen.advance()
+
+
+def test_headers_can_be_kept_in_the_form_that_sdks_know(tmp_path: Path) -> None:
+    plan = tmp_path / "old.toml"
+    plan.write_text('[[ledger]]\nkind = "upgrade_header"\nat_ledger = 4000000000\n')
+    versions = {}
+    for faults in (None, str(plan)):
+        with Sandbox.start(SandboxOptions(ledger_close="0s", faults=faults)) as sandbox:
+            sandbox.advance(3, time="30d")
+            assert sandbox.deploy(COUNTER).invoke("bump", 7) == 1
+            latest = sandbox.server.get_latest_ledger()
+            ledger = sandbox.server.get_ledgers(start_ledger=latest.sequence).ledgers[0]
+            versions[faults] = latest.protocol_version
+            if faults is not None:
+                entry = stellar_xdr.LedgerHeaderHistoryEntry.from_xdr(ledger.header_xdr)
+                assert entry.header.ledger_seq.uint32 == latest.sequence
+    assert versions == {None: 30, str(plan): 29}

@@ -43,7 +43,7 @@ def test_it_serves_until_its_standard_input_ends(tmp_path: Path) -> None:
     assert sandbox.returncode == 0
     sandbox.stop()
     assert (tmp_path / "arguments").read_text() == (
-        "start --port 0 --ledger-close 0s --seed 7 --allow-remote --limits slp7 -o json --exit-with-stdin"
+        "start --port=0 --ledger-close=0s --seed=7 --allow-remote --limits slp7 -o json --exit-with-stdin"
     )
 
 

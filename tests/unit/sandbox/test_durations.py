@@ -3,17 +3,24 @@ from __future__ import annotations
 import pytest
 
 from sorofast.errors import UsageError
-from sorofast.sandbox.durations import parse_duration_s, parse_range_s, parse_span_s
+from sorofast.sandbox.durations import (
+    LEDGERS_MAX,
+    ledgers_to_close,
+    parse_duration_s,
+    parse_range_s,
+    parse_span_s,
+)
 
 
 @pytest.mark.parametrize(
-    ("text", "seconds"), [("500ms", 0.5), ("5s", 5.0), ("2m", 120.0), ("0", 0.0), ("0s", 0.0)]
+    ("text", "seconds"),
+    [("500ms", 0.5), ("5s", 5.0), ("2m", 120.0), ("1h", 3_600.0), ("0", 0.0), ("0s", 0.0)],
 )
 def test_durations(text: str, seconds: float) -> None:
     assert parse_duration_s(text, "--x") == seconds
 
 
-@pytest.mark.parametrize("text", ["", "5", "s", "-5s", "5 s", "5d", "1h", "1.5s", "1e3s", "٥s"])
+@pytest.mark.parametrize("text", ["", "5", "s", "-5s", "5 s", "5d", "1.5s", "1e3s", "٥s"])
 def test_what_is_no_duration_is_refused_by_the_options_name(text: str) -> None:
     with pytest.raises(UsageError, match="--ledger-close"):
         parse_duration_s(text, "--ledger-close")
@@ -38,7 +45,30 @@ def test_spans_may_take_days(text: str, seconds: float) -> None:
     assert parse_span_s(text, "--time") == seconds
 
 
-@pytest.mark.parametrize("text", ["", "30", "1.5d", "-1d", "1w", "1d2h"])
+@pytest.mark.parametrize("text", ["", "30", "1.5d", "-1d", "1w", "1d2h", "3651d"])
 def test_what_is_no_span_is_refused(text: str) -> None:
     with pytest.raises(UsageError, match="--time"):
         parse_span_s(text, "--time")
+
+
+def test_time_that_is_spread_has_a_ledger_every_five_seconds() -> None:
+    assert ledgers_to_close(None, 0.0, spread=False) == 1
+    assert ledgers_to_close(None, 3_600.0, spread=False) == 1
+    assert ledgers_to_close(None, 3_600.0, spread=True) == 720
+    assert ledgers_to_close(None, 1.0, spread=True) == 1
+    assert ledgers_to_close(6, 3_600.0, spread=True) == 6
+    assert ledgers_to_close(0, 3_600.0, spread=False) == 0
+
+
+@pytest.mark.parametrize(
+    ("ledgers", "time_s", "words"),
+    [
+        (None, 0.0, "no time to spread; give --time"),
+        (None, 5.0 * (LEDGERS_MAX + 1), "give --ledgers"),
+        (LEDGERS_MAX + 1, 5.0, "--ledgers 10000001"),
+        (-1, 5.0, "--ledgers -1"),
+    ],
+)
+def test_more_ledgers_than_can_be_are_refused(ledgers: int | None, time_s: float, words: str) -> None:
+    with pytest.raises(UsageError, match=words):
+        ledgers_to_close(ledgers, time_s, spread=True, dashes="--")

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import stat
 from pathlib import Path
 
 import pytest
@@ -43,6 +45,28 @@ def test_a_file_that_cannot_be_is_one_clear_error(tmp_path: Path) -> None:
         pass
 
 
+def test_what_is_no_regular_file_is_left_alone(tmp_path: Path) -> None:
+    pipe = tmp_path / "pipe"
+    os.mkfifo(pipe)
+    for path in (pipe, tmp_path):
+        with pytest.raises(UsageError, match="no regular file"), replacing(path):
+            pass
+        with pytest.raises(UsageError, match="no regular file"), opened(path):
+            pass
+    assert stat.S_ISFIFO(pipe.stat().st_mode)
+    assert list(tmp_path.iterdir()) == [pipe]
+
+
+def test_a_link_stays_one(tmp_path: Path) -> None:
+    path, link = tmp_path / "state", tmp_path / "link"
+    path.write_bytes(b"old")
+    link.symlink_to(path)
+    with replacing(link) as file:
+        file.write(b"new")
+    assert link.is_symlink()
+    assert path.read_bytes() == b"new"
+
+
 def test_a_plan_is_toml_or_json(tmp_path: Path) -> None:
     plan = {"seed": 7, "rules": [{"method": "getHealth", "kind": "latency", "latency_ms": 5}]}
     toml, json = tmp_path / "plan.toml", tmp_path / "plan"
@@ -56,6 +80,9 @@ def test_a_plan_is_toml_or_json(tmp_path: Path) -> None:
     [
         ("plan.toml", "seed = ", "cannot be read as TOML"),
         ("plan.json", "{", "cannot be read as JSON"),
+        ("plan.json", "[]", "is an object"),
+        ("plan.json", "[" * 100_000, "nested too deep|cannot be read as JSON"),
+        ("plan.toml", "a=" + "[" * 100_000, "nested too deep"),
         ("plan.toml", "#" * (PLAN_BYTES_MAX + 1), "longer than"),
     ],
 )

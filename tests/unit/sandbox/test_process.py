@@ -47,7 +47,7 @@ async def test_it_serves_until_its_standard_input_ends(tmp_path: Path) -> None:
     assert sandbox.returncode == 0
     await sandbox.stop()
     assert (tmp_path / "arguments").read_text() == (
-        "start --port 0 --ledger-close 1s --ledger-jitter 200ms --consensus-delay 0s --network-passphrase x "
+        "start --port=0 --ledger-close=1s --ledger-jitter=200ms --consensus-delay=0s --network-passphrase=x "
         "-o json --exit-with-stdin"
     )
 

@@ -16,7 +16,7 @@ const MAX_SECONDS: f64 = 10.0 * 365.0 * 86_400.0;
 #[serde(deny_unknown_fields)]
 struct Advance {
     #[serde(default = "one")]
-    ledgers: u32,
+    ledgers: u64,
     #[serde(default)]
     seconds: f64,
     /// Are the seconds spread evenly over the ledgers?
@@ -24,7 +24,7 @@ struct Advance {
     spread: bool,
 }
 
-fn one() -> u32 {
+fn one() -> u64 {
     1
 }
 
@@ -45,11 +45,12 @@ pub(super) async fn advance(
         seconds,
         spread,
     } = read_json(request).await?;
-    if ledgers > MAX_ADVANCE_LEDGERS {
+    let within = |ledgers: &u32| *ledgers <= MAX_ADVANCE_LEDGERS;
+    let Some(ledgers) = u32::try_from(ledgers).ok().filter(within) else {
         return Err(AdminError::bad(format!(
             "ledgers must be at most {MAX_ADVANCE_LEDGERS}"
         )));
-    }
+    };
     if !(0.0..=MAX_SECONDS).contains(&seconds) {
         return Err(AdminError::bad(format!(
             "seconds must be between 0 and {MAX_SECONDS}: ledgers never go back in time"

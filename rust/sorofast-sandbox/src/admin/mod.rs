@@ -87,8 +87,36 @@ impl From<BodyRefusal> for AdminError {
     }
 }
 
+/// Every call there is.
+const CALLS: [&str; 19] = [
+    "POST /admin/advance",
+    "POST /admin/skew",
+    "POST /admin/entries",
+    "GET /admin/transactions",
+    "GET /admin/ledgers",
+    "POST /admin/fates",
+    "GET /admin/stats",
+    "GET /admin/accounts",
+    "GET /admin/audit",
+    "GET /admin/registries",
+    "POST /admin/reset",
+    "GET /admin/state",
+    "POST /admin/state",
+    "GET /admin/contracts/{name}.wasm",
+    "GET /admin/faults",
+    "POST /admin/faults",
+    "DELETE /admin/faults",
+    "GET /admin/faults/strikes",
+    "GET /admin",
+];
+
+async fn calls() -> Json<serde_json::Value> {
+    Json(serde_json::json!({ "calls": CALLS }))
+}
+
 pub(crate) fn router() -> Router<Arc<App>> {
     Router::new()
+        .route("/", get(calls))
         .route("/advance", post(clock::advance))
         .route("/skew", post(clock::skew))
         .route("/entries", post(entries::put))
@@ -112,7 +140,13 @@ pub(crate) fn router() -> Router<Arc<App>> {
         .fallback(|| async {
             AdminError {
                 status: StatusCode::NOT_FOUND,
-                message: "there is no such admin call".to_owned(),
+                message: "there is no such admin call; GET /admin lists them".to_owned(),
+            }
+        })
+        .method_not_allowed_fallback(|| async {
+            AdminError {
+                status: StatusCode::METHOD_NOT_ALLOWED,
+                message: "this admin call has another verb; GET /admin lists them".to_owned(),
             }
         })
         .layer(middleware::from_fn(guard::refuse_web_pages))
@@ -190,8 +224,13 @@ fn require_json(headers: &HeaderMap) -> Result<(), AdminError> {
 }
 
 fn parse<T: DeserializeOwned>(body: &[u8]) -> Result<T, AdminError> {
-    serde_json::from_slice(body)
-        .map_err(|error| AdminError::bad(format!("the body cannot be read: {error}")))
+    let refused = |reason: String| AdminError::bad(format!("the body cannot be read: {reason}"));
+    let mut json = serde_json::Deserializer::from_slice(body);
+    // Names the field that is wrong, not its line and column alone.
+    let value =
+        serde_path_to_error::deserialize(&mut json).map_err(|error| refused(error.to_string()))?;
+    json.end().map_err(|error| refused(error.to_string()))?;
+    Ok(value)
 }
 
 /// Runs what may wait for the ledger on a thread that may block.
@@ -210,3 +249,77 @@ async fn blocking<T: Send + 'static>(
 
 /// Content type of a wasm file.
 const WASM: [(header::HeaderName, &str); 1] = [(header::CONTENT_TYPE, "application/wasm")];
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use tower::ServiceExt;
+
+    /// Status and text of a call with a JSON body.
+    async fn call(app: &Arc<App>, verb: &str, path: &str, body: &str) -> (StatusCode, String) {
+        let request = axum::http::Request::builder()
+            .method(verb)
+            .uri(path)
+            .header(header::CONTENT_TYPE, "application/json")
+            .body(Body::from(body.to_owned()))
+            .expect("a request");
+        let answer = router()
+            .with_state(Arc::clone(app))
+            .oneshot(request)
+            .await
+            .expect("an answer");
+        let (parts, body) = answer.into_parts();
+        let body = read_body(body, BODY_BYTES).await.expect("a body");
+        (parts.status, String::from_utf8_lossy(&body).into_owned())
+    }
+
+    #[tokio::test]
+    async fn every_call_is_listed_and_there() {
+        let app = App::for_tests();
+        let (status, listed) = call(&app, "GET", "/", "").await;
+        assert_eq!(status, StatusCode::OK);
+        for line in CALLS {
+            assert!(listed.contains(line));
+            let (verb, path) = line.split_once(" /admin").expect("a verb and a path");
+            if verb == "GET" {
+                let path = path.replace("{name}", "counter");
+                let path = if path.is_empty() { "/" } else { &path };
+                let (status, said) = call(&app, verb, path, "").await;
+                assert_eq!(status, StatusCode::OK, "{line}: {said}");
+            }
+            // None of them has this one, so a path that is there answers so.
+            let (status, said) =
+                call(&app, "PATCH", if path.is_empty() { "/" } else { path }, "").await;
+            assert_eq!(status, StatusCode::METHOD_NOT_ALLOWED, "{line}");
+            assert!(said.contains("GET /admin"), "{said}");
+        }
+        let (status, said) = call(&app, "GET", "/nothing", "").await;
+        assert_eq!(status, StatusCode::NOT_FOUND);
+        assert!(said.contains("GET /admin"), "{said}");
+    }
+
+    #[tokio::test]
+    async fn a_body_is_refused_by_the_name_of_its_field() {
+        let app = App::for_tests();
+        for (path, body, words) in [
+            (
+                "/faults",
+                r#"{"rules":[{"kind":"timeout","count":-1}]}"#,
+                "rules[0].count",
+            ),
+            ("/advance", r#"{"ledgers":-1}"#, "ledgers: "),
+            (
+                "/advance",
+                r#"{"ledgers":99999999999}"#,
+                "ledgers must be at most 10000000",
+            ),
+            ("/advance", r#"{"ledgers":1} {}"#, "trailing"),
+            ("/advance", r#"{"ledger":1}"#, "unknown field"),
+        ] {
+            let (status, said) = call(&app, "POST", path, body).await;
+            assert_eq!(status, StatusCode::BAD_REQUEST);
+            assert!(said.contains(words), "{said}");
+        }
+        assert_eq!(app.node.latest().sequence, 1);
+    }
+}

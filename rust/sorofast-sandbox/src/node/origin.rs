@@ -74,7 +74,8 @@ impl Fixed<'_> {
         let Some(path) = &self.config.load else {
             return self.genesis();
         };
-        let refused = |reason: String| NodeError::Invalid(format!("{}: {reason}", path.display()));
+        let refused =
+            |reason: String| NodeError::Invalid(format!("--load {}: {reason}", path.display()));
         let file = std::fs::File::open(path).map_err(|error| refused(error.to_string()))?;
         let saved = SavedState::read(file).map_err(|refusal| refused(refusal.to_string()))?;
         self.resumed(saved).map_err(|error| match error {

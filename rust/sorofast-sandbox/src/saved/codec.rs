@@ -1,7 +1,7 @@
 //! Plain values as bytes: numbers big-endian, lists behind their length, structs field by field.
 
 use super::Refusal;
-use aws_lc_rs::digest::{Context, SHA256};
+use aws_lc_rs::digest::{Context, SHA256, SHA256_OUTPUT_LEN};
 use std::io::{BufReader, BufWriter, Read, Write};
 use std::sync::Arc;
 
@@ -93,9 +93,31 @@ impl<R: Read> Input<R> {
         Ok(bytes)
     }
 
+    /// Reads on to the end of what made no sense, and tells whether it is at least what was written.
+    pub(super) fn ends_whole(mut self) -> bool {
+        let mut held = Vec::new();
+        let mut step = vec![0; STEP_BYTES];
+        loop {
+            let Ok(count) = self.from.read(&mut step) else {
+                return false;
+            };
+            let left = self.left_bytes.checked_sub(count as u64);
+            let (Some(left), 1..) = (left, count) else {
+                break;
+            };
+            self.left_bytes = left;
+            held.extend_from_slice(&step[..count]);
+            // What comes last is the sum itself.
+            let before = held.len().saturating_sub(SHA256_OUTPUT_LEN);
+            self.sum.update(&held[..before]);
+            held.drain(..before);
+        }
+        self.sum.finish().as_ref() == held
+    }
+
     /// Checks the sum, and that nothing follows.
     pub(super) fn finish(mut self) -> Result<(), Refusal> {
-        let mut told = [0; 32];
+        let mut told = [0; SHA256_OUTPUT_LEN];
         self.from.read_exact(&mut told)?;
         if self.sum.finish().as_ref() != told {
             return Err(Refusal::Checksum);

@@ -151,6 +151,20 @@ impl SavedState {
         if format != FORMAT {
             return Err(Refusal::Format(format));
         }
+        match Self::read_content(&mut input) {
+            Ok(state) => {
+                input.finish()?;
+                state.ends_with_its_latest_ledger()
+            }
+            // Damage shows as nonsense long before the sum is reached; a sum that is right leaves the nonsense.
+            Err(Refusal::Content(reason)) if input.ends_whole() => Err(Refusal::Content(reason)),
+            Err(Refusal::Content(_)) => Err(Refusal::Checksum),
+            Err(refusal) => Err(refusal),
+        }
+    }
+
+    /// What stands between the mark and the sum.
+    fn read_content<R: Read>(input: &mut Input<R>) -> Result<Self, Refusal> {
         let head = input.bytes(MAX_HEAD_BYTES)?;
         let head: Head = serde_json::from_slice(&head)
             .map_err(|error| Refusal::Content(format!("its head: {error}")))?;
@@ -159,7 +173,7 @@ impl SavedState {
         let mut entries = Vec::new();
         for number in 0..head.entries {
             let entry =
-                entries::read(&mut input, head.latest_ledger).map_err(|refusal| match refusal {
+                entries::read(input, head.latest_ledger).map_err(|refusal| match refusal {
                     Refusal::Content(reason) => {
                         Refusal::Content(format!("entry {number}: {reason}"))
                     }
@@ -169,19 +183,22 @@ impl SavedState {
         }
         let mut ledgers: Vec<Arc<ClosedLedger>> = Vec::new();
         for _ in 0..head.ledgers {
-            let ledger = ClosedLedger::load(&mut input)?;
+            let ledger = ClosedLedger::load(input)?;
             ledgers::check(&ledger, ledgers.last().map(Arc::as_ref))?;
             ledgers.push(Arc::new(ledger));
-        }
-        input.finish()?;
-        let ends_with = |ledger: &Arc<ClosedLedger>| ledger.summary.sequence == head.latest_ledger;
-        if !ledgers.last().is_some_and(ends_with) {
-            return Err(Refusal::Content("its latest ledger is missing".into()));
         }
         Ok(Self {
             head,
             entries,
             ledgers,
         })
+    }
+
+    fn ends_with_its_latest_ledger(self) -> Result<Self, Refusal> {
+        let last = self.ledgers.last().map(|ledger| ledger.summary.sequence);
+        if last != Some(self.head.latest_ledger) {
+            return Err(Refusal::Content("its latest ledger is missing".into()));
+        }
+        Ok(self)
     }
 }

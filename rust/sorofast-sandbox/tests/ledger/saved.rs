@@ -212,6 +212,12 @@ fn what_does_not_fit_is_refused_and_changes_nothing() {
         "does not continue the chain",
     );
     let account_at = find(&Key::new(1).id);
+    // Damage shows as nonsense first, and is still called what it is.
+    for place in [hash_at, account_at] {
+        let mut damaged = file.clone();
+        damaged[place] ^= 1;
+        refused(&damaged, "checksum");
+    }
     refused(
         &resealed(&|bytes| bytes[account_at] ^= 1),
         "its key is another one's",

@@ -86,6 +86,10 @@ verify: build ## The long runs behind the promises (about an hour); ARGS choose 
 bench: build ## Benchmarks; ARGS go to pytest
 	@$(BIN)/python -m pytest benches/python --benchmark-only $(ARGS)
 
+.PHONY: fuzz
+fuzz: ## Fuzz the sandbox, guided by coverage; ARGS: http_body, envelope, transactions or wasm_upload, then seconds
+	@scripts/fuzz.sh $(ARGS)
+
 .PHONY: audit
 audit: $(STAMPS)/cargo-deny-$(CARGO_DENY_VERSION) ## Check Rust dependencies: bans, licences, sources (builds cargo-deny once)
 	@$(BIN)/cargo-deny --workspace check bans licenses sources

@@ -1,4 +1,4 @@
-"""The sandbox's pace over its JSON-RPC: runs applied, simulations, reads of 200 entries; a decode for scale.
+"""The sandbox's pace over its JSON-RPC, its start, and what a seeded task takes; a decode of stellar-sdk for scale.
 
 The load comes from the same machine and takes its share of it. Each round's results are checked against the ledger.
 """
@@ -8,9 +8,12 @@ from __future__ import annotations
 import asyncio
 import base64
 import json
+import subprocess
+import sys
 import time
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -21,7 +24,7 @@ from helpers import transactions as sdk
 from sorofast import _core
 from sorofast.demo.network import DemoNetwork
 from sorofast.registry.row import Row, pack_ids, rows_of
-from sorofast.sandbox.process import SandboxOptions
+from sorofast.sandbox.process import SandboxOptions, find_binary
 from sorofast.sandbox.seed import SeedOptions
 
 TASKS = 4_000
@@ -38,6 +41,9 @@ VALID_LEDGERS = 10
 CHANNEL_BALANCE_STROOPS = 10**12
 CHANNEL_SEQUENCE = 1 << 32
 EXECUTED = "KeeperPaid"
+START = ("--port", "0", "--ledger-close", "0s", "-o", "json", "--exit-with-stdin")
+SEEDED = 1_000_000
+SEEDED_BYTES_MAX = 3 * 1024
 
 
 @dataclass
@@ -244,3 +250,52 @@ def test_decode_for_scale(bench: Bench, compare_rounds: Any) -> None:
         assert len(entries) == KEYS
 
     compare_rounds("getLedgerEntries of 200 keys", "stellar-sdk decode", 1, lambda: answer, decode, check)
+
+
+def _ready(*arguments: str) -> subprocess.Popen[bytes]:
+    """A sandbox that has printed its ready line."""
+    command = [str(find_binary()), "start", *START, *arguments]
+    process = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE)
+    assert process.stdout is not None
+    assert "rpc_url" in json.loads(process.stdout.readline())
+    return process
+
+
+def _end(process: subprocess.Popen[bytes]) -> None:
+    process.communicate(timeout=30)
+    assert process.returncode == 0
+
+
+def _resident_bytes(process: subprocess.Popen[bytes]) -> int:
+    status = Path(f"/proc/{process.pid}/status").read_text()
+    line = next(line for line in status.splitlines() if line.startswith("VmRSS:"))
+    return int(line.split()[1]) * 1024
+
+
+def test_start(compare_rounds: Any) -> None:
+    """From the command to the line that says it serves; an interpreter that does nothing, for scale."""
+    compare_rounds("start", "sandbox", 1, lambda: (), lambda arguments: _ready(*arguments), _end)
+
+
+def test_interpreter_for_scale(compare_rounds: Any) -> None:
+    command = [sys.executable, "-I", "-c", "pass"]
+    compare_rounds(
+        "start", "python", 1, lambda: command, subprocess.run, lambda done: done.check_returncode()
+    )
+
+
+def test_memory_of_seeded_tasks(benchmark: Any, figures: dict[str, str]) -> None:
+    """What a task takes: the growth from a sandbox without any. The time is that of one start."""
+    empty = _ready()
+    empty_bytes = _resident_bytes(empty)
+    _end(empty)
+    benchmark.group = benchmark.name = "start with a million tasks"
+    full = benchmark.pedantic(_ready, args=("--seed-tasks", str(SEEDED)), rounds=1)
+    full_bytes = _resident_bytes(full)
+    _end(full)
+    each = (full_bytes - empty_bytes) / SEEDED
+    figures[f"{SEEDED:,} seeded tasks"] = (
+        f"ready after {benchmark.stats.stats.min:.1f} s, {full_bytes / 2**20:,.0f} MiB resident "
+        f"({empty_bytes / 2**20:.0f} MiB without any): {each:,.0f} bytes each"
+    )
+    assert each < SEEDED_BYTES_MAX

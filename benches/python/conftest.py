@@ -23,6 +23,8 @@ sys.path.insert(0, str(Path(__file__).resolve().parent))
 
 PER_ITEM: dict[str, dict[str, float]] = {}
 """Group → who → seconds an item."""
+FIGURES: dict[str, str] = {}
+"""What is measured, and what came out, where it is no time."""
 ROUNDS = 5
 """Of what needs a preparation before each round."""
 
@@ -80,6 +82,12 @@ def compare_rounds(benchmark: Any) -> Callable[..., None]:
     return run
 
 
+@pytest.fixture
+def figures() -> dict[str, str]:
+    """Where a benchmark puts a line for the end of the run."""
+    return FIGURES
+
+
 def pytest_terminal_summary(terminalreporter: Any) -> None:
     if not PER_ITEM:
         return
@@ -96,3 +104,5 @@ def pytest_terminal_summary(terminalreporter: Any) -> None:
         if "sandbox" in seconds:
             line += f" — {1 / seconds['sandbox']:,.0f} a second"
         write(f"{group}: {line}")
+    for what, figure in FIGURES.items():
+        write(f"{what}: {figure}")

@@ -15,6 +15,9 @@ pub const LAST_LEDGER: u32 = u32::MAX / 2;
 /// Longer than the queue remembers anything.
 const QUEUE_MEMORY_LEDGERS: u32 = 16;
 
+/// A chain that is ahead of the clock by less is soon overtaken.
+const WORTH_CATCHING_UP_MS: u64 = 1_000;
+
 /// How far to go.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Advance {
@@ -68,9 +71,21 @@ impl Node {
             }
             left -= leap;
         }
+        self.keep_up(closing.tip.close_time_ms);
         drop(closing);
         self.rescheduled.notify_one();
         Ok(self.latest())
+    }
+
+    /// Many ledgers a millisecond apart run ahead of a clock that stays where it was, and the ones after them would share
+    /// one second until it has caught up. Where ledgers close by hand nothing waits for the clock; and one that
+    /// somebody set apart on purpose is left alone.
+    fn keep_up(&self, close_time_ms: u64) {
+        let ahead_ms = close_time_ms.saturating_sub(self.clock.now_ms());
+        let left_alone = self.config.ledger_close.is_zero() || self.clock.skew_s() != 0.0;
+        if ahead_ms >= WORTH_CATCHING_UP_MS && !left_alone && self.is_undisturbed() {
+            self.clock.advance_ms(ahead_ms);
+        }
     }
 
     fn kept_ledgers(&self) -> u32 {

@@ -44,6 +44,20 @@ fn spread_seconds_fall_evenly_on_the_ledgers() {
 }
 
 #[test]
+fn a_clock_that_ledgers_wait_for_is_not_left_behind_by_an_advance() {
+    let node = Node::new(NodeConfig::default()).expect("a node that closes by itself");
+    let latest = node.advance(20_000, 0.0).expect("ledgers").close_time_ms;
+    assert!(
+        node.now_ms() >= latest,
+        "the next ledgers would share a second"
+    );
+    let skewed = Node::new(NodeConfig::default()).expect("a node that closes by itself");
+    skewed.set_skew(-100.0).expect("a skew");
+    let latest = skewed.advance(20_000, 0.0).expect("ledgers").close_time_ms;
+    assert!(skewed.now_ms() < latest, "a clock set apart stays apart");
+}
+
+#[test]
 fn a_year_does_to_the_state_what_its_ledgers_do() {
     let (network, alice, counter) = with_counter();
     let bob = Key::new(2);

@@ -9,8 +9,11 @@ import os
 import random
 import time
 from pathlib import Path
+from typing import Any
 
+import aiohttp
 import pytest
+from stellar_sdk import xdr
 
 from helpers.demo import Work, at_work, options_of
 from helpers.random_faults import random_plan
@@ -20,6 +23,7 @@ LOG = logging.getLogger(__name__)
 DURATION_S = float(os.environ.get("RANDOM_FAULTS_S", "600"))
 SEED = int(os.environ.get("RANDOM_FAULTS_SEED", "1"))
 CHANGE_S = 15.0
+PAGE = 200
 QUIET_LEDGERS = 40
 """Longer than the longest ban, so that what faults left behind has gone."""
 
@@ -76,6 +80,41 @@ async def suffer(work: Work, rules: Rules) -> int:
     return plans
 
 
+async def check_history(work: Work) -> int:
+    """Over all that was applied, read page by page: each source's sequences only grow, and the ledger says of every
+    hash that it was applied. Returns how many there were.
+    """
+    sequences: dict[bytes, int] = {}
+    pagination: dict[str, Any] = {"limit": PAGE}
+    params: dict[str, Any] = {"startLedger": 2, "pagination": pagination}
+    count = 0
+    async with aiohttp.ClientSession() as session:
+        while True:
+            body = {"jsonrpc": "2.0", "id": 1, "method": "getTransactions", "params": params}
+            async with session.post(work.network.urls.rpc_url, json=body) as answer:
+                page = (await answer.json())["result"]
+            fates = await work.network.admin.fates([one["txHash"] for one in page["transactions"]])
+            assert {fate.state for fate in fates.values()} <= {"applied"}, fates
+            for one in page["transactions"]:
+                source, sequence = _source_and_sequence(one["envelopeXdr"])
+                assert sequence > sequences.get(source, 0), f"{one['txHash']} goes back"
+                sequences[source] = sequence
+            count += len(page["transactions"])
+            if len(page["transactions"]) < PAGE:
+                return count
+            params = {"pagination": {**pagination, "cursor": page["cursor"]}}
+
+
+def _source_and_sequence(envelope_xdr: str) -> tuple[bytes, int]:
+    envelope = xdr.TransactionEnvelope.from_xdr(envelope_xdr)
+    inner = envelope.v1 or (envelope.fee_bump and envelope.fee_bump.tx.inner_tx.v1)
+    assert inner is not None, envelope
+    account = inner.tx.source_account
+    key = account.ed25519 or (account.med25519 and account.med25519.ed25519)
+    assert key is not None
+    return key.uint256, inner.tx.seq_num.sequence_number.int64
+
+
 @pytest.mark.timeout(DURATION_S + 600)
 async def test_nothing_crashes_and_every_ledger_keeps_the_rules(tmp_path: Path) -> None:
     options = options_of(tasks=1_000, workers=4, ledger_close="1s")
@@ -85,9 +124,11 @@ async def test_nothing_crashes_and_every_ledger_keeps_the_rules(tmp_path: Path) 
         await work.network.admin.clear_faults()
         await work.trial.pass_ledgers(QUIET_LEDGERS)
         await rules.check()
+        applied = await check_history(work)
         health = await work.network.admin.stats()
         report = await work.trial.end(work.run)
-    counts = (plans, rules.ledgers, rules.transactions, health.pending)
+    assert applied >= rules.transactions
+    counts = (plans, rules.ledgers, applied, health.pending)
     LOG.info("%d plans, %d ledgers, %d transactions, %d pending at the end; %s", *counts, report)
     assert report.duplicates == 0, report
     assert report.executed > rules.ledgers, report

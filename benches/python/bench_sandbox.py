@@ -74,7 +74,7 @@ class Bench:
 
 @pytest.fixture(scope="module")
 def bench() -> Iterator[Bench]:
-    sandbox = SandboxOptions(ledger_close="0s", extra=("--limits", "unlimited"))
+    sandbox = SandboxOptions(ledger_close="0s", limits="unlimited")
     tasks = SeedOptions(tasks=TASKS, ledger_close_s=0.0, intervals_s=INTERVALS_S)
     with asyncio.Runner() as runner:
         network = DemoNetwork(sandbox, tasks)

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable, Container, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 
-from sorofast.engine.reasons import code_of
+from sorofast.reasons import code_of
 from sorofast.registry.row import Row
 
 __all__ = ["Backoff", "CycleView", "Plan", "Run", "plan_cycle"]

@@ -15,7 +15,7 @@ from sorofast.coordination.wal import RetryRecord, execution_name
 from sorofast.engine.context import WorkerContext
 from sorofast.engine.cycle import Backoff
 from sorofast.engine.flights import Ended
-from sorofast.engine.reasons import code_of
+from sorofast.reasons import code_of
 from sorofast.registry.row import Row
 from sorofast.transactions.settle import Outcome
 

@@ -21,7 +21,7 @@ from sorofast.coordination.wal import WAL_SCHEMA, RetryRecord, Settle, WalRecord
 from sorofast.engine.context import WorkerContext
 from sorofast.engine.cycle import CycleView, Plan, Run, plan_cycle
 from sorofast.engine.flights import Ended, Flights
-from sorofast.engine.reasons import code_of, name_of
+from sorofast.reasons import code_of, name_of
 from sorofast.engine.retries import Retries
 from sorofast.engine.simulate import Simulator
 from sorofast.errors import DecodeError, LeaseLost, RedisUnreachable, ShardRegressed

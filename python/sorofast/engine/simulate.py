@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 from sorofast.engine.context import WorkerContext
 from sorofast.engine.cycle import Run
-from sorofast.engine.reasons import code_of
+from sorofast.reasons import code_of
 from sorofast.errors import DecodeError, RpcError, RpcUnreachable, TemplateError
 from sorofast.registry.row import Row
 

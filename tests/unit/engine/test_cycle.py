@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from sorofast.engine.cycle import Backoff, CycleView, Plan, plan_cycle
-from sorofast.engine.reasons import code_of
+from sorofast.reasons import code_of
 from sorofast.registry.row import Flag, Row
 
 CLOSE_S = 10_000

@@ -10,7 +10,7 @@ from sorofast.coordination.shard import ShardState
 from sorofast.coordination.wal import RetryRecord, WalRecord
 from sorofast.engine.context import WorkerContext
 from sorofast.engine.flights import Ended, Flight
-from sorofast.engine.reasons import code_of
+from sorofast.reasons import code_of
 from sorofast.engine.retries import BACKOFF_LEDGERS_MAX, Retries
 from sorofast.registry.row import Flag, Row
 from sorofast.settings import RetryConfig

@@ -28,6 +28,7 @@ LAYERS = {
     "registry": 2,
     "chain": 1,
     "coordination": 1,
+    "executions": 0,
     "observability": 0,
     "testing": 4,
 }

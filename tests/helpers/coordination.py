@@ -7,7 +7,7 @@ from collections.abc import Awaitable, Callable
 
 from sorofast.coordination.leases import Term
 from sorofast.coordination.shard import ShardStore
-from sorofast.coordination.wal import WalRecord
+from sorofast.executions.records import WalRecord
 
 BIG = 2**62 + 2**53 + 1
 """A sequence that a double cannot hold, nor its neighbours."""

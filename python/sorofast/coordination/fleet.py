@@ -16,8 +16,8 @@ from sorofast.coordination.keys import FOLLOWER, MAX_SHARDS, FleetKeys, ShardKey
 from sorofast.coordination.leases import Leases, Term
 from sorofast.coordination.scripts import Scripts
 from sorofast.coordination.streams import LedgerEntry, decode_ledger, encode_ledger
-from sorofast.coordination.wal import inflight_of
 from sorofast.errors import FleetMismatch, LeaseLost
+from sorofast.executions.records import inflight_of
 
 __all__ = ["FLEET_SCHEMA", "MEMBER_TTL_S", "Fleet", "FleetMeta"]
 

@@ -24,7 +24,8 @@ from sorofast.coordination.keys import ShardKeys, shard_name, shard_number
 from sorofast.coordination.leases import LEASE_TTL_MS, Leases, Term
 from sorofast.coordination.scripts import Arg, Scripts
 from sorofast.coordination.streams import ledger_of
-from sorofast.coordination.wal import (
+from sorofast.errors import LeaseLost, RedisUnreachable, ShardRegressed
+from sorofast.executions.records import (
     HistoryRecord,
     RetryRecord,
     Settle,
@@ -33,7 +34,6 @@ from sorofast.coordination.wal import (
     encode_record,
     envelope_name,
 )
-from sorofast.errors import LeaseLost, RedisUnreachable, ShardRegressed
 
 __all__ = ["CommitReply", "Refusal", "ShardCounts", "ShardState", "ShardStore"]
 

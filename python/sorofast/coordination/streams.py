@@ -9,8 +9,8 @@ from __future__ import annotations
 
 import msgspec
 
-from sorofast.coordination.wal import schema_of
 from sorofast.errors import DecodeError
+from sorofast.executions.records import schema_of
 
 __all__ = ["LEDGER_SCHEMA", "LedgerEntry", "decode_ledger", "encode_ledger", "ledger_of", "stream_id"]
 

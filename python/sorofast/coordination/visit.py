@@ -11,8 +11,8 @@ from redis.asyncio import Redis
 from sorofast.coordination.client import open_redis, redis_errors
 from sorofast.coordination.embedded import running_url
 from sorofast.coordination.keys import ShardKeys
-from sorofast.coordination.wal import Record, RetryRecord, WalRecord, decode_record
 from sorofast.errors import RedisUnreachable
+from sorofast.executions.records import Record, RetryRecord, WalRecord, decode_record
 from sorofast.settings import RedisConfig
 
 __all__ = ["TaskRecords", "task_records", "visit"]

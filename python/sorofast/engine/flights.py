@@ -15,10 +15,11 @@ from sorofast import _core
 from sorofast.coordination.leases import Term
 from sorofast.coordination.shard import ShardState
 from sorofast.coordination.streams import LedgerEntry
-from sorofast.coordination.wal import WalRecord
 from sorofast.engine.context import WorkerContext
 from sorofast.errors import DecodeError, RpcError, RpcUnreachable
-from sorofast.transactions.settle import ChannelView, Outcome, Verdict, judge, judge_lookup
+from sorofast.executions.outcome import Outcome
+from sorofast.executions.records import WalRecord
+from sorofast.transactions.settle import ChannelView, Verdict, judge, judge_lookup
 from sorofast.transactions.submit import Receipt, Sent, send
 
 __all__ = ["Ended", "Flight", "Flights"]

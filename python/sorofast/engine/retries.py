@@ -11,13 +11,13 @@ import math
 from collections.abc import Iterable
 
 from sorofast.coordination.shard import ShardState
-from sorofast.coordination.wal import RetryRecord, execution_name
 from sorofast.engine.context import WorkerContext
 from sorofast.engine.cycle import Backoff
 from sorofast.engine.flights import Ended
+from sorofast.executions.outcome import Outcome
+from sorofast.executions.records import RetryRecord, execution_name
 from sorofast.reasons import code_of
 from sorofast.registry.row import Row
-from sorofast.transactions.settle import Outcome
 
 __all__ = ["Retries"]
 

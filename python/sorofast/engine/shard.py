@@ -17,16 +17,16 @@ from sorofast import _core
 from sorofast.coordination.leases import Term
 from sorofast.coordination.shard import MAX_COMMIT, CommitReply, ShardState
 from sorofast.coordination.streams import LedgerEntry, stream_id
-from sorofast.coordination.wal import WAL_SCHEMA, RetryRecord, Settle, WalRecord
 from sorofast.engine.context import WorkerContext
 from sorofast.engine.cycle import CycleView, Plan, Run, plan_cycle
 from sorofast.engine.flights import Ended, Flights
-from sorofast.reasons import code_of, name_of
 from sorofast.engine.retries import Retries
 from sorofast.engine.simulate import Simulator
 from sorofast.errors import DecodeError, LeaseLost, RedisUnreachable, ShardRegressed
+from sorofast.executions.outcome import Outcome
+from sorofast.executions.records import WAL_SCHEMA, RetryRecord, Settle, WalRecord
+from sorofast.reasons import code_of, name_of
 from sorofast.registry.row import Row, pack_ids, rows_of
-from sorofast.transactions.settle import Outcome
 
 __all__ = ["ShardRunner"]
 

@@ -8,8 +8,8 @@ from dataclasses import dataclass
 
 from sorofast.engine.context import WorkerContext
 from sorofast.engine.cycle import Run
-from sorofast.reasons import code_of
 from sorofast.errors import DecodeError, RpcError, RpcUnreachable, TemplateError
+from sorofast.reasons import code_of
 from sorofast.registry.row import Row
 
 __all__ = ["Simulated", "Simulator"]

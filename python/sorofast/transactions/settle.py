@@ -14,21 +14,10 @@ from dataclasses import dataclass
 from enum import StrEnum
 
 from sorofast.chain.models import Lookup
-from sorofast.coordination.wal import WalRecord
+from sorofast.executions.outcome import Outcome
+from sorofast.executions.records import WalRecord
 
-__all__ = ["ChannelView", "Outcome", "Verdict", "judge", "judge_lookup"]
-
-
-class Outcome(StrEnum):
-    """What became of an envelope."""
-
-    EXECUTED = "executed"
-    NO_EFFECT = "no_effect"
-    SUPERSEDED = "superseded"
-    FAILED = "failed"
-    EXPIRED = "expired"
-    REFUSED = "refused"
-    UNKNOWN = "unknown"
+__all__ = ["ChannelView", "Verdict", "judge", "judge_lookup"]
 
 
 class Verdict(StrEnum):

@@ -16,7 +16,7 @@ from sorofast.coordination.client import open_redis
 from sorofast.coordination.embedded import EmbeddedServer
 from sorofast.coordination.fleet import FLEET_SCHEMA, Fleet, FleetMeta
 from sorofast.coordination.shard import ShardStore
-from sorofast.coordination.wal import WalRecord
+from sorofast.executions.records import WalRecord
 from sorofast.settings import RedisConfig, load_settings
 
 pytestmark = pytest.mark.asyncio(loop_scope="session")

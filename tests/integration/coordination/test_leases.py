@@ -12,8 +12,8 @@ from helpers.coordination import BIG, envelope, owned, until
 from sorofast.coordination.keys import ShardKeys
 from sorofast.coordination.leases import LEASE_TTL_S, TRUST_MARGIN_S, Term
 from sorofast.coordination.shard import ShardStore
-from sorofast.coordination.wal import Settle
 from sorofast.errors import LeaseLost, ShardRegressed
+from sorofast.executions.records import Settle
 from sorofast.testing.clock import StubClock
 
 Expire = Callable[[Term], Awaitable[None]]

@@ -15,7 +15,7 @@ from sorofast.coordination.client import open_redis
 from sorofast.coordination.fleet import Fleet
 from sorofast.coordination.scripts import script_names, script_text
 from sorofast.coordination.shard import ShardStore
-from sorofast.coordination.wal import Settle
+from sorofast.executions.records import Settle
 from sorofast.settings import RedisConfig
 
 from .test_fleet import META, entry

@@ -27,8 +27,8 @@ from sorofast.coordination.client import open_redis
 from sorofast.coordination.keys import ShardKeys
 from sorofast.coordination.leases import Term
 from sorofast.coordination.shard import CommitReply, Refusal, ShardStore
-from sorofast.coordination.wal import RetryRecord, Settle, WalRecord, envelope_name
 from sorofast.errors import LeaseLost, ShardRegressed
+from sorofast.executions.records import RetryRecord, Settle, WalRecord, envelope_name
 from sorofast.settings import RedisConfig
 
 T = TypeVar("T")

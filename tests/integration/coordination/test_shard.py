@@ -15,7 +15,7 @@ from sorofast.coordination.keys import ShardKeys
 from sorofast.coordination.leases import Term
 from sorofast.coordination.scripts import Scripts
 from sorofast.coordination.shard import MAX_COMMIT, MAX_SNAPSHOT_BYTES, Refusal, ShardStore
-from sorofast.coordination.wal import RetryRecord, Settle
+from sorofast.executions.records import RetryRecord, Settle
 
 Expire = Callable[[Term], Awaitable[None]]
 

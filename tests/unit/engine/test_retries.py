@@ -7,14 +7,15 @@ from typing import cast
 
 from sorofast.chain.ledger import LedgerClock
 from sorofast.coordination.shard import ShardState
-from sorofast.coordination.wal import RetryRecord, WalRecord
 from sorofast.engine.context import WorkerContext
 from sorofast.engine.flights import Ended, Flight
-from sorofast.reasons import code_of
 from sorofast.engine.retries import BACKOFF_LEDGERS_MAX, Retries
+from sorofast.executions.outcome import Outcome
+from sorofast.executions.records import RetryRecord, WalRecord
+from sorofast.reasons import code_of
 from sorofast.registry.row import Flag, Row
 from sorofast.settings import RetryConfig
-from sorofast.transactions.settle import ChannelView, Outcome
+from sorofast.transactions.settle import ChannelView
 
 CLOSE_S, TARGET_S, DUE_S, WINDOW = 10_000, 5, 9_990, 9_930
 ROW = Row(7, 60, WINDOW, 100, 9, 999, 1, 100, Flag.ACTIVE | Flag.KEEPER_ALLOWED, code_of("not_due"))

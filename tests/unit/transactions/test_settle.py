@@ -5,8 +5,9 @@ from __future__ import annotations
 import pytest
 
 from sorofast.chain.models import Lookup
-from sorofast.coordination.wal import WalRecord
-from sorofast.transactions.settle import ChannelView, Outcome, Verdict, judge, judge_lookup
+from sorofast.executions.outcome import Outcome
+from sorofast.executions.records import WalRecord
+from sorofast.transactions.settle import ChannelView, Verdict, judge, judge_lookup
 
 HASH = bytes(range(32))
 

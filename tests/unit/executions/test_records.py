@@ -17,7 +17,8 @@ from sorofast.coordination.streams import (
     ledger_of,
     stream_id,
 )
-from sorofast.coordination.wal import (
+from sorofast.errors import DecodeError
+from sorofast.executions.records import (
     RetryRecord,
     Settle,
     WalRecord,
@@ -26,7 +27,6 @@ from sorofast.coordination.wal import (
     envelope_name,
     inflight_of,
 )
-from sorofast.errors import DecodeError
 
 u32 = st.integers(0, 2**32 - 1)
 u64 = st.integers(0, 2**64 - 1)

@@ -1,0 +1,1 @@
+"""What lands: executions, the records that bind envelopes to them, and the ways they end. Values only."""

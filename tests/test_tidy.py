@@ -19,18 +19,18 @@ LUA = PACKAGE / "coordination" / "lua"
 
 LAYERS = {
     # A module may import from lower layers and from its own package, never sideways or up.
-    "cli": 5,
-    "demo": 4,
-    "engine": 3,
-    "sandbox": 3,
-    "triggers": 2,
+    "cli": 6,
+    "demo": 5,
+    "engine": 4,
+    "sandbox": 4,
+    "triggers": 3,
     "transactions": 2,
     "registry": 2,
     "chain": 1,
     "coordination": 1,
     "executions": 0,
     "observability": 0,
-    "testing": 4,
+    "testing": 5,
 }
 """Modules that stand directly in the package (settings, clock, errors, _core, …) are layer 0."""
 

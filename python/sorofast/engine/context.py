@@ -15,6 +15,7 @@ from sorofast.clock import Clock
 from sorofast.coordination.fleet import Fleet
 from sorofast.coordination.shard import ShardStore
 from sorofast.coordination.streams import LedgerEntry
+from sorofast.executions.outcome import Ended, Outcome
 from sorofast.settings import EngineConfig
 
 __all__ = ["RecentSuccesses", "Tally", "WorkerContext"]
@@ -80,6 +81,25 @@ class WorkerContext:
         """Keeps the hashes of the runs that a ledger proved."""
         for _, tx_hash, _, ledger in entry.successes:
             self.successes.add(tx_hash, ledger)
+
+    def count(self, case: Ended) -> None:
+        """Adds an envelope's end to the tally."""
+        match case.outcome:
+            case Outcome.EXECUTED:
+                self.tally.executed += 1
+                late = None
+                if case.view is not None:
+                    late = self.ledgers.ledgers_late(case.record.due_s, case.view.sequence_ledger)
+                if late is not None:
+                    self.tally.late[late] += 1
+            case Outcome.NO_EFFECT | Outcome.SUPERSEDED:
+                self.tally.no_effect += 1
+            case Outcome.FAILED:
+                self.tally.failed += 1
+            case Outcome.EXPIRED:
+                self.tally.expired += 1
+            case Outcome.REFUSED | Outcome.UNKNOWN:
+                self.tally.errors += 1
 
     @property
     def shards(self) -> int:

@@ -9,75 +9,30 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable, Container, Iterable
-from dataclasses import dataclass
 
 from sorofast import _core
 from sorofast.coordination.leases import Term
 from sorofast.coordination.shard import ShardState
 from sorofast.coordination.streams import LedgerEntry
 from sorofast.engine.context import WorkerContext
+from sorofast.engine.flight import Flight
 from sorofast.errors import DecodeError, RpcError, RpcUnreachable
-from sorofast.executions.outcome import Outcome
+from sorofast.executions.key import Subject
+from sorofast.executions.outcome import ChannelView, Ended, Outcome
 from sorofast.executions.records import WalRecord
-from sorofast.transactions.settle import ChannelView, Verdict, judge, judge_lookup
-from sorofast.transactions.submit import Receipt, Sent, send
+from sorofast.transactions.settle import Verdict, judge, judge_lookup
+from sorofast.transactions.submit import Sent, send
 
-__all__ = ["Ended", "Flight", "Flights"]
+__all__ = ["Flights"]
 
-RESEND_AFTER_LEDGERS = 2
 LOOK_UP_TIMEOUT_S = 3.0
-
-
-@dataclass(slots=True)
-class Flight:
-    """A claimed envelope. `sends` counts how often its bytes may have left; an inherited one counts as
-    sent.
-    """
-
-    record: WalRecord
-    sends: int = 0
-    queued_at_ledger: int = 0
-    receipt: Receipt | None = None
-    sending: bool = False
-
-
-@dataclass(frozen=True, slots=True)
-class Ended:
-    """An envelope whose fate is known. `view` is the channel that showed it, None for a refusal.
-
-    `foreign` says that somebody else has used the channel since.
-    """
-
-    flight: Flight
-    outcome: Outcome
-    view: ChannelView | None
-    detail: str
-    foreign: bool = False
-
-    @property
-    def record(self) -> WalRecord:
-        return self.flight.record
-
-    @property
-    def early(self) -> bool:
-        """It was included before its task was due, so it cost a fee and did nothing."""
-        return (
-            self.outcome is Outcome.NO_EFFECT
-            and self.view is not None
-            and self.view.sequence_time_s < self.record.due_s
-        )
-
-    @property
-    def confirmed(self) -> int:
-        """The channel's sequence after it."""
-        return self.view.sequence if self.view is not None else self.record.sequence - 1
 
 
 class Flights:
     """The channels of one shard: which are free, what the others carry."""
 
     def __init__(self, context: WorkerContext, shard: int, state: ShardState) -> None:
-        self.tasks: set[int] = {record.task_id for record in state.wal}
+        self.subjects: set[Subject] = {record.key.subject for record in state.wal}
         self._context = context
         self._shard = shard
         self._confirmed = dict(state.confirmed)
@@ -119,13 +74,13 @@ class Flights:
     def launch(self, record: WalRecord) -> Flight:
         """Takes up an envelope that the log has accepted."""
         flight = self._flights[record.channel] = Flight(record)
-        self.tasks.add(record.task_id)
+        self.subjects.add(record.key.subject)
         return flight
 
     def land(self, case: Ended) -> None:
         """Frees the channel of an envelope whose end the log has."""
         self._flights.pop(case.record.channel, None)
-        self.tasks.discard(case.record.task_id)
+        self.subjects.discard(case.record.key.subject)
         self._confirmed[case.record.channel] = case.confirmed
 
     def retire(self, channel: int, why: str) -> None:
@@ -143,8 +98,8 @@ class Flights:
         ended: list[Ended] = []
         unclear: list[tuple[Flight, Verdict, ChannelView]] = []
         for channel, flight in self._flights.items():
-            if self._provably_unsent(flight, term) and flight.receipt is not None:
-                ended.append(Ended(flight, Outcome.REFUSED, None, flight.receipt.detail))
+            if flight.provably_unsent(term.epoch) and flight.receipt is not None:
+                ended.append(Ended(flight.record, Outcome.REFUSED, None, flight.receipt.detail))
                 continue
             view = self._views.get(channel)
             if view is None:
@@ -152,22 +107,16 @@ class Flights:
             verdict = judge(flight.record, view, self._events_through, self._context.successes)
             if verdict is Verdict.EXECUTED:
                 foreign = view.sequence > flight.record.sequence
-                ended.append(Ended(flight, Outcome.EXECUTED, view, "", foreign))
+                ended.append(Ended(flight.record, Outcome.EXECUTED, view, "", foreign))
             elif verdict is Verdict.EXPIRED:
-                ended.append(Ended(flight, Outcome.EXPIRED, view, "no ledger took it before its bound"))
+                ended.append(
+                    Ended(flight.record, Outcome.EXPIRED, view, "no ledger took it before its bound")
+                )
             elif verdict is not Verdict.PENDING:
                 unclear.append((flight, verdict, view))
         found = await asyncio.gather(*(self._look_up(*case) for case in unclear))
         ended.extend(case for case in found if case is not None)
         return ended
-
-    @staticmethod
-    def _provably_unsent(flight: Flight, term: Term) -> bool:
-        """A refusal frees a channel early only if it answered the one send there was, under the epoch that
-        claimed it.
-        """
-        refused = flight.receipt is not None and flight.receipt.kind is Sent.REFUSED
-        return refused and flight.sends == 1 and flight.record.epoch == term.epoch and not flight.sending
 
     async def _look_up(self, flight: Flight, verdict: Verdict, view: ChannelView) -> Ended | None:
         try:
@@ -182,7 +131,7 @@ class Flights:
         if outcome is None:
             return None
         foreign = verdict is Verdict.FOREIGN or outcome is Outcome.UNKNOWN
-        return Ended(flight, outcome, view, "/".join(code for code in codes if code), foreign)
+        return Ended(flight.record, outcome, view, "/".join(code for code in codes if code), foreign)
 
     # Sending
 
@@ -192,18 +141,8 @@ class Flights:
         return [
             self.send(flight)
             for channel, flight in self._flights.items()
-            if channel not in just_launched and self._to_resend(flight, ledger)
+            if channel not in just_launched and flight.to_resend(ledger)
         ]
-
-    @staticmethod
-    def _to_resend(flight: Flight, ledger: int) -> bool:
-        if flight.sending or ledger + 1 >= flight.record.max_ledger:
-            return False
-        if flight.receipt is None:
-            return True
-        if flight.receipt.kind is Sent.QUEUED:
-            return flight.queued_at_ledger + RESEND_AFTER_LEDGERS <= ledger
-        return flight.receipt.kind is not Sent.REFUSED
 
     async def send(self, flight: Flight) -> None:
         """Sends the envelope's bytes once and remembers the answer; never raises for what the network may

@@ -16,6 +16,7 @@ from sorofast.coordination.streams import LedgerEntry, ledger_of, stream_id
 from sorofast.engine.context import WorkerContext
 from sorofast.engine.shard import ShardRunner
 from sorofast.errors import RpcUnreachable, SnapshotError, WrongContract
+from sorofast.triggers.tasks import TaskSource
 
 __all__ = ["load_shard"]
 
@@ -37,7 +38,7 @@ async def load_shard(
     table, since = await _load_table(context, state, shard, at)
     state = await _confirm_channels(context, term, state, shard, at.ledger)
     await _recall_successes(context, state, since)
-    runner = ShardRunner(context, shard, term, state, table)
+    runner = ShardRunner(context, shard, term, state, [TaskSource(table, shard, context.shards)])
     runner.taken_ledger = since
     return runner
 

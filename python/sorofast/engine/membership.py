@@ -141,7 +141,7 @@ class Membership:
             "pid": os.getpid(),
             "shards": sorted(self.runners),
             "follower": self.follows,
-            "tasks": sum(len(runner.table) for runner in self.runners.values()),
+            "tasks": sum(len(runner) for runner in self.runners.values()),
             "in_flight": self._context.in_flight_total(),
             "reasons": dict(reasons),
         }
@@ -319,6 +319,8 @@ class Membership:
             self._following = None
 
     async def _stop_following(self) -> None:
+        if self._following is not None and self._following.done() and not self._following.cancelled():
+            self._following.exception()  # looked at here, since nobody leads any more who would
         if self.follows and self._follower is not None:
             await self._cancel_following()
             with contextlib.suppress(LeaseLost):

@@ -9,39 +9,35 @@ since bytes that were claimed are safe to send late.
 from __future__ import annotations
 
 import asyncio
-import math
-from collections.abc import Awaitable
+from collections import Counter
+from collections.abc import Awaitable, Iterable, Sequence
 from dataclasses import replace
 
-from sorofast import _core
 from sorofast.coordination.leases import Term
-from sorofast.coordination.shard import MAX_COMMIT, CommitReply, ShardState
+from sorofast.coordination.shard import MAX_COMMIT, ShardState
 from sorofast.coordination.streams import LedgerEntry, stream_id
+from sorofast.engine import claims
 from sorofast.engine.context import WorkerContext
 from sorofast.engine.cycle import CycleView, Plan, Run, plan_cycle
-from sorofast.engine.flights import Ended, Flights
+from sorofast.engine.flights import Flights
 from sorofast.engine.retries import Retries
 from sorofast.engine.simulate import Simulator
-from sorofast.errors import DecodeError, LeaseLost, RedisUnreachable, ShardRegressed
-from sorofast.executions.outcome import Outcome
-from sorofast.executions.records import WAL_SCHEMA, RetryRecord, Settle, WalRecord
+from sorofast.errors import LeaseLost, RedisUnreachable, ShardRegressed
+from sorofast.executions.outcome import Ended, Outcome
+from sorofast.executions.records import RetryRecord, Settle, WalRecord
 from sorofast.reasons import code_of, name_of
-from sorofast.registry.row import Row, pack_ids, rows_of
+from sorofast.triggers.base import Due, TriggerSource
 
 __all__ = ["ShardRunner"]
 
-COMMIT_TRIES_MAX = 4
-COMMIT_PAUSE_S = 0.1
-# More than there are channels, so that tasks which cannot run do not hide those that can.
-POP_EXTRA = 64
+# More than there are channels, so that what cannot run does not hide what can.
+DUE_EXTRA = 64
 FEE_CAP_ATTEMPTS = 3
-MAX_TIME_EXTRA_S = 30
 CATCH_UP_COUNT = 256
 READ_ERROR = code_of("read_error")
-NOT_DUE = code_of("not_due")
-# A task that simply waits for its next run, or is being run, is not one that was passed over.
-FRESH = frozenset({code_of("none"), NOT_DUE})
-NOT_SKIPPED = frozenset({code_of("none"), NOT_DUE, code_of("in_flight"), code_of("executed")})
+QUARANTINED = code_of("quarantined")
+# What simply waits for its next run, or is being run, was not passed over.
+NOT_SKIPPED = frozenset(map(code_of, ("none", "not_due", "in_flight", "executed")))
 UNUSABLE_CHANNEL_CODES = ("txINSUFFICIENT_BALANCE", "txNO_ACCOUNT", "txBAD_AUTH")
 
 
@@ -49,40 +45,52 @@ class ShardRunner:
     """Owned from `term` until `lost` says why it is no more, or until the worker hands it over."""
 
     def __init__(
-        self, context: WorkerContext, shard: int, term: Term, state: ShardState, table: _core.TaskTable
+        self,
+        context: WorkerContext,
+        shard: int,
+        term: Term,
+        state: ShardState,
+        sources: Sequence[TriggerSource],
     ) -> None:
         self.shard = shard
         self.term = term
-        self.table = table
         self.lost: str | None = None
         self.regressed = False
         self.taken_ledger = 0
         self._lock = asyncio.Lock()
         self._context = context
         self._version = state.version
+        self._sources = {source.name: source for source in sources}
         self._flights = Flights(context, shard, state)
         self._retries = Retries(context, state)
         self._simulator = Simulator(context)
-        self._deferred: list[tuple[Row, int]] = []
+        self._deferred: list[tuple[Due, int]] = []
         # Envelopes of the last owner may be on their way, and its dead letters stand until their window is over.
         for record in state.wal:
-            table.hold(record.task_id)
+            self._source(record).started(record.key)
         for dead in state.dead:
-            row = self._row(dead.task_id)
-            if row is not None and row.last_run_s == dead.window:
-                table.park(dead.task_id, code_of("quarantined"))
+            self._source(dead).give_up(dead.key, QUARANTINED)
+
+    def __len__(self) -> int:
+        """How many subjects its sources have."""
+        return sum(len(source) for source in self._sources.values())
 
     @property
     def in_flight(self) -> int:
         return len(self._flights)
 
-    def next_wave_s(self) -> int | None:
-        """The second at which the next task of the index falls due, if a channel is free to run it."""
-        return self.table.next_due() if self.lost is None and self._flights.free() else None
+    def next_due_s(self) -> int | None:
+        """The second at which something falls due next, if a channel is free to run it."""
+        if self.lost is not None or not self._flights.free():
+            return None
+        seconds = (source.next_due_s() for source in self._sources.values())
+        return min((second for second in seconds if second is not None), default=None)
 
     def skipped(self) -> dict[str, int]:
-        """Tasks that wait for something, by the reason's name."""
-        counts = self.table.reason_counts()
+        """What waits for something, by the reason's name."""
+        counts: Counter[int] = Counter()
+        for source in self._sources.values():
+            counts.update(source.reasons())
         return {name_of(code): number for code, number in counts.items() if code not in NOT_SKIPPED}
 
     def renewed(self, term: Term) -> None:
@@ -93,16 +101,14 @@ class ShardRunner:
     def ingest(self, entry: LedgerEntry) -> None:
         """Takes what a closed ledger changed. Call in ledger order."""
         self.taken_ledger = entry.ledger
-        self.table.apply(entry.rows, self.shard, self._context.shards)
-        if entry.removed:
-            self.table.remove(pack_ids(entry.removed))
-            self._retries.forget_removed(entry.removed)
+        for source in self._sources.values():
+            self._retries.forget_removed(source.ingest(entry))
         self._flights.ingest(entry)
-        # A task in flight is put back by whatever settles its envelope.
+        # What is in flight is brought back by whatever settles its envelope.
         deferred, self._deferred = self._deferred, []
-        for row, reason in deferred:
-            if row.task_id not in self._flights.tasks:
-                self._reschedule(row.task_id, row.last_run_s, row.due_s, reason)
+        for due, reason in deferred:
+            if due.execution.subject not in self._flights.subjects:
+                self._source(due).wait(due.execution, due.due_s, reason)
 
     async def catch_up(self, newest: LedgerEntry | None) -> None:
         """Takes the stream's entries after the last one taken, up to `newest`."""
@@ -128,27 +134,28 @@ class ShardRunner:
                 return []
             ended = (await self._flights.judge(self.term))[:MAX_COMMIT]
             runs = await self._plan(until_s, ended) if not draining and self._trusted() else []
-            claims = self._build(self._still_due(runs)) if runs else []
-            if claims and not self._trusted():
-                for record in claims:
-                    self.table.schedule(record.task_id, record.due_s, code_of("lease_not_trusted"))
-                claims = []
-            accepted = await self._commit(ended, claims) if ended or claims or self._retries.outrun else []
+            records = self._build(runs) if runs else []
+            if records and not self._trusted():
+                for record in records:
+                    self._source(record).wait(record.key, record.due_s, code_of("lease_not_trusted"))
+                records = []
+            accepted = await self._commit(ended, records) if ended or records or self._retries.void else []
             first = [self._flights.send(self._flights.launch(record)) for record in accepted]
             launched = {record.channel for record in accepted}
             return [*first, *(self._flights.resends(launched) if resend else ())]
 
     async def save_snapshot(self) -> None:
-        """Leaves the task table in Redis, as of the last entry taken. Not while a cycle runs: the next time
-        will do.
+        """Leaves its sources' state in Redis, as of the last entry taken. Not while a cycle runs: the next time will
+        do.
         """
         if self._lock.locked():
             return
         async with self._lock:
-            if self.lost is None and self.taken_ledger:
+            snapshot = self._snapshot()
+            if self.lost is None and self.taken_ledger and snapshot is not None:
                 try:
                     self._version = await self._context.store.store_snapshot(
-                        self.term, self.table.snapshot(), stream_id(self.taken_ledger), self._version
+                        self.term, snapshot, stream_id(self.taken_ledger), self._version
                     )
                 except (LeaseLost, ShardRegressed) as error:
                     self._lose(error)
@@ -164,7 +171,15 @@ class ShardRunner:
             if self.lost is None:
                 self.lost = "handed over"
                 at = stream_id(self.taken_ledger) if self.taken_ledger else None
-                await self._context.store.release(self.term, self.table.snapshot() if at else None, at)
+                await self._context.store.release(self.term, self._snapshot() if at else None, at)
+
+    def _snapshot(self) -> bytes | None:
+        snapshots = (source.snapshot() for source in self._sources.values())
+        return next((snapshot for snapshot in snapshots if snapshot is not None), None)
+
+    def _source(self, of: Due | WalRecord | RetryRecord) -> TriggerSource:
+        execution = of.execution if isinstance(of, Due) else of.key
+        return self._sources[execution.source]
 
     def _trusted(self) -> bool:
         return self.term.trusted(self._context.clock.monotonic())
@@ -173,172 +188,91 @@ class ShardRunner:
         self.lost = str(error)
         self.regressed = isinstance(error, ShardRegressed)
 
-    def _row(self, task_id: int) -> Row | None:
-        packed = self.table.get(task_id)
-        return None if packed is None else next(rows_of(packed))
-
-    def _reschedule(self, task_id: int, window: int, at_s: int, reason: int) -> None:
-        """Puts a task back into the index: at `at_s`, or as soon as it is due if it has gone on to another
-        window.
-        """
-        row = self._row(task_id)
-        if row is None:
-            return
-        if row.last_run_s == window:
-            self.table.schedule(task_id, at_s, reason)
-        else:
-            self.table.schedule(task_id, 0, NOT_DUE)
-
-    def _still_due(self, runs: list[Run]) -> list[Run]:
-        """Without the tasks that a ledger taken in meanwhile has shown to have run or gone."""
-        kept: list[Run] = []
-        for run in runs:
-            row = self._row(run.row.task_id)
-            if row is not None and row.last_run_s == run.row.last_run_s:
-                kept.append(run)
-        return kept
-
     # Planning and building
 
-    async def _plan(self, until_s: int, ended: list[Ended]) -> list[Run]:
+    async def _plan(self, until_s: int, ended: Sequence[Ended]) -> list[Run]:
         free = self._flights.free(ended)[:MAX_COMMIT]
-        landed = {case.record.task_id for case in ended}
+        landed = {case.record.key.subject for case in ended}
         room = self._context.config.engine.max_inflight - (self._context.in_flight_total() - len(ended))
-        rows = list(rows_of(self.table.pop_due(until_s, len(free) + POP_EXTRA)))
-        if not rows:
+        dues = self._due(until_s, len(free) + DUE_EXTRA)
+        if not dues:
             return []
         # Those that waited for a ledger, a channel or their back-off were counted when they fell due.
-        self._context.tally.due += sum(1 for row in rows if row.reason in FRESH)
-        self._retries.forget_outrun(rows)
+        self._context.tally.due += sum(due.fresh for due in dues)
+        self._retries.forget_outrun(due.execution for due in dues)
         view = CycleView(
             close_s=self._context.ledgers.latest[1],
             until_s=until_s,
             free=free,
             inflight_room=room,
-            in_flight=self._flights.tasks - landed,
+            in_flight=self._flights.subjects - landed,
             backoffs=self._retries.backoffs,
-            gated=self._retries.gated,
-            has_template=lambda shape: self._context.signer.template(shape) is not None,
+            has_template=lambda template: self._context.signer.template(template) is not None,
         )
-        plan = plan_cycle(rows, view)
-        for row, reason in plan.next_ledger:
-            self._defer(row, reason)
-        for row, at_s, reason in plan.later:
-            self.table.schedule(row.task_id, at_s, reason)
+        plan = plan_cycle(dues, view)
+        for due, reason in plan.next_ledger:
+            self._defer(due, reason)
+        for due, at_s, reason in plan.later:
+            self._source(due).wait(due.execution, at_s, reason)
         return plan.run + await self._simulate(plan)
 
-    def _defer(self, row: Row, reason: int) -> None:
-        """Looks at the task again when a ledger closes; until then it is out of the index and shows the
-        reason.
-        """
-        self.table.park(row.task_id, reason)
-        self._deferred.append((row, reason))
+    def _due(self, until_s: int, limit: int) -> list[Due]:
+        dues = [due for source in self._sources.values() for due in source.due(until_s, limit)]
+        return sorted(dues, key=lambda due: due.due_s) if len(self._sources) > 1 else dues
+
+    def _defer(self, due: Due, reason: int) -> None:
+        """Looks at it again when a ledger closes; until then it is out of the index and shows the reason."""
+        self._source(due).park(due, reason)
+        self._deferred.append((due, reason))
 
     async def _simulate(self, plan: Plan) -> list[Run]:
         runs: list[Run] = []
-        for answer in await self._simulator.run(plan.simulate, self._retries.gated):
+        for answer in await self._simulator.run(plan.simulate):
             if answer.run is not None:
                 runs.append(answer.run)
             elif answer.reason == READ_ERROR:
-                # Nobody said anything about the task, so the next ledger asks again.
-                self._defer(answer.row, answer.reason)
+                # Nobody said anything about the call, so the next ledger asks again.
+                self._defer(answer.due, answer.reason)
             else:
-                until_s = self._retries.held_back(answer.row, answer.reason)
-                self.table.schedule(answer.row.task_id, until_s, answer.reason)
+                until_s = self._retries.held_back(answer.due.execution, answer.reason)
+                self._source(answer.due).wait(answer.due.execution, until_s, answer.reason)
         return runs
 
-    def _build(self, runs: list[Run]) -> list[WalRecord]:
-        config, (ledger, close_s) = self._context.config, self._context.ledgers.latest
-        max_ledger = ledger + 1 + config.engine.envelope_ledgers
-        # Admission wants the time bound two closes ahead, and a slow ledger must not end an envelope before
-        # its ledger bound.
-        lifetime_s = (config.engine.envelope_ledgers + 3) * self._context.ledgers.target_s
-        max_time_s = math.ceil(close_s + lifetime_s) + MAX_TIME_EXTRA_S
-        items = [
-            (run.row.shape, run.row.task_id, run.channel, run.sequence, max_ledger, max_time_s)
-            for run in runs
-        ]
-        try:
-            built = self._context.signer.build_executes(
-                self._context.contract, items, config.fees.inclusion_fee_stroops
-            )
-        except DecodeError as error:
-            # A template was forgotten between plan and build: those tasks are simulated in the next ledger.
-            self._context.log.warning("build_failed", error=str(error))
-            for run in runs:
-                self._defer(run.row, code_of("no_template"))
-            return []
-        claims: list[WalRecord] = []
-        for run, (tx_hash, envelope, fee_stroops) in zip(runs, built, strict=True):
-            if fee_stroops > config.fees.max_fee_stroops:
-                self.table.schedule(
-                    run.row.task_id, self._retries.not_before_s(FEE_CAP_ATTEMPTS), code_of("fee_above_cap")
-                )
-                continue
-            record = WalRecord(
-                schema=WAL_SCHEMA,
-                task_id=run.row.task_id,
-                window=run.row.last_run_s,
-                attempt=self._retries.attempt_of(run.row),
-                channel=run.channel,
-                sequence=run.sequence,
-                max_ledger=max_ledger,
-                max_time_s=max_time_s,
-                hash=tx_hash,
-                envelope=envelope,
-                claimed_ledger=ledger,
-                epoch=self.term.epoch,
-                shape=run.row.shape,
-                due_s=run.row.due_s,
-                first_run=run.simulated,
-            )
-            claims.append(record)
-        return claims
+    def _build(self, runs: Iterable[Run]) -> list[WalRecord]:
+        """Without those that a ledger taken in meanwhile has shown to have run or gone."""
+        wanted = [run for run in runs if self._source(run.due).still_due(run.due)]
+        built = claims.build(self._context, wanted, self.term.epoch, self._retries.attempt_of)
+        for due in built.without_template:
+            self._defer(due, code_of("no_template"))
+        for due in built.above_cap:
+            at_s = self._retries.not_before_s(FEE_CAP_ATTEMPTS)
+            self._source(due).wait(due.execution, at_s, code_of("fee_above_cap"))
+        return built.records
 
-    # Claiming and settling
+    # Committing and settling
 
-    async def _commit(self, ended: list[Ended], claims: list[WalRecord]) -> list[WalRecord]:
-        """One script: settles, claims, renews. Only what it accepted may be sent. A lost reply is asked
-        again, identically.
-        """
-        ended = [self._classified(case) for case in ended]
+    async def _commit(self, ended: Sequence[Ended], records: Sequence[WalRecord]) -> list[WalRecord]:
+        """Writes down what ended and claims `records`; returns those that may be sent."""
+        ended = [replace(case, outcome=self._source(case.record).outcome(case)) for case in ended]
         settles = [self._settle_of(case) for case in ended]
-        outrun = sorted(self._retries.outrun)[:MAX_COMMIT]
-        reply: CommitReply | None = None
-        for attempt in range(COMMIT_TRIES_MAX):
-            try:
-                reply = await self._context.store.commit(self.term, self._version, settles, claims, outrun)
-                break
-            except (LeaseLost, ShardRegressed) as error:
-                self._lose(error)
-                return []
-            except RedisUnreachable as error:
-                if attempt + 1 == COMMIT_TRIES_MAX or not self._trusted():
-                    self._lose(error)
-                    return []
-                await asyncio.sleep(COMMIT_PAUSE_S)
-        if reply is None:
+        void = sorted(self._retries.void)[:MAX_COMMIT]
+        try:
+            reply = await claims.commit(self._context, self.term, self._version, settles, records, void)
+        except (LeaseLost, ShardRegressed, RedisUnreachable) as error:
+            self._lose(error)
             return []
         self._version, self.term = reply.version, reply.term
-        self._retries.outrun.difference_update(outrun)
+        self._retries.void.difference_update(void)
         for case, settle in zip(ended, settles, strict=True):
             self._finish(case, settle.retry, dead=settle.dead)
-        accepted = [record for record in claims if record.execution in reply.accepted]
+        accepted = [record for record in records if record.execution in reply.accepted]
         for record in accepted:
-            self.table.hold(record.task_id)
+            self._source(record).started(record.key)
         if reply.refused:
             # The log knows something that we do not: load it again rather than argue.
             self.lost = f"claims were refused: {', '.join(sorted(set(reply.refused.values())))}"
             self._context.log.warning("claims_refused", shard=self.shard, refused=reply.refused)
         return accepted
-
-    def _classified(self, case: Ended) -> Ended:
-        """Tells a lost race from a resolver that said no: there the task has gone on to another window."""
-        row = self._row(case.record.task_id)
-        raced = row is None or row.last_run_s != case.record.window
-        if case.outcome is Outcome.NO_EFFECT and raced:
-            return replace(case, outcome=Outcome.SUPERSEDED)
-        return case
 
     def _settle_of(self, case: Ended) -> Settle:
         retry, dead = self._retries.record_of(case)
@@ -358,11 +292,11 @@ class ShardRunner:
         )
 
     def _finish(self, case: Ended, retry: RetryRecord | None, *, dead: bool) -> None:
-        """After the log has it: frees the channel and decides what the task does next."""
-        record = case.record
+        """After the log has it: frees the channel and decides what becomes of its subject next."""
+        record, source = case.record, self._source(case.record)
         self._flights.land(case)
         self._retries.ended(case, retry)
-        self._count(case)
+        self._context.count(case)
         if case.outcome in (Outcome.FAILED, Outcome.REFUSED):
             # Its footprint or resources may be out of date; the next try simulates.
             self._context.signer.forget(record.shape)
@@ -370,46 +304,11 @@ class ShardRunner:
             self._flights.retire(record.channel, "somebody else used its sequence")
         elif case.outcome is Outcome.REFUSED and case.detail.startswith(UNUSABLE_CHANNEL_CODES):
             self._flights.retire(record.channel, case.detail)
+        source.ended(case)
         if case.outcome is Outcome.EXECUTED:
-            self._advance(case)
             return
-        row = self._row(record.task_id)
-        if dead and row is not None and row.last_run_s == record.window:
-            self.table.park(record.task_id, code_of("quarantined"))
-            self._context.log.warning("task_quarantined", task=record.task_id, reason=case.detail)
+        if dead and source.give_up(record.key, QUARANTINED):
+            self._context.log.warning("task_quarantined", execution=record.execution, reason=case.detail)
             return
         at_s = max(record.due_s, retry.not_before_s if retry is not None else 0)
-        reason = code_of("backing_off" if retry is not None else case.outcome.value)
-        self._reschedule(record.task_id, record.window, at_s, reason)
-
-    def _count(self, case: Ended) -> None:
-        tally = self._context.tally
-        match case.outcome:
-            case Outcome.EXECUTED:
-                tally.executed += 1
-                late = None
-                if case.view is not None:
-                    late = self._context.ledgers.ledgers_late(case.record.due_s, case.view.sequence_ledger)
-                if late is not None:
-                    tally.late[late] += 1
-            case Outcome.NO_EFFECT | Outcome.SUPERSEDED:
-                tally.no_effect += 1
-            case Outcome.FAILED:
-                tally.failed += 1
-            case Outcome.EXPIRED:
-                tally.expired += 1
-            case Outcome.REFUSED | Outcome.UNKNOWN:
-                tally.errors += 1
-
-    def _advance(self, case: Ended) -> None:
-        """Moves the task on to its next window, even if its entry was not among the ledger's rows."""
-        row = self._row(case.record.task_id)
-        if row is not None and row.last_run_s == case.record.window and case.view is not None:
-            moved = row._replace(
-                last_run_s=case.view.sequence_time_s,
-                snapshot_ledger=max(row.snapshot_ledger, case.view.sequence_ledger),
-            )
-            self.table.apply(moved.pack(), self.shard, self._context.shards)
-            row = self._row(case.record.task_id)
-        if row is not None and row.last_run_s != case.record.window:
-            self.table.schedule(case.record.task_id, 0, NOT_DUE)
+        source.wait(record.key, at_s, code_of("backing_off" if retry is not None else case.outcome.value))

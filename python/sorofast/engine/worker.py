@@ -174,7 +174,7 @@ class Worker:
 
     def _next_wave_in_s(self) -> float:
         soonest = min(
-            (at for runner in self.membership.runners.values() if (at := runner.next_wave_s()) is not None),
+            (at for runner in self.membership.runners.values() if (at := runner.next_due_s()) is not None),
             default=None,
         )
         if soonest is None:
@@ -195,7 +195,7 @@ class Worker:
                 member=context.member,
                 ledger=entry.ledger,
                 close_time_s=entry.close_time_s,
-                tasks=sum(len(runner.table) for runner in runners),
+                tasks=sum(len(runner) for runner in runners),
                 due=tally.due,
                 sent=tally.sent,
                 executed=tally.executed,

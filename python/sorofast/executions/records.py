@@ -12,6 +12,7 @@ from typing import TypeVar
 import msgspec
 
 from sorofast.errors import DecodeError
+from sorofast.executions.key import TASKS, Execution
 
 __all__ = [
     "RETRY_SCHEMA",
@@ -23,17 +24,11 @@ __all__ = [
     "decode_record",
     "encode_record",
     "envelope_name",
-    "execution_name",
     "inflight_of",
 ]
 
 WAL_SCHEMA = 1
 RETRY_SCHEMA = 1
-
-
-def execution_name(task_id: int, window: int) -> str:
-    """`"task:window"`: the unit that lands at most once, as keys, logs and operators write it."""
-    return f"{task_id}:{window}"
 
 
 def envelope_name(record: WalRecord) -> str:
@@ -77,8 +72,12 @@ class WalRecord(msgspec.Struct, array_like=True, frozen=True, kw_only=True):
     first_run: bool
 
     @property
+    def key(self) -> Execution:
+        return Execution(TASKS, self.task_id, self.window)
+
+    @property
     def execution(self) -> str:
-        return execution_name(self.task_id, self.window)
+        return self.key.name
 
 
 class RetryRecord(msgspec.Struct, array_like=True, frozen=True, kw_only=True):
@@ -96,8 +95,12 @@ class RetryRecord(msgspec.Struct, array_like=True, frozen=True, kw_only=True):
     """How many of the attempts were included and failed, and so were paid for."""
 
     @property
+    def key(self) -> Execution:
+        return Execution(TASKS, self.task_id, self.window)
+
+    @property
     def execution(self) -> str:
-        return execution_name(self.task_id, self.window)
+        return self.key.name
 
 
 class Settle(msgspec.Struct, frozen=True, kw_only=True):

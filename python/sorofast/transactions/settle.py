@@ -10,14 +10,13 @@ no run: `execute` succeeds without effect when the task is not due.
 from __future__ import annotations
 
 from collections.abc import Container
-from dataclasses import dataclass
 from enum import StrEnum
 
 from sorofast.chain.models import Lookup
-from sorofast.executions.outcome import Outcome
+from sorofast.executions.outcome import ChannelView, Outcome
 from sorofast.executions.records import WalRecord
 
-__all__ = ["ChannelView", "Verdict", "judge", "judge_lookup"]
+__all__ = ["Verdict", "judge", "judge_lookup"]
 
 
 class Verdict(StrEnum):
@@ -28,18 +27,6 @@ class Verdict(StrEnum):
     EXECUTED = "executed"
     LOOK_UP = "look_up"
     FOREIGN = "foreign"
-
-
-@dataclass(frozen=True, slots=True)
-class ChannelView:
-    """A channel's account entry as of `snapshot_ledger`: its sequence, and the ledger and close time that
-    last changed it.
-    """
-
-    sequence: int
-    sequence_ledger: int
-    sequence_time_s: int
-    snapshot_ledger: int
 
 
 def judge(record: WalRecord, view: ChannelView, events_through: int, successes: Container[bytes]) -> Verdict:

@@ -8,17 +8,16 @@ from typing import cast
 from sorofast.chain.ledger import LedgerClock
 from sorofast.coordination.shard import ShardState
 from sorofast.engine.context import WorkerContext
-from sorofast.engine.flights import Ended, Flight
 from sorofast.engine.retries import BACKOFF_LEDGERS_MAX, Retries
-from sorofast.executions.outcome import Outcome
+from sorofast.executions.key import TASKS, Execution
+from sorofast.executions.outcome import ChannelView, Ended, Outcome
 from sorofast.executions.records import RetryRecord, WalRecord
 from sorofast.reasons import code_of
-from sorofast.registry.row import Flag, Row
 from sorofast.settings import RetryConfig
-from sorofast.transactions.settle import ChannelView
 
 CLOSE_S, TARGET_S, DUE_S, WINDOW = 10_000, 5, 9_990, 9_930
-ROW = Row(7, 60, WINDOW, 100, 9, 999, 1, 100, Flag.ACTIVE | Flag.KEEPER_ALLOWED, code_of("not_due"))
+RUN = Execution(TASKS, 7, WINDOW)
+NEXT_RUN = RUN._replace(window=DUE_S)
 
 
 def context() -> WorkerContext:
@@ -53,7 +52,7 @@ def record(attempt: int = 1) -> WalRecord:
 
 
 def ended(outcome: Outcome, *, at_s: int = CLOSE_S, attempt: int = 1) -> Ended:
-    return Ended(Flight(record(attempt), sends=1), outcome, ChannelView(11, 100, at_s, 100), "")
+    return Ended(record(attempt), outcome, ChannelView(11, 100, at_s, 100), "")
 
 
 def settle(retries: Retries, case: Ended) -> tuple[RetryRecord | None, bool]:
@@ -70,8 +69,8 @@ def test_a_paid_failure_backs_off_further_each_time_and_ends_as_a_dead_letter() 
         (2, CLOSE_S + 4 * TARGET_S, False),
         (3, 0, True),
     ]
-    assert retries.attempt_of(ROW) == 4
-    assert retries.attempt_of(ROW._replace(last_run_s=DUE_S)) == 1
+    assert retries.attempt_of(RUN) == 4
+    assert retries.attempt_of(NEXT_RUN) == 1
 
 
 def test_the_attempts_of_the_last_owner_count() -> None:
@@ -82,27 +81,25 @@ def test_the_attempts_of_the_last_owner_count() -> None:
     assert settle(retries, ended(Outcome.FAILED))[1] is True
 
 
-def test_no_effect_is_gated_and_backs_off_but_never_dies() -> None:
+def test_no_effect_backs_off_but_never_dies() -> None:
     retries = Retries(context(), state())
     for _ in range(20):
         retry, dead = settle(retries, ended(Outcome.NO_EFFECT))
         assert retry is not None
         assert not dead
     assert retry.not_before_s == CLOSE_S + BACKOFF_LEDGERS_MAX * TARGET_S
-    assert retries.gated == {7}
 
 
 def test_one_that_landed_too_early_is_tried_again_without_penalty() -> None:
     retries = Retries(context(), state())
     assert settle(retries, ended(Outcome.NO_EFFECT, at_s=DUE_S - 1)) == (None, False)
-    assert not retries.gated
     assert not retries.backoffs
 
 
 def test_an_expired_envelope_costs_nothing_and_is_built_again_as_another_attempt() -> None:
     retries = Retries(context(), state())
     assert settle(retries, ended(Outcome.EXPIRED)) == (None, False)
-    assert retries.attempt_of(ROW) == 2
+    assert retries.attempt_of(RUN) == 2
 
 
 def test_a_run_clears_what_was_held_against_the_task() -> None:
@@ -110,37 +107,35 @@ def test_a_run_clears_what_was_held_against_the_task() -> None:
     settle(retries, ended(Outcome.NO_EFFECT))
     settle(retries, ended(Outcome.EXECUTED))
     assert not retries.backoffs
-    assert not retries.gated
-    assert retries.attempt_of(ROW) == 1
+    assert retries.attempt_of(RUN) == 1
 
 
 def test_a_window_that_somebody_else_ran_takes_its_back_off_along() -> None:
     retries = Retries(context(), state())
     settle(retries, ended(Outcome.FAILED))
-    retries.forget_outrun([ROW])
-    assert set(retries.backoffs) == {7}
-    retries.forget_outrun([ROW._replace(last_run_s=DUE_S)])
+    retries.forget_outrun([RUN])
+    assert set(retries.backoffs) == {(TASKS, 7)}
+    retries.forget_outrun([NEXT_RUN])
     assert not retries.backoffs
-    assert retries.outrun == {f"7:{WINDOW}"}
+    assert retries.void == {f"7:{WINDOW}"}
 
 
 def test_what_cost_nothing_does_not_count_as_a_paid_failure() -> None:
     retries = Retries(context(), state())
     for _ in range(5):
-        retries.held_back(ROW, code_of("simulation_no_effect"))
+        retries.held_back(RUN, code_of("simulation_no_effect"))
     assert settle(retries, ended(Outcome.FAILED))[1] is False
 
 
 def test_a_lost_race_is_held_against_nobody() -> None:
     retries = Retries(context(), state())
     assert settle(retries, ended(Outcome.SUPERSEDED)) == (None, False)
-    assert not retries.gated
     assert not retries.backoffs
 
 
 def test_a_removed_task_takes_its_back_off_along() -> None:
     retries = Retries(context(), state())
     settle(retries, ended(Outcome.FAILED))
-    retries.forget_removed([7, 8])
+    retries.forget_removed([(TASKS, 7), (TASKS, 8)])
     assert not retries.backoffs
-    assert retries.outrun == {f"7:{WINDOW}"}
+    assert retries.void == {f"7:{WINDOW}"}

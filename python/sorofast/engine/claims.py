@@ -1,0 +1,101 @@
+"""From a plan to envelopes that may be sent: building and signing them, and the commit that puts them into the log."""
+
+from __future__ import annotations
+
+import asyncio
+import math
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+
+from sorofast.coordination.leases import Term
+from sorofast.coordination.shard import CommitReply
+from sorofast.engine.context import WorkerContext
+from sorofast.engine.cycle import Run
+from sorofast.errors import DecodeError, RedisUnreachable
+from sorofast.executions.key import Execution
+from sorofast.executions.records import WAL_SCHEMA, Settle, WalRecord
+from sorofast.triggers.base import Due
+
+__all__ = ["Built", "build", "commit"]
+
+COMMIT_TRIES_MAX = 4
+COMMIT_PAUSE_S = 0.1
+MAX_TIME_EXTRA_S = 30
+
+
+@dataclass(slots=True)
+class Built:
+    """Records whose envelopes are signed; what would cost more than the fee cap; what lost its template meanwhile."""
+
+    records: list[WalRecord] = field(default_factory=list)
+    above_cap: list[Due] = field(default_factory=list)
+    without_template: list[Due] = field(default_factory=list)
+
+
+def build(
+    context: WorkerContext, runs: Sequence[Run], epoch: int, attempt_of: Callable[[Execution], int]
+) -> Built:
+    """Builds and signs an envelope for each run. Nothing exists outside this process yet."""
+    config, (ledger, close_s) = context.config, context.ledgers.latest
+    max_ledger = ledger + 1 + config.engine.envelope_ledgers
+    # Admission wants the time bound two closes ahead, and a slow ledger must not end an envelope before its ledger
+    # bound.
+    lifetime_s = (config.engine.envelope_ledgers + 3) * context.ledgers.target_s
+    max_time_s = math.ceil(close_s + lifetime_s) + MAX_TIME_EXTRA_S
+    items = [
+        (run.due.template, run.due.values[0], run.channel, run.sequence, max_ledger, max_time_s)
+        for run in runs
+    ]
+    try:
+        signed = context.signer.build_executes(context.contract, items, config.fees.inclusion_fee_stroops)
+    except DecodeError as error:
+        # A template was forgotten between plan and build.
+        context.log.warning("build_failed", error=str(error))
+        return Built(without_template=[run.due for run in runs])
+    built = Built()
+    for run, (tx_hash, envelope, fee_stroops) in zip(runs, signed, strict=True):
+        if fee_stroops > config.fees.max_fee_stroops:
+            built.above_cap.append(run.due)
+            continue
+        execution = run.due.execution
+        record = WalRecord(
+            schema=WAL_SCHEMA,
+            task_id=int(execution.id),
+            window=int(execution.window),
+            attempt=attempt_of(execution),
+            channel=run.channel,
+            sequence=run.sequence,
+            max_ledger=max_ledger,
+            max_time_s=max_time_s,
+            hash=tx_hash,
+            envelope=envelope,
+            claimed_ledger=ledger,
+            epoch=epoch,
+            shape=run.due.template,
+            due_s=run.due.due_s,
+            first_run=False,
+        )
+        built.records.append(record)
+    return built
+
+
+async def commit(
+    context: WorkerContext,
+    term: Term,
+    version: int,
+    settles: Sequence[Settle],
+    claims: Sequence[WalRecord],
+    drop: Sequence[str],
+) -> CommitReply:
+    """Settles, claims and renews the lease in one script, asked again while the lease is trusted.
+
+    Raises LeaseLost and ShardRegressed at once, RedisUnreachable when asking again did not help.
+    """
+    for _ in range(COMMIT_TRIES_MAX - 1):
+        try:
+            return await context.store.commit(term, version, settles, claims, drop)
+        except RedisUnreachable:
+            if not term.trusted(context.clock.monotonic()):
+                raise
+        await asyncio.sleep(COMMIT_PAUSE_S)
+    return await context.store.commit(term, version, settles, claims, drop)

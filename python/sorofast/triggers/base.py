@@ -1,0 +1,84 @@
+"""What the engine's cycle sees of whatever makes executions fall due.
+
+A source owns its subjects (a registry's tasks, jobs) for one shard: it knows when each is due next, and why one is not
+run. The engine takes what is due, and gives every one of them back: as started, as put off, or as ended.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Protocol
+
+from sorofast.coordination.streams import LedgerEntry
+from sorofast.executions.key import Execution, Subject
+from sorofast.executions.outcome import Ended, Outcome
+
+__all__ = ["Due", "TriggerSource"]
+
+
+@dataclass(frozen=True, slots=True)
+class Due:
+    """An execution that is due at `due_s` (unix seconds), with the call that runs it.
+
+    `template` is the key of the call's template and `values` fill the template's holes. A `gated` one is sent only
+    after a simulation saw it run. `fresh` says that it falls due now, rather than having waited for something else.
+    """
+
+    execution: Execution
+    due_s: int
+    template: int
+    values: tuple[int, ...]
+    gated: bool = False
+    fresh: bool = True
+
+
+class TriggerSource(Protocol):
+    """One source's subjects of one shard. Calls come from one shard's cycle, one at a time."""
+
+    @property
+    def name(self) -> str:
+        """The `source` of its executions."""
+
+    def due(self, until_s: int, limit: int) -> list[Due]:
+        """At most `limit` executions due at `until_s` or before, soonest first. They are the engine's until it gives
+        them back by one of the calls below.
+        """
+
+    def next_due_s(self) -> int | None:
+        """The second at which the next one falls due that nobody holds."""
+
+    def still_due(self, due: Due) -> bool:
+        """Whether no ledger taken in since has shown that it ran or that its subject is gone."""
+
+    def started(self, execution: Execution) -> None:
+        """An envelope of it is in the log, from now on or since before this process."""
+
+    def park(self, due: Due, reason: int) -> None:
+        """Holds it back without a time, showing the reason: the engine calls `wait` later."""
+
+    def wait(self, execution: Execution, at_s: int, reason: int) -> None:
+        """Brings it back at `at_s` (unix seconds) at the earliest, or, if the subject has gone on to another window,
+        that window when it is due.
+        """
+
+    def give_up(self, execution: Execution, reason: int) -> bool:
+        """Does not bring it back any more; False when the subject has gone on to another window already."""
+
+    def outcome(self, case: Ended) -> Outcome:
+        """The outcome as this source sees it, before it is recorded: whether somebody else was faster."""
+
+    def ended(self, case: Ended) -> None:
+        """After the log has it: moves the subject on if it was executed."""
+
+    def ingest(self, entry: LedgerEntry) -> list[Subject]:
+        """Takes what a closed ledger changed; returns the subjects that are gone."""
+
+    def reasons(self) -> Mapping[int, int]:
+        """How many subjects carry which reason code."""
+
+    def snapshot(self) -> bytes | None:
+        """All of it, for the next owner; None where it keeps its state by itself."""
+
+    def __len__(self) -> int:
+        """How many subjects there are."""

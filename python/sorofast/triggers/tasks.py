@@ -1,0 +1,131 @@
+"""A registry's tasks of one shard: the table of rows, the index of when they are due, and which of them are gated."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+
+from sorofast import _core
+from sorofast.coordination.streams import LedgerEntry
+from sorofast.executions.key import TASKS, Execution, Subject
+from sorofast.executions.outcome import Ended, Outcome
+from sorofast.reasons import code_of
+from sorofast.registry.row import Row, pack_ids, rows_of
+from sorofast.triggers.base import Due
+
+__all__ = ["TaskSource"]
+
+NOT_DUE = code_of("not_due")
+# A task that simply waits for its next run is not one that was passed over before.
+FRESH = frozenset({code_of("none"), NOT_DUE})
+
+
+class TaskSource:
+    """Satisfies `TriggerSource` for the tasks of `shard`, out of `shards`. A task's id is the value of its template's
+    hole.
+
+    A task whose last run had no effect is *gated*: it is sent only after a simulation saw it run.
+    """
+
+    name = TASKS
+
+    def __init__(self, table: _core.TaskTable, shard: int, shards: int) -> None:
+        self.table = table
+        self._shard = shard
+        self._shards = shards
+        self._gated: set[int] = set()
+
+    def __len__(self) -> int:
+        return len(self.table)
+
+    def due(self, until_s: int, limit: int) -> list[Due]:
+        return [
+            Due(
+                execution=Execution(TASKS, row.task_id, row.last_run_s),
+                due_s=row.due_s,
+                template=row.shape,
+                values=(row.task_id,),
+                gated=row.task_id in self._gated,
+                fresh=row.reason in FRESH,
+            )
+            for row in rows_of(self.table.pop_due(until_s, limit))
+        ]
+
+    def next_due_s(self) -> int | None:
+        return self.table.next_due()
+
+    def still_due(self, due: Due) -> bool:
+        return self._in_window(due.execution) is not None
+
+    def started(self, execution: Execution) -> None:
+        self.table.hold(_task(execution))
+
+    def park(self, due: Due, reason: int) -> None:
+        self.table.park(_task(due.execution), reason)
+
+    def wait(self, execution: Execution, at_s: int, reason: int) -> None:
+        row = self._row(_task(execution))
+        if row is None:
+            return
+        if row.last_run_s == execution.window:
+            self.table.schedule(row.task_id, at_s, reason)
+        else:
+            self.table.schedule(row.task_id, 0, NOT_DUE)
+
+    def give_up(self, execution: Execution, reason: int) -> bool:
+        return self._in_window(execution) is not None and self.table.park(_task(execution), reason)
+
+    def outcome(self, case: Ended) -> Outcome:
+        """Tells a lost race from a resolver that said no: there the task has gone on to another window."""
+        if case.outcome is Outcome.NO_EFFECT and self._in_window(case.record.key) is None:
+            return Outcome.SUPERSEDED
+        return case.outcome
+
+    def ended(self, case: Ended) -> None:
+        """Moves an executed task on to its next window, even if its entry was not among the ledger's rows."""
+        task_id = _task(case.record.key)
+        if case.outcome in (Outcome.EXECUTED, Outcome.SUPERSEDED):
+            self._gated.discard(task_id)
+        elif case.outcome is Outcome.NO_EFFECT and not case.early:
+            self._gated.add(task_id)
+        if case.outcome is not Outcome.EXECUTED:
+            return
+        row = self._in_window(case.record.key)
+        if row is not None and case.view is not None:
+            moved = row._replace(
+                last_run_s=case.view.sequence_time_s,
+                snapshot_ledger=max(row.snapshot_ledger, case.view.sequence_ledger),
+            )
+            self.table.apply(moved.pack(), self._shard, self._shards)
+        row = self._row(task_id)
+        if row is not None and row.last_run_s != case.record.window:
+            self.table.schedule(task_id, 0, NOT_DUE)
+
+    def ingest(self, entry: LedgerEntry) -> list[Subject]:
+        self.table.apply(entry.rows, self._shard, self._shards)
+        self._forget(entry.removed)
+        return [(TASKS, task_id) for task_id in entry.removed]
+
+    def reasons(self) -> Mapping[int, int]:
+        return self.table.reason_counts()
+
+    def snapshot(self) -> bytes:
+        return self.table.snapshot()
+
+    def _forget(self, task_ids: Iterable[int]) -> None:
+        gone = list(task_ids)
+        if gone:
+            self.table.remove(pack_ids(gone))
+            self._gated.difference_update(gone)
+
+    def _row(self, task_id: int) -> Row | None:
+        packed = self.table.get(task_id)
+        return None if packed is None else next(rows_of(packed))
+
+    def _in_window(self, execution: Execution) -> Row | None:
+        """The task's row if its window is still the execution's."""
+        row = self._row(_task(execution))
+        return row if row is not None and row.last_run_s == execution.window else None
+
+
+def _task(execution: Execution) -> int:
+    return int(execution.id)

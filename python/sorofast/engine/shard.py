@@ -308,7 +308,7 @@ class ShardRunner:
         if case.outcome is Outcome.EXECUTED:
             return
         if dead and source.give_up(record.key, QUARANTINED):
-            self._context.log.warning("task_quarantined", execution=record.execution, reason=case.detail)
+            self._context.log.warning("task_quarantined", **record.key.fields(), reason=case.detail)
             return
         at_s = max(record.due_s, retry.not_before_s if retry is not None else 0)
         source.wait(record.key, at_s, code_of("backing_off" if retry is not None else case.outcome.value))

@@ -62,7 +62,7 @@ class Simulator:
 
     async def _one(self, case: tuple[Due, int, int]) -> Simulated:
         due, channel, sequence = case
-        context, name = self._context, due.execution.name
+        context, fields = self._context, due.execution.fields()
         envelope = context.signer.simulation_envelope(context.contract, due.values[0], channel, sequence)
         try:
             # The shard's cycle waits for this, so it may not take as long as other calls may.
@@ -70,7 +70,7 @@ class Simulator:
                 simulation = await context.rpc.simulate(envelope)
         except (RpcUnreachable, RpcError, DecodeError, TimeoutError) as error:
             context.tally.errors += 1
-            context.log.warning("simulation_unanswered", execution=name, error=repr(error))
+            context.log.warning("simulation_unanswered", **fields, error=repr(error))
             return Simulated(due, None, code_of("read_error"))
         if simulation.error is not None:
             # The first line is the outermost cause, where a trap of the target shows as a WasmVm error; the event
@@ -78,7 +78,7 @@ class Simulator:
             cause = simulation.error.partition("\n")[0]
             reason = "target_panics" if "WasmVm" in cause else "simulation_failed"
             context.log.warning(
-                "task_skipped", execution=name, reason=reason, error=simulation.error[:ERROR_TEXT_MAX]
+                "task_skipped", **fields, reason=reason, error=simulation.error[:ERROR_TEXT_MAX]
             )
             return Simulated(due, None, code_of(reason))
         try:
@@ -91,10 +91,10 @@ class Simulator:
                 context.contract,
             )
         except TemplateError as error:
-            context.log.info("task_skipped", execution=name, reason="simulation_no_effect", error=str(error))
+            context.log.info("task_skipped", **fields, reason="simulation_no_effect", error=str(error))
             return Simulated(due, None, code_of("simulation_no_effect"))
         except DecodeError as error:
             context.tally.errors += 1
-            context.log.warning("simulation_undecodable", execution=name, error=str(error))
+            context.log.warning("simulation_undecodable", **fields, error=str(error))
             return Simulated(due, None, code_of("simulation_failed"))
         return Simulated(due, Run(due, channel, sequence, simulated=True))

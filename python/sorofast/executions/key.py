@@ -32,6 +32,12 @@ class Execution(NamedTuple):
         text = f"{self.id}:{self.window}"
         return text if self.source == TASKS else f"{self.source}/{text}"
 
+    def fields(self) -> dict[str, int | str]:
+        """What a log line says of it: the task and the window, or source, id and window."""
+        if self.source == TASKS:
+            return {"task": self.id, "window": self.window}
+        return {"source": self.source, "id": self.id, "window": self.window}
+
     @classmethod
     def parse(cls, name: str) -> Execution:
         """The execution of a name; ValueError for a text that is none."""

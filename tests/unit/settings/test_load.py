@@ -4,14 +4,8 @@ from pathlib import Path
 
 import pytest
 
-from sorofast.errors import ConfigError, SecretError
-from sorofast.settings import (
-    EngineConfig,
-    KeeperConfig,
-    Settings,
-    load_settings,
-    read_secret_file,
-)
+from sorofast.errors import ConfigError
+from sorofast.settings import EngineConfig, Settings, load_settings, schema, sources
 
 CONTRACT = "CAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAD2KM"
 SEED = "SBGWSG6BTNCKCOB3DIFBGCVMUPQFYPA2G4O34RMTB343OYPXU5DJDVMN"
@@ -238,48 +232,17 @@ def test_the_higher_layer_decides_between_secret_and_file() -> None:
     assert (by_flag.get("keeper.secret"), by_flag.get("keeper.secret_file")) == (None, Path("k"))
 
 
-def test_secret_files_are_read_when_only_the_owner_can(tmp_path: Path) -> None:
-    path = tmp_path / "keeper.secret"
-    path.write_text(f" {SEED}\n")
-    path.chmod(0o600)
-    assert KeeperConfig(secret_file=path).read_secret() == SEED
-    phrase = tmp_path / "channels.seed"
-    phrase.write_text(PHRASE.replace(" ", "\n") + "\n")
-    phrase.chmod(0o400)
-    assert KeeperConfig(channel_seed_file=phrase).read_channel_seed() == PHRASE
-    assert KeeperConfig().read_channel_seed() is None
-
-
-@pytest.mark.parametrize(
-    ("content", "mode", "sentence"),
-    [
-        (SEED.encode(), 0o640, "chmod 600"),
-        (SEED.encode(), 0o604, "mode 0604"),
-        (b"hunter2-not-a-seed", 0o600, "does not hold a Stellar secret seed"),
-        (b"\xff\xfe", 0o600, "is not text"),
-        (b"S" * 5_000, 0o600, "is longer than"),
-    ],
-    ids=["group", "others", "no seed", "binary", "too long"],
-)
-def test_unfit_secret_files_are_refused(tmp_path: Path, content: bytes, mode: int, sentence: str) -> None:
-    path = tmp_path / "keeper.secret"
-    path.write_bytes(content)
-    path.chmod(mode)
-    with pytest.raises(SecretError, match=sentence) as caught:
-        KeeperConfig(secret_file=path).read_secret()
-    assert SEED not in str(caught.value)
-    assert "hunter2" not in str(caught.value)
-
-
-def test_absent_secrets_are_named(tmp_path: Path) -> None:
-    with pytest.raises(SecretError, match="no such file"):
-        read_secret_file(tmp_path / "absent")
-    with pytest.raises(SecretError, match="not a regular file"):
-        read_secret_file(Path("/dev/null"))
-    with pytest.raises(SecretError, match=r"keeper\.secret_file"):
-        KeeperConfig().read_secret()
-
-
 def test_empty_variables_count_as_unset() -> None:
     settings: Settings = load_settings(environ={"SOROFAST_ENGINE__WORKERS": "", "STELLAR_RPC_URL": ""})
     assert settings.origins == {}
+
+
+def test_the_checks_know_the_sections_and_keys_of_the_frozen_configuration() -> None:
+    checked = {
+        name: tuple(field.annotation.model_fields)
+        for name, field in schema._Model.model_fields.items()
+        if field.annotation is not None and issubclass(field.annotation, schema._Section)
+    }
+    assert {name: set(keys) for name, keys in checked.items()} == {
+        name: set(keys) for name, keys in sources.SECTIONS.items()
+    }

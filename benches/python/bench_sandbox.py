@@ -22,10 +22,10 @@ from stellar_sdk import xdr
 
 from helpers import transactions as sdk
 from sorofast import _core
+from sorofast.audit.seed import SeedOptions
 from sorofast.demo.network import DemoNetwork
 from sorofast.registry.row import Row, pack_ids, rows_of
 from sorofast.sandbox.process import SandboxOptions, find_binary
-from sorofast.sandbox.seed import SeedOptions
 
 TASKS = 4_000
 RUNS = 2_500

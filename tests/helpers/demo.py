@@ -17,15 +17,15 @@ from pathlib import Path
 from types import TracebackType
 from typing import Self
 
+from sorofast.audit.report import Report
+from sorofast.audit.seed import SeedOptions
 from sorofast.demo.fleet import Event, Fleet, RunProcess
 from sorofast.demo.network import DemoNetwork
 from sorofast.demo.progress import Progress
 from sorofast.demo.scenario import DemoOptions, DemoResult, Stop, lead_s, wait_until_quiet
 from sorofast.demo.scenario import run_demo as run_whole_demo
-from sorofast.sandbox.audit import Report
 from sorofast.sandbox.durations import parse_duration_s
 from sorofast.sandbox.process import SandboxOptions
-from sorofast.sandbox.seed import SeedOptions
 
 _POLL_S = 0.1
 

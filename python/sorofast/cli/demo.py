@@ -54,11 +54,11 @@ def demo(
     engine. Exit code 1 if a run was missed or done twice.
     """
     del verbose  # the root looks for it itself, when an error has to be shown
+    from sorofast.audit.seed import SeedOptions
     from sorofast.demo.progress import Progress
     from sorofast.demo.scenario import DemoOptions
     from sorofast.sandbox.durations import parse_duration_s, parse_range_s
     from sorofast.sandbox.process import SandboxOptions
-    from sorofast.sandbox.seed import SeedOptions
 
     if not 1 <= workers <= WORKERS_MAX:
         raise UsageError(f"--workers {workers}: give 1 to {WORKERS_MAX}")

@@ -17,13 +17,8 @@ from stellar_sdk.client.aiohttp_client import AiohttpClient
 from stellar_sdk.exceptions import BaseRequestError, SdkError
 from stellar_sdk.soroban_server_async import SorobanServerAsync
 
-from sorofast.chain.rpc import RpcClient
-from sorofast.clock import SystemClock
-from sorofast.errors import SorofastError, UnreachableError
-from sorofast.sandbox.client import AdminClient
-from sorofast.sandbox.evidence import Evidence
-from sorofast.sandbox.process import Ready, SandboxOptions, SandboxProcess
-from sorofast.sandbox.seed import (
+from sorofast.audit.evidence import Evidence
+from sorofast.audit.seed import (
     Registry,
     SeedOptions,
     TaskSpec,
@@ -32,6 +27,11 @@ from sorofast.sandbox.seed import (
     runs_per_ledger,
     task_entries,
 )
+from sorofast.chain.rpc import RpcClient
+from sorofast.clock import SystemClock
+from sorofast.errors import SorofastError, UnreachableError
+from sorofast.sandbox.client import AdminClient
+from sorofast.sandbox.process import Ready, SandboxOptions, SandboxProcess
 from sorofast.transactions.oneshot import submit_and_wait
 
 _FRIENDBOT_TIMEOUT_S = 30.0

@@ -13,13 +13,13 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
+from sorofast.audit.report import Report
+from sorofast.audit.seed import SeedOptions
 from sorofast.demo.fleet import READY_TIMEOUT_S, Fleet, RunProcess
 from sorofast.demo.network import DemoNetwork
 from sorofast.demo.progress import Progress
 from sorofast.errors import SorofastError
-from sorofast.sandbox import audit
 from sorofast.sandbox.process import SandboxOptions
-from sorofast.sandbox.seed import SeedOptions
 
 _POLL_S = 0.2
 # What is in flight at the end is dead after an envelope's lifetime; a chain that stands still is not waited
@@ -52,7 +52,7 @@ class DemoResult:
     were loaded and the drain, over `ledgers_steady` ledgers; the demo's own calls are in neither.
     """
 
-    report: audit.Report
+    report: Report
     expired: int
     rpc_calls: dict[str, int]
     rpc_calls_steady: dict[str, int]

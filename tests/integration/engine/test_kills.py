@@ -12,8 +12,8 @@ from typing import Any
 import pytest
 
 from helpers.demo import Trial, at_work, fleet_of, network_of, options_of
+from sorofast.audit.report import Report
 from sorofast.demo.fleet import RunProcess
-from sorofast.sandbox.audit import Report
 
 SHARDS = 16
 # The aim is ten seconds; the bound leaves room for a machine that compiles something else besides.

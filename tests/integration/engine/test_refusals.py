@@ -16,8 +16,8 @@ from stellar_sdk import scval
 
 from helpers.demo import Trial, fleet_of, network_of, options_of
 from sorofast import _core
+from sorofast.audit import seed
 from sorofast.demo.network import DemoNetwork
-from sorofast.sandbox import seed
 
 RUN_TIMEOUT_S = 60
 OTHER_CONTRACT = _core.contract_from_bytes(bytes(range(32)))

@@ -13,10 +13,10 @@ from stellar_sdk.soroban_rpc import GetTransactionStatus
 from stellar_sdk.soroban_server_async import SorobanServerAsync
 
 from helpers.demo import network_of, options_of
+from sorofast.audit import seed
+from sorofast.audit.evidence import task_key
 from sorofast.chain.rpc import RpcClient
 from sorofast.demo.network import DemoNetwork
-from sorofast.sandbox import seed
-from sorofast.sandbox.evidence import task_key
 from sorofast.transactions.oneshot import invoke
 
 

@@ -10,9 +10,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from sorofast.audit import report as audit
+from sorofast.audit.report import Applied, History, Ledger, Paid, Report, TaskStart, classify_no_effect
 from sorofast.errors import DecodeError
-from sorofast.sandbox import audit
-from sorofast.sandbox.audit import Applied, History, Ledger, Paid, Report, TaskStart, classify_no_effect
 
 KEEPER = "GKEEPER"
 RIVAL = "GRIVAL"

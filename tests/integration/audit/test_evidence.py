@@ -15,10 +15,10 @@ from stellar_sdk.client.aiohttp_client import AiohttpClient
 from stellar_sdk.soroban_server_async import SorobanServerAsync
 
 from helpers.demo import network_of, options_of
+from sorofast.audit.evidence import Evidence, task_key
 from sorofast.chain.rpc import RpcClient
 from sorofast.demo.network import DemoNetwork
 from sorofast.errors import SorofastError, UnreachableError
-from sorofast.sandbox.evidence import Evidence, task_key
 from sorofast.transactions.oneshot import invoke
 
 INTERVAL_S = 100

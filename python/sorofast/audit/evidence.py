@@ -23,8 +23,20 @@ from stellar_sdk.exceptions import BaseRequestError, SdkError
 from stellar_sdk.soroban_rpc import EventFilter, EventFilterType, EventInfo
 from stellar_sdk.soroban_server_async import SorobanServerAsync
 
+from sorofast.audit.report import (
+    ENVELOPE_LEDGERS,
+    Applied,
+    History,
+    Ledger,
+    Paid,
+    Report,
+    TaskStart,
+    Window,
+    read,
+    report,
+    unrun,
+)
 from sorofast.errors import DecodeError, UnreachableError
-from sorofast.sandbox import audit
 from sorofast.sandbox.client import AdminClient, AppliedTransaction
 
 _KEYS_PER_REQUEST = 200
@@ -78,7 +90,7 @@ class Evidence:
         self._passphrase = passphrase
         self._registry = registry
         self._keeper = keeper
-        self._start: dict[int, audit.TaskStart] = {}
+        self._start: dict[int, TaskStart] = {}
         self._from_ledger = 0
 
     async def __aenter__(self) -> Evidence:
@@ -94,29 +106,25 @@ class Evidence:
         entries = await self._tasks(range(1, await self._counter() + 1))
         self._from_ledger = latest
         self._start = {
-            entry.task_id: audit.TaskStart(entry.interval_s, entry.last_run_s, entry.ledger)
+            entry.task_id: TaskStart(entry.interval_s, entry.last_run_s, entry.ledger)
             for entry in entries.values()
         }
         return len(self._start)
 
-    async def report(
-        self, until_ledger: int, *, envelope_ledgers: int = audit.ENVELOPE_LEDGERS
-    ) -> audit.Report:
+    async def report(self, until_ledger: int, *, envelope_ledgers: int = ENVELOPE_LEDGERS) -> Report:
         """The counters since `begin()`; `until_ledger` is the last ledger in which the fleet was meant to
         work.
 
         Call it once nothing of the keeper's is in flight any more: what is applied later is not counted.
         """
         history = await self.history(until_ledger, envelope_ledgers=envelope_ledgers)
-        reading = audit.read(history)
-        return audit.report(history, reading, await self._not_executable(audit.unrun(reading)))
+        reading = read(history)
+        return report(history, reading, await self._not_executable(unrun(reading)))
 
-    async def history(
-        self, until_ledger: int, *, envelope_ledgers: int = audit.ENVELOPE_LEDGERS
-    ) -> audit.History:
+    async def history(self, until_ledger: int, *, envelope_ledgers: int = ENVELOPE_LEDGERS) -> History:
         """What happened to the registry's tasks since `begin()`."""
         ledgers = [
-            audit.Ledger(one.sequence, one.close_time) for one in await self._admin.ledgers(self._from_ledger)
+            Ledger(one.sequence, one.close_time) for one in await self._admin.ledgers(self._from_ledger)
         ]
         end = ledgers[-1].sequence
         transactions = [
@@ -127,7 +135,7 @@ class Evidence:
         ]
         events = [event for event in await self._events() if event.ledger <= end]
         known = {transaction.hash: transaction for transaction in transactions}
-        paid: dict[str, list[audit.Paid]] = {}
+        paid: dict[str, list[Paid]] = {}
         tasks = dict(self._start)
         for event in events:
             if event.transaction not in known:
@@ -138,7 +146,7 @@ class Evidence:
                 paid.setdefault(event.transaction, []).append(_paid(event))
             elif event.name == "TaskRegistered" and event.task_id not in tasks:
                 tasks[event.task_id] = _registered(known[event.transaction])
-        return audit.History(
+        return History(
             keeper=self._keeper,
             tasks=tasks,
             ledgers=ledgers,
@@ -148,8 +156,8 @@ class Evidence:
         )
 
     def _applied(
-        self, transactions: Iterable[AppliedTransaction], paid: Mapping[str, Sequence[audit.Paid]]
-    ) -> Iterator[audit.Applied]:
+        self, transactions: Iterable[AppliedTransaction], paid: Mapping[str, Sequence[Paid]]
+    ) -> Iterator[Applied]:
         for one in transactions:
             ours = (
                 one.operation_source == self._keeper
@@ -157,7 +165,7 @@ class Evidence:
                 and one.function == "execute"
             )
             if ours or one.hash in paid:
-                yield audit.Applied(
+                yield Applied(
                     ledger=one.ledger,
                     order=one.order,
                     execute_of=_u64_argument(one, 1) if ours else None,
@@ -210,7 +218,7 @@ class Evidence:
                 return events
             cursor = page.cursor
 
-    async def _not_executable(self, windows: Sequence[audit.Window]) -> set[int]:
+    async def _not_executable(self, windows: Sequence[Window]) -> set[int]:
         """Of tasks whose last window had no run, those that cannot run: asked from the contract, by
         simulating `execute`.
 
@@ -325,21 +333,21 @@ def _task_event(raw: EventInfo) -> _Event | None:
     )
 
 
-def _paid(event: _Event) -> audit.Paid:
+def _paid(event: _Event) -> Paid:
     if event.value.vec is None or len(event.value.vec.sc_vec) != 2:
         raise DecodeError(f"a KeeperPaid event in ledger {event.ledger} does not hold a keeper and a fee")
     keeper, fee = event.value.vec.sc_vec
-    return audit.Paid(event.task_id, scval.from_address(keeper).address, scval.from_int128(fee))
+    return Paid(event.task_id, scval.from_address(keeper).address, scval.from_int128(fee))
 
 
-def _registered(transaction: AppliedTransaction) -> audit.TaskStart:
+def _registered(transaction: AppliedTransaction) -> TaskStart:
     """Where a task begins that was registered on the way: with what its `register` call said."""
     if transaction.function != "register" or not transaction.args:
         raise DecodeError(
             f"a task was registered in ledger {transaction.ledger} by something else than register"
         )
     interval_s, last_run_s = _schedule(_fields(stellar_xdr.SCVal.from_xdr(transaction.args[0])))
-    return audit.TaskStart(interval_s, last_run_s, transaction.ledger)
+    return TaskStart(interval_s, last_run_s, transaction.ledger)
 
 
 def _u64_argument(transaction: AppliedTransaction, position: int) -> int:

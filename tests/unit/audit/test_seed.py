@@ -9,9 +9,8 @@ import pytest
 from stellar_sdk import Keypair, scval
 from stellar_sdk import xdr as stellar_xdr
 
-from sorofast.errors import UsageError
-from sorofast.sandbox.evidence import decode_task
-from sorofast.sandbox.seed import (
+from sorofast.audit.evidence import decode_task
+from sorofast.audit.seed import (
     TTL_LEDGERS,
     Registry,
     SeedOptions,
@@ -20,6 +19,7 @@ from sorofast.sandbox.seed import (
     runs_per_ledger,
     task_entries,
 )
+from sorofast.errors import UsageError
 
 KEEPER = Keypair.from_raw_ed25519_seed(bytes(32)).public_key
 FIRST_DUE_S = 1_800_000_000

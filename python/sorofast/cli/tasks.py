@@ -41,14 +41,15 @@ def list_(
     A task is due when its time has come and its entry says nothing against a run. Whether the run itself succeeds
     is not asked here; `sorofast tasks show` simulates it.
     """
+    from sorofast import reasons
     from sorofast.registry.identity import check_registry
-    from sorofast.registry.store import Registry, reason_names
+    from sorofast.registry.store import Registry
 
     if not 1 <= limit <= LIMIT_MAX:
         raise UsageError(f"--limit is {limit}; 1 to {LIMIT_MAX} tasks can be shown")
     if start < 1:
         raise UsageError(f"--start is {start}; task ids begin at 1")
-    states = ["due", "waiting", *reason_names().values()]
+    states = ["due", "waiting", *reasons.NAMES]
     if state is not None and state not in states:
         raise UsageError(f"--state {state} is none; there are {', '.join(states)}")
     settings = load(options)
@@ -95,7 +96,7 @@ def _listed(task: StoredTask, now_s: int) -> dict[str, Any]:
         "state": task.state(now_s),
         "interval_s": row.interval_s if decoded else None,
         "last_run_s": row.last_run_s if decoded else None,
-        "next_due_s": row.due_s,
+        "next_due_s": row.next_due_s,
         "gas_stroops": row.gas_stroops if decoded else None,
         "problem": task.problem,
     }
@@ -109,7 +110,7 @@ def _cells(task: StoredTask, now_s: int) -> list[object]:
         row.task_id,
         duration(row.interval_s),
         utc(row.last_run_s) if row.last_run_s else "never",
-        _due_text(row.due_s, row.last_run_s, now_s),
+        _due_text(row.next_due_s, row.last_run_s, now_s),
         row.gas_stroops,
         task.state(now_s),
     ]
@@ -128,12 +129,12 @@ def show(task_id: Whole, /, *, options: Options = DEFAULTS) -> None:
 
     The run of a task that is due is simulated, as the keeper's or, without one, as the creator's.
     """
-    from sorofast import _core
+    from sorofast import _core, reasons
     from sorofast.cli.records import fleet_records
     from sorofast.cli.trial import Trial, try_run
     from sorofast.registry.codec import TaskConfig, decode_config, error_names
     from sorofast.registry.identity import identify
-    from sorofast.registry.store import Registry, reason_texts_by_name
+    from sorofast.registry.store import Registry
 
     _check_id(task_id)
     settings = load(options)
@@ -168,9 +169,7 @@ def show(task_id: Whole, /, *, options: Options = DEFAULTS) -> None:
     task, entry, now_s, config, trial = asyncio.run(read())
     shown: dict[str, Any] = _listed(task, now_s)
     state = shown["state"]
-    shown["explanation"] = (
-        trial.explanation() if trial else reason_texts_by_name().get(state) or _WHY_RUNNING[state]
-    )
+    shown["explanation"] = trial.explanation() if trial else reasons.text_of(state) or _WHY_RUNNING[state]
     shown["simulation"] = None if trial is None else {"outcome": trial.outcome, "error": trial.error}
     if isinstance(config, XdrError):
         shown["problem"] = shown["problem"] or str(config)

@@ -4,14 +4,16 @@ from __future__ import annotations
 
 import struct
 from collections.abc import Iterable, Iterator
+from enum import IntFlag
 from typing import NamedTuple
 
 __all__ = ["ROW_STRUCT", "Flag", "Row", "pack_ids", "rows_of"]
 
 ROW_STRUCT = struct.Struct("<QQQqQIIIHH")
+_TIME_MAX_S = 2**64 - 1
 
 
-class Flag:
+class Flag(IntFlag):
     """Bits of `Row.flags`."""
 
     ACTIVE = 1
@@ -23,8 +25,8 @@ class Flag:
 
 
 class Row(NamedTuple):
-    """A task as the engine needs it. Times are Unix seconds, gas is stroops (saturated), `shape` is the
-    hash of what it calls.
+    """A task as the engine needs it. Times are Unix seconds as the contract stores them, gas is stroops (saturated at
+    64 bits), `shape` is the hash of what it calls, `reason` the code of why it does not run.
     """
 
     task_id: int
@@ -32,15 +34,21 @@ class Row(NamedTuple):
     last_run_s: int
     gas_stroops: int
     shape: int
-    live_until: int
-    last_modified: int
+    live_until_ledger: int
+    last_modified_ledger: int
     snapshot_ledger: int
     flags: int
     reason: int
 
     @property
     def due_s(self) -> int:
+        """When a row of the due index is due; any row's sum, whether or not it means something."""
         return self.last_run_s + self.interval_s
+
+    @property
+    def next_due_s(self) -> int | None:
+        """When the task is next due; None when that time does not exist: it overflows, or the row did not decode."""
+        return None if self.flags & Flag.UNDECODABLE or self.due_s > _TIME_MAX_S else self.due_s
 
     @property
     def execution(self) -> str:
@@ -52,7 +60,9 @@ class Row(NamedTuple):
 
 
 def rows_of(packed: bytes) -> Iterator[Row]:
-    """The rows of a packed sequence, in order."""
+    """The rows of a packed sequence, in order. ValueError, at the first row, when it does not hold whole rows."""
+    if len(packed) % ROW_STRUCT.size:
+        raise ValueError(f"{len(packed)} bytes are not whole task rows of {ROW_STRUCT.size} bytes")
     for fields in ROW_STRUCT.iter_unpack(packed):
         yield Row(*fields)
 

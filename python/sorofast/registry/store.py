@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import struct
 from collections.abc import AsyncIterator, Sequence
 from dataclasses import dataclass
 
@@ -10,9 +9,10 @@ from sorofast import _core
 from sorofast.chain.lookups import ledger_entries
 from sorofast.chain.rpc import KEYS_PER_CALL_MAX, RpcClient
 from sorofast.errors import WrongContract
-from sorofast.registry.task import TaskRow, unpack_rows
+from sorofast.reasons import name_of
+from sorofast.registry.row import Row, pack_ids, rows_of
 
-__all__ = ["Registry", "RegistryHead", "StoredTask", "reason_names", "reason_texts_by_name"]
+__all__ = ["Registry", "RegistryHead", "StoredTask"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,7 +27,7 @@ class RegistryHead:
 class StoredTask:
     """A task as the engine would judge it: `reason` names why it does not run, and is None when it can."""
 
-    row: TaskRow
+    row: Row
     reason: str | None
     problem: str | None
     """Where and why its entry does not decode."""
@@ -36,17 +36,7 @@ class StoredTask:
         """`due` or `waiting` for a task that can run, else the name of its reason."""
         if self.reason is not None:
             return self.reason
-        return "due" if self.row.due_s is not None and self.row.due_s <= now_s else "waiting"
-
-
-def reason_names() -> dict[int, str]:
-    """Names of the core's reason codes."""
-    return {code: name for code, name, _ in _core.reason_codes()}
-
-
-def reason_texts_by_name() -> dict[str, str]:
-    """The sentence for the operator that belongs to each reason."""
-    return {name: text for _, name, text in _core.reason_codes()}
+        return "due" if self.row.next_due_s is not None and self.row.next_due_s <= now_s else "waiting"
 
 
 class Registry:
@@ -71,11 +61,9 @@ class Registry:
 
     async def tasks(self, task_ids: Sequence[int]) -> AsyncIterator[StoredTask]:
         """The tasks that exist among `task_ids`, in that order, read in requests of 200 keys."""
-        names = reason_names()
         for start in range(0, len(task_ids), KEYS_PER_CALL_MAX):
             page = task_ids[start : start + KEYS_PER_CALL_MAX]
-            packed = struct.pack(f"<{len(page)}Q", *page)
-            batch = await self._rpc.entries(self._contract, self._keeper, packed, b"")
+            batch = await self._rpc.entries(self._contract, self._keeper, pack_ids(page), b"")
             problems = {
                 task_id: f"byte {offset}: {reason}"
                 for task_id, offset, reason in batch.problems
@@ -84,13 +72,13 @@ class Registry:
             # The core's table judges what can run, so that this says what the engine would say.
             table = _core.TaskTable()
             table.apply(batch.rows, 0, 1)
-            rows = {row.task_id: row for row in unpack_rows(table.rows())}
+            rows = {row.task_id: row for row in rows_of(table.rows())}
             for task_id in page:
                 if task_id in rows:
                     row = rows[task_id]
                     state = table.state(task_id)
                     runnable = state is not None and state[0] == "indexed"
-                    reason = None if runnable else names.get(row.reason, f"reason {row.reason}")
+                    reason = None if runnable else name_of(row.reason)
                     yield StoredTask(row, reason, problems.get(task_id))
 
     async def entry(self, task_id: int) -> str | None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from sorofast.chain.fields import Fields
 from sorofast.chain.rpc import KEYS_PER_CALL_MAX, RpcClient
 from sorofast.errors import BodyError
 
@@ -15,10 +16,8 @@ async def ledger_entries(rpc: RpcClient, keys: Sequence[str]) -> dict[str, str]:
     if len(keys) > KEYS_PER_CALL_MAX:
         raise ValueError(f"{len(keys)} keys in one request, the RPC takes {KEYS_PER_CALL_MAX}")
     result = await rpc.call("getLedgerEntries", {"keys": list(keys)})
-    try:
-        return {str(entry["key"]): str(entry["xdr"]) for entry in result["entries"] or ()}
-    except (KeyError, TypeError) as error:
-        raise BodyError(f"getLedgerEntries was answered without a usable {error}") from error
+    entries = Fields("getLedgerEntries", result).objects("entries")
+    return {entry.text("key"): entry.text("xdr") for entry in entries}
 
 
 async def result_meta(rpc: RpcClient, tx_hash: str) -> str:

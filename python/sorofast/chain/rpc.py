@@ -5,12 +5,15 @@ from __future__ import annotations
 import asyncio
 import base64
 import struct
+from collections.abc import Iterator
+from contextlib import contextmanager
 from itertools import count
 from typing import Any
 
 import orjson
 
 from sorofast import _core
+from sorofast.chain.fields import TIME_MAX_S, Fields, clipped
 from sorofast.chain.models import Health, Lookup, SendAnswer, Simulation
 from sorofast.chain.transport import HttpTransport
 from sorofast.errors import BodyError, EventsLost, RpcError, RpcUnreachable
@@ -26,6 +29,7 @@ EVENT_PAGES_MAX = 200
 OUT_OF_RANGE_CODES = frozenset({-32600, -32602})
 STALE_ANSWERS_MAX = 40
 STALE_PAUSE_S = 0.05
+TARGET_MAX_MS = 3_600_000
 
 
 # LedgerKey and LedgerEntryData of CONFIG_SETTING (8), CONFIG_SETTING_SCP_TIMING (16); the target in ms comes first.
@@ -59,63 +63,68 @@ class RpcClient:
             raise BodyError(f"{method} was not answered with JSON: {error}") from error
         if not isinstance(answer, dict):
             raise BodyError(f"{method} was answered with a JSON {type(answer).__name__}, not an object")
-        problem = answer.get("error")
-        if isinstance(problem, dict):
-            code = problem.get("code")
-            raise RpcError(code if isinstance(code, int) else 0, str(problem.get("message", "")), method)
+        if answer.get("error") is not None:
+            raise _rpc_error(method, answer["error"])
         result = answer.get("result")
         if not isinstance(result, dict):
             raise BodyError(f"{method} was answered without a result")
         return result
 
+    async def _ask(self, method: str, params: dict[str, Any] | None = None) -> Fields:
+        return Fields(method, await self.call(method, params))
+
     async def get_health(self) -> Health:
-        result = await self.call("getHealth")
-        with _Fields("getHealth"):
-            return Health(
-                latest_ledger=int(result["latestLedger"]),
-                close_time_s=int(result["latestLedgerCloseTime"]),
-                oldest_ledger=int(result["oldestLedger"]),
-                retention_ledgers=int(result["ledgerRetentionWindow"]),
-            )
+        answer = await self._ask("getHealth")
+        return Health(
+            latest_ledger=answer.integer("latestLedger"),
+            close_time_s=answer.integer("latestLedgerCloseTime", high=TIME_MAX_S),
+            oldest_ledger=answer.integer("oldestLedger"),
+            retention_ledgers=answer.integer("ledgerRetentionWindow"),
+        )
 
     async def get_network(self) -> dict[str, Any]:
-        """`passphrase`, `protocolVersion` and, on test networks, `friendbotUrl`."""
-        return await self.call("getNetwork")
+        """`passphrase`, which is text, `protocolVersion` and, on test networks, `friendbotUrl`."""
+        network = await self.call("getNetwork")
+        Fields("getNetwork", network).text("passphrase")
+        return network
 
     async def send_transaction(self, envelope: str) -> SendAnswer:
-        result = await self.call("sendTransaction", {"transaction": envelope})
-        with _Fields("sendTransaction"):
-            return SendAnswer(
-                status=str(result["status"]),
-                latest_ledger=int(result["latestLedger"]),
-                result_xdr=result.get("errorResultXdr"),
-            )
+        answer = await self._ask("sendTransaction", {"transaction": envelope})
+        return SendAnswer(
+            status=answer.text("status"),
+            latest_ledger=answer.integer("latestLedger"),
+            result_xdr=answer.maybe_text("errorResultXdr"),
+        )
 
     async def get_transaction(self, tx_hash: str) -> Lookup:
         """`tx_hash` in hex."""
-        result = await self.call("getTransaction", {"hash": tx_hash})
-        with _Fields("getTransaction"):
-            ledger = result.get("ledger")
-            return Lookup(
-                status=str(result["status"]),
-                latest_ledger=int(result["latestLedger"]),
-                oldest_ledger=int(result["oldestLedger"]),
-                ledger=None if ledger is None else int(ledger),
-                result_xdr=result.get("resultXdr"),
-            )
+        answer = await self._ask("getTransaction", {"hash": tx_hash})
+        return Lookup(
+            status=answer.text("status"),
+            latest_ledger=answer.integer("latestLedger"),
+            oldest_ledger=answer.integer("oldestLedger"),
+            ledger=answer.maybe_integer("ledger"),
+            result_xdr=answer.maybe_text("resultXdr"),
+        )
 
     async def simulate(self, envelope: str) -> Simulation:
-        """Simulates on the newest closed ledger, at that ledger's close time."""
-        result = await self.call("simulateTransaction", {"transaction": envelope})
-        with _Fields("simulateTransaction"):
-            results = result.get("results") or [{}]
-            return Simulation(
-                latest_ledger=int(result["latestLedger"]),
-                transaction_data=str(result.get("transactionData") or ""),
-                auth=tuple(results[0].get("auth") or ()),
-                min_resource_fee_stroops=int(result.get("minResourceFee") or 0),
-                error=result.get("error"),
-            )
+        """Simulates on the newest closed ledger, at that ledger's close time.
+
+        Raises BodyError also for a resource fee that no transaction can carry, and for an answer that neither
+        failed nor says what the call would touch.
+        """
+        answer = await self._ask("simulateTransaction", {"transaction": envelope})
+        results = answer.objects("results")
+        simulation = Simulation(
+            latest_ledger=answer.integer("latestLedger"),
+            transaction_data=answer.maybe_text("transactionData") or "",
+            auth=results[0].texts("auth") if results else (),
+            min_resource_fee_stroops=answer.integer("minResourceFee", default=0),
+            error=answer.maybe_text("error"),
+        )
+        if simulation.error is None and not simulation.transaction_data:
+            raise BodyError("simulateTransaction was answered with neither an error nor transactionData")
+        return simulation
 
     async def ledger_entries_raw(self, body: bytes) -> bytes:
         """Posts a getLedgerEntries body made by the core and returns the answer for the core to read."""
@@ -142,7 +151,9 @@ class RpcClient:
         """
         seen = 0
         for _ in range(STALE_ANSWERS_MAX):
-            batch = _core.decode_entries(await self.ledger_entries_raw(body), contract, keeper)
+            answer = await self.ledger_entries_raw(body)
+            with _clear_errors():
+                batch = _core.decode_entries(answer, contract, keeper)
             if batch.latest_ledger >= ledger_min:
                 return batch
             seen = batch.latest_ledger
@@ -168,8 +179,10 @@ class RpcClient:
                 cursor=cursor,
                 limit=EVENTS_PER_CALL_MAX,
             )
+            answer = await self.transport.post("getEvents", body)
             try:
-                page = _core.decode_events(await self.transport.post("getEvents", body), contract)
+                with _clear_errors():
+                    page = _core.decode_events(answer, contract)
             except RpcError as error:
                 if cursor and error.code in OUT_OF_RANGE_CODES:
                     raise EventsLost(
@@ -195,15 +208,19 @@ class RpcClient:
         """The network's target time between closes (ConfigSetting 16), or None where the node does not tell."""
         key = base64.b64encode(_TIMING_KEY).decode()
         result = await self.call("getLedgerEntries", {"keys": [key]})
-        with _Fields("getLedgerEntries"):
-            entries = result["entries"] or []
-            if not entries:
-                return None
-            kind, setting, target_ms = _TIMING_ENTRY.unpack_from(base64.b64decode(entries[0]["xdr"]))
+        entries = Fields("getLedgerEntries", result).objects("entries")
+        if not entries:
+            return None
+        try:
+            kind, setting, target_ms = _TIMING_ENTRY.unpack_from(base64.b64decode(entries[0].text("xdr")))
+        except (ValueError, struct.error) as error:
+            raise BodyError(f"getLedgerEntries was answered with an entry that is none: {error}") from error
         if (kind, setting) != _TIMING_KINDS:
             raise BodyError(
                 "getLedgerEntries was answered with another entry than the timing setting asked for"
             )
+        if not 0 < target_ms <= TARGET_MAX_MS:
+            raise BodyError(f"getLedgerEntries was answered with a target of {target_ms} ms between closes")
         return int(target_ms) / 1000
 
 
@@ -212,18 +229,24 @@ def _ledger_of(cursor: str | None) -> int:
     try:
         return int((cursor or "").partition("-")[0]) >> 32
     except ValueError:
-        raise BodyError(f"getEvents was answered with the cursor {cursor!r}, which is none") from None
+        shown = clipped(cursor or "")
+        raise BodyError(f"getEvents was answered with the cursor {shown!r}, which is none") from None
 
 
-class _Fields:
-    """Turns a missing or mistyped field of an answer into a BodyError that names the method."""
+@contextmanager
+def _clear_errors() -> Iterator[None]:
+    """Gives the errors that the core finds in an answer the same one line as those found here."""
+    try:
+        yield
+    except RpcError as error:
+        raise RpcError(error.code, clipped(error.message), error.method) from error
 
-    def __init__(self, method: str) -> None:
-        self._method = method
 
-    def __enter__(self) -> None:
-        return None
-
-    def __exit__(self, kind: object, error: BaseException | None, trace: object) -> None:
-        if isinstance(error, (AttributeError, KeyError, TypeError, ValueError, IndexError, struct.error)):
-            raise BodyError(f"{self._method} was answered without a usable {error}") from error
+def _rpc_error(method: str, problem: object) -> RpcError:
+    """The JSON-RPC error of an answer, of whatever kind the value in its place is."""
+    code: object = 0
+    message = problem
+    if isinstance(problem, dict):
+        code, message = problem.get("code"), problem.get("message", "")
+    number = code if isinstance(code, int) and not isinstance(code, bool) else 0
+    return RpcError(number, clipped(message) if isinstance(message, str) else "no message", method)

@@ -21,6 +21,7 @@ from sorofast.errors import UsageError
 __all__ = ["TYPES", "check_symbol", "parse_arguments", "parse_value", "render"]
 
 _DEPTH_MAX = 16
+_SHOWN_MAX = 80
 _SYMBOL = re.compile(r"[A-Za-z0-9_]{1,32}")
 _ARGUMENTS_MAX = 32  # the registry refuses more
 
@@ -59,12 +60,14 @@ def parse_value(text: str, *, where: str = "value") -> stellar_xdr.SCVal:
     if kind == "void" and not rest:
         return scval.to_void()
     if not colon or kind not in TYPES:
-        raise UsageError(f'{where}: {text!r} has no type; write it as u64:5, symbol:name or {{"u64": 5}}')
+        raise UsageError(
+            f'{where}: {_shown(text)} has no type; write it as u64:5, symbol:name or {{"u64": 5}}'
+        )
     if kind in {"vec", "map"}:
         return _from_json({kind: _json(rest, where)}, where, 0)
     if kind == "bool":
         if rest not in {"true", "false"}:
-            raise UsageError(f"{where}: a bool is true or false, not {rest!r}")
+            raise UsageError(f"{where}: a bool is true or false, not {_shown(rest)}")
         return scval.to_bool(rest == "true")
     return _scalar(kind, rest, where)
 
@@ -86,8 +89,7 @@ def _from_json(value: object, where: str, depth: int) -> stellar_xdr.SCVal:
     if isinstance(value, str) and value.partition(":")[0] in TYPES:
         return parse_value(value, where=where)
     if not isinstance(value, dict) or len(value) != 1:
-        shown = orjson.dumps(value).decode()
-        raise UsageError(f'{where}: {shown:.80} has no type; write {{"u64": 5}} or the like')
+        raise UsageError(f'{where}: {_shown(value)} has no type; write {{"u64": 5}} or the like')
     (kind, inner), *_ = value.items()
     if kind == "vec" and isinstance(inner, list):
         return scval.to_vec([_from_json(item, f"{where}[{n}]", depth + 1) for n, item in enumerate(inner)])
@@ -103,7 +105,9 @@ def _from_json(value: object, where: str, depth: int) -> stellar_xdr.SCVal:
 def check_symbol(name: str, where: str) -> str:
     """`name` if a contract can have such a symbol (the library encodes any text). Raises UsageError."""
     if not _SYMBOL.fullmatch(name):
-        raise UsageError(f"{where}: {name!r} is no symbol; it has 1 to 32 letters, digits and underscores")
+        raise UsageError(
+            f"{where}: {_shown(name)} is no symbol; it has 1 to 32 letters, digits and underscores"
+        )
     return name
 
 
@@ -130,8 +134,21 @@ def _scalar(kind: str, value: object, where: str) -> stellar_xdr.SCVal:
         if kind == "address" and isinstance(value, str):
             return scval.to_address(value)
     except (SdkError, ValueError, TypeError):
-        raise UsageError(f"{where}: {value!r:.80} is no {kind}; {_expected(kind)}") from None
-    raise UsageError(f"{where}: {value!r} cannot be read as {kind}; known types are {', '.join(TYPES)}")
+        raise UsageError(f"{where}: {_shown(value)} is no {kind}; {_expected(kind)}") from None
+    raise UsageError(
+        f"{where}: {_shown(value)} cannot be read as {kind:.40}; known types are {', '.join(TYPES)}"
+    )
+
+
+def _shown(value: object) -> str:
+    """A value cut to what an error's one line has room for, however deep or long it is."""
+    if isinstance(value, str):
+        return repr(value) if len(value) <= _SHOWN_MAX else f"{value[:_SHOWN_MAX]!r}…"
+    try:
+        text = orjson.dumps(value).decode()
+    except TypeError:
+        return "a value nested hundreds deep"
+    return text if len(text) <= _SHOWN_MAX else f"{text[:_SHOWN_MAX]}…"
 
 
 def _expected(kind: str) -> str:

@@ -78,6 +78,32 @@ def test_depth_is_bounded() -> None:
     assert "xdr" in str(render(deep))
 
 
+@pytest.mark.parametrize("depth", [15, 100, 300, 600, 5_000])
+@pytest.mark.parametrize(
+    ("opening", "closing"),
+    [("[", "]"), ('{"vec":[', "]}"), ('{"u64":', "}"), ('[{"map":[{"key":', "}]}]"), ("vec:[", "]")],
+)
+def test_nesting_of_any_depth_ends_in_one_short_line(opening: str, closing: str, depth: int) -> None:
+    for text in (opening * depth + "1" + closing * depth, f'{{"u64":{opening * depth}1{closing * depth}}}'):
+        with pytest.raises(UsageError) as caught:
+            parse_arguments([text])
+        assert len(str(caught.value)) < 300, text
+        assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    "text",
+    ["x" * 9_000, "u64:" + "9" * 9_000, "bool:" + "x" * 9_000, "symbol:" + "x" * 9_000, '{"x": "' + "y" * 9_000 + '"}',
+     '{"' + "x" * 9_000 + '": 1}', '{"symbol": "' + "x\\n" * 9_000 + '"}', '{"i128": {"a": ' + "9" * 300 + "}}"],
+    ids=range(8),
+)  # fmt: skip
+def test_a_value_of_any_length_is_refused_in_one_short_line(text: str) -> None:
+    with pytest.raises(UsageError) as caught:
+        parse_value(text)
+    assert len(str(caught.value)) < 300
+    assert "\n" not in str(caught.value)
+
+
 scalars = st.one_of(
     st.integers(0, 2**32 - 1).map(scval.to_uint32),
     st.integers(-(2**63), 2**63 - 1).map(scval.to_int64),

@@ -23,7 +23,7 @@ async def until(condition: Callable[[], Awaitable[object]], deadline_s: float = 
 def envelope(task_id: int = 1, **changes: object) -> WalRecord:
     """A record to claim: channel 3, the sequence after BIG, unless told otherwise."""
     values: dict[str, object] = {
-        "task_id": task_id,
+        "id": task_id,
         "window": 1_700_000_000,
         "attempt": 1,
         "channel": 3,
@@ -34,9 +34,8 @@ def envelope(task_id: int = 1, **changes: object) -> WalRecord:
         "envelope": "AAAA" * 400,
         "claimed_ledger": 100,
         "epoch": 1,
-        "shape": 2**64 - 1,
+        "template": 2**64 - 1,
         "due_s": 1_700_000_020,
-        "first_run": False,
     }
     return WalRecord(**{**values, **changes})  # type: ignore[arg-type]
 

@@ -17,6 +17,7 @@ from sorofast.coordination.leases import Leases, Term
 from sorofast.coordination.scripts import Scripts
 from sorofast.coordination.streams import LedgerEntry, decode_ledger, encode_ledger
 from sorofast.errors import FleetMismatch, LeaseLost
+from sorofast.executions.key import Execution
 from sorofast.executions.records import inflight_of
 
 __all__ = ["FLEET_SCHEMA", "MEMBER_TTL_S", "Fleet", "FleetMeta"]
@@ -220,8 +221,10 @@ class Fleet:
         with redis_errors("trimming the ledger stream"):
             return int(await self._redis.xtrim(self._keys.ledgers, minid=min_id, approximate=False))
 
-    async def inflight(self) -> dict[int, tuple[int, int]]:
-        """Channel -> (task id, sequence) of every unsettled envelope: what the follower watches."""
+    async def inflight(self) -> dict[int, tuple[Execution | None, int]]:
+        """Channel -> (execution, sequence) of every unsettled envelope: what the follower watches. The execution is
+        None where another version wrote a name that this one does not know.
+        """
         shards = [ShardKeys.of(self._prefix, shard) for shard in range(await self.shards())]
         with redis_errors("reading what is in flight"):
             async with self._redis.pipeline(transaction=False) as pipe:

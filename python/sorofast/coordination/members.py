@@ -1,11 +1,15 @@
-"""Who should own which shard: rendezvous hashing with an even cap."""
+"""What follows from who is alive: who should own which shard (rendezvous hashing with an even cap), and which schema
+of records everybody reads.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from hashlib import blake2b
 
-__all__ = ["fair_share"]
+from sorofast.executions.records import RECORD_SCHEMAS
+
+__all__ = ["fair_share", "schema_for_all"]
 
 
 def fair_share(members: Iterable[str], shards: int, me: str) -> set[int]:
@@ -33,6 +37,15 @@ def fair_share(members: Iterable[str], shards: int, me: str) -> set[int]:
         owner[shard] = member
         count[member] += 1
     return {shard for shard, member in owner.items() if member == me}
+
+
+def schema_for_all(infos: Iterable[Mapping[str, object]]) -> int:
+    """The newest schema of records that every member reads, by what each says of itself. One that says nothing is of
+    the first version, which did not know that there would be others.
+    """
+    oldest = min(RECORD_SCHEMAS)
+    reads = [read if isinstance(read := info.get("reads"), int) else oldest for info in infos]
+    return max(oldest, min([*reads, max(RECORD_SCHEMAS)]))
 
 
 def _score(member: str, shard: int) -> int:

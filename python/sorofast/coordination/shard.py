@@ -26,6 +26,7 @@ from sorofast.coordination.scripts import Arg, Scripts
 from sorofast.coordination.streams import ledger_of
 from sorofast.errors import LeaseLost, RedisUnreachable, ShardRegressed
 from sorofast.executions.records import (
+    RECORD_SCHEMA,
     HistoryRecord,
     RetryRecord,
     Settle,
@@ -101,13 +102,23 @@ class ShardCounts:
 class ShardStore:
     """All shards of one fleet. Raises LeaseLost, ShardRegressed (both end the term) and RedisUnreachable."""
 
-    def __init__(self, redis: Redis, prefix: str, shards: int, clock: Clock | None = None) -> None:
+    def __init__(
+        self,
+        redis: Redis,
+        prefix: str,
+        shards: int,
+        clock: Clock | None = None,
+        *,
+        schema: int = RECORD_SCHEMA,
+    ) -> None:
         self._redis = redis
         self._keys = [ShardKeys.of(prefix, shard) for shard in range(shards)]
         self._clock = clock or SystemClock()
         self._scripts = Scripts(redis)
         self._leases = Leases(self._scripts, self._clock)
         self._seen: dict[str, tuple[int, int]] = {}
+        self.schema = schema
+        """The schema of the records it writes; a member of a fleet keeps it to what every live member reads."""
 
     async def acquire(self, shard: int, owner: str) -> Term | None:
         """Begins a term, or None while another owner's term runs."""
@@ -175,8 +186,8 @@ class ShardStore:
         keys = self._of(term)
         records: list[bytes] = []
         packed = (
-            _pack([_settle_fields(settle, records) for settle in settles]),
-            _pack([_claim_fields(claim, records) for claim in claims]),
+            _pack([_settle_fields(settle, records, self.schema) for settle in settles]),
+            _pack([_claim_fields(claim, records, self.schema) for claim in claims]),
             _pack(list(drop)),
         )
         sent_at_s = self._clock.monotonic()
@@ -357,9 +368,9 @@ def _regressed(term: Term, version: int, seen: int) -> ShardRegressed:
     )
 
 
-def _claim_fields(record: WalRecord, records: list[bytes]) -> tuple[str | int, ...]:
+def _claim_fields(record: WalRecord, records: list[bytes], schema: int) -> tuple[str | int, ...]:
     """What the script is told of a claim; the record itself joins `records`."""
-    records.append(encode_record(record))
+    records.append(encode_record(record, schema))
     return (
         record.execution,
         str(record.channel),
@@ -369,20 +380,21 @@ def _claim_fields(record: WalRecord, records: list[bytes]) -> tuple[str | int, .
     )
 
 
-def _settle_fields(settle: Settle, records: list[bytes]) -> tuple[str | int, ...]:
+def _settle_fields(settle: Settle, records: list[bytes], schema: int) -> tuple[str | int, ...]:
     """What the script is told of a settle; the retry record or dead letter joins `records`."""
     record = settle.record
     kept = settle.retry
     if settle.dead and kept is None:
         kept = RetryRecord(
-            task_id=record.task_id,
+            source=record.source,
+            id=record.id,
             window=record.window,
             attempts=record.attempt,
             not_before_s=0,
             reason=settle.outcome,
         )
     if kept is not None:
-        records.append(encode_record(kept))
+        records.append(encode_record(kept, schema))
     number = len(records) if kept is not None else 0
     return (
         record.execution,

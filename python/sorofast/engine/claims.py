@@ -13,7 +13,7 @@ from sorofast.engine.context import WorkerContext
 from sorofast.engine.cycle import Run
 from sorofast.errors import DecodeError, RedisUnreachable
 from sorofast.executions.key import Execution
-from sorofast.executions.records import WAL_SCHEMA, Settle, WalRecord
+from sorofast.executions.records import Operation, Settle, WalRecord
 from sorofast.triggers.base import Due
 
 __all__ = ["Built", "build", "commit"]
@@ -59,9 +59,9 @@ def build(
             continue
         execution = run.due.execution
         record = WalRecord(
-            schema=WAL_SCHEMA,
-            task_id=int(execution.id),
-            window=int(execution.window),
+            source=execution.source,
+            id=execution.id,
+            window=execution.window,
             attempt=attempt_of(execution),
             channel=run.channel,
             sequence=run.sequence,
@@ -71,9 +71,10 @@ def build(
             envelope=envelope,
             claimed_ledger=ledger,
             epoch=epoch,
-            shape=run.due.template,
+            template=run.due.template,
             due_s=run.due.due_s,
-            first_run=False,
+            operation=Operation("invoke", context.contract, "execute"),
+            fee_stroops=fee_stroops,
         )
         built.records.append(record)
     return built

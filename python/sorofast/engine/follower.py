@@ -20,6 +20,7 @@ from sorofast.coordination.leases import Term
 from sorofast.coordination.streams import LEDGER_SCHEMA, LedgerEntry
 from sorofast.engine.context import WorkerContext
 from sorofast.errors import DecodeError, EventsLost, LeaseLost, RedisUnreachable, RpcError, RpcUnreachable
+from sorofast.executions.key import TASKS
 from sorofast.registry.row import pack_ids, rows_of
 
 __all__ = ["Follower"]
@@ -103,7 +104,11 @@ class Follower:
             node=context.rpc.name,
             resync=lost and self._previous > 0,
         )
-        tasks = changed | {task_id for task_id, _ in watched.values()}
+        tasks = changed | {
+            int(execution.id)
+            for execution, _ in watched.values()
+            if execution is not None and execution.source == TASKS
+        }
         await self._read_into(entry, sorted(tasks), sorted(watched), ledger)
         await context.fleet.append_ledger(self.term, entry, cursor)
         self._previous, self._cursor = ledger, cursor

@@ -17,8 +17,9 @@ import os
 from collections import Counter
 from collections.abc import Callable
 
+from sorofast import __version__
 from sorofast.coordination.leases import RENEW_EVERY_S, Term
-from sorofast.coordination.members import fair_share
+from sorofast.coordination.members import fair_share, schema_for_all
 from sorofast.coordination.streams import LedgerEntry, ledger_of, stream_id
 from sorofast.engine.context import WorkerContext
 from sorofast.engine.follower import Follower
@@ -35,6 +36,7 @@ from sorofast.errors import (
     RpcUnreachable,
     ShardRegressed,
 )
+from sorofast.executions.records import RECORD_SCHEMA
 
 __all__ = ["Membership"]
 
@@ -111,6 +113,7 @@ class Membership:
     async def _beat(self) -> None:
         context = self._context
         self._members = await context.fleet.heartbeat(context.member, self._info())
+        context.store.schema = schema_for_all(self._members.values())
         asked = dict(self._terms)
         renewed = (
             {term.name: term for term in await context.store.renew(list(asked.values()))} if asked else {}
@@ -139,6 +142,8 @@ class Membership:
             reasons.update(runner.skipped())
         return {
             "pid": os.getpid(),
+            "version": __version__,
+            "reads": RECORD_SCHEMA,
             "shards": sorted(self.runners),
             "follower": self.follows,
             "tasks": sum(len(runner) for runner in self.runners.values()),

@@ -52,7 +52,8 @@ class Retries:
         failures = (case.outcome is Outcome.FAILED) + (earlier.failures if earlier is not None else 0)
         dead = case.outcome is Outcome.FAILED and failures >= self._context.config.retry.max_attempts
         retry = RetryRecord(
-            task_id=record.task_id,
+            source=record.source,
+            id=record.id,
             window=record.window,
             attempts=attempts,
             not_before_s=0 if dead else self.not_before_s(attempts),

@@ -299,7 +299,7 @@ class ShardRunner:
         self._context.count(case)
         if case.outcome in (Outcome.FAILED, Outcome.REFUSED):
             # Its footprint or resources may be out of date; the next try simulates.
-            self._context.signer.forget(record.shape)
+            self._context.signer.forget(record.template)
         if case.foreign:
             self._flights.retire(record.channel, "somebody else used its sequence")
         elif case.outcome is Outcome.REFUSED and case.detail.startswith(UNUSABLE_CHANNEL_CODES):

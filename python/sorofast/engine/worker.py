@@ -35,6 +35,7 @@ from sorofast.engine.report import LedgerReport, Reporter, Stopping, Up
 from sorofast.engine.shard import ShardRunner
 from sorofast.engine.signals import stop_on_signals
 from sorofast.errors import FleetMismatch, RedisUnreachable, SorofastError
+from sorofast.executions.records import RECORD_SCHEMAS
 from sorofast.observability.logs import configure
 from sorofast.settings import EngineConfig
 
@@ -251,7 +252,8 @@ async def _connect(config: EngineConfig, member: str) -> WorkerContext:
         signer=signer,
         contract=_core.contract_to_bytes(config.contract.id),
         fleet=fleet,
-        store=ShardStore(redis, config.redis.prefix, config.engine.shards),
+        # Until the first heartbeat has told what the other members read.
+        store=ShardStore(redis, config.redis.prefix, config.engine.shards, schema=min(RECORD_SCHEMAS)),
         ledgers=LedgerClock(target_s if target_s is not None else TARGET_DEFAULT_S),
         log=log,
         close_redis=redis.aclose,

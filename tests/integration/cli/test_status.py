@@ -49,7 +49,7 @@ async def test_members_shards_and_what_is_in_flight(redis: RedisConfig, tmp_path
         version = await store.set_confirmed(term, state.version, {3: 41})
         task_id = next(task_id for task_id in range(1, 10_000) if _core.shard_of(task_id, 16) == 7)
         record = WalRecord(
-            task_id=task_id,
+            id=task_id,
             window=1_700_000_000,
             attempt=1,
             channel=3,
@@ -60,9 +60,8 @@ async def test_members_shards_and_what_is_in_flight(redis: RedisConfig, tmp_path
             envelope="AAAA",
             claimed_ledger=100,
             epoch=term.epoch,
-            shape=1,
+            template=1,
             due_s=1_700_000_020,
-            first_run=False,
         )
         reply = await store.commit(term, version, [], [record])
         assert reply.accepted == {record.execution}

@@ -207,9 +207,7 @@ class ShardMachine(RuleBasedStateMachine):
         settles = []
         for record in data.draw(st.permutations(sorted(self.model.carried.values(), key=envelope_name))):
             fate = data.draw(st.sampled_from(["leave", "executed", "expired", "failed", "dead", "not ours"]))
-            after = RetryRecord(
-                task_id=record.task_id, window=record.window, attempts=1, not_before_s=9, reason=fate
-            )
+            after = RetryRecord(id=record.id, window=record.window, attempts=1, not_before_s=9, reason=fate)
             if fate == "not ours":
                 record = msgspec.structs.replace(record, hash=b"\xee" * 32)
             if fate != "leave":

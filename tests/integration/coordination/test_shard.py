@@ -120,7 +120,7 @@ async def test_the_script_itself_lets_an_execution_into_the_log_once(
     term, version = await owned(store)
     records: list[bytes] = []
     claims = [
-        shard_module._claim_fields(claim, records)
+        shard_module._claim_fields(claim, records, 2)
         for claim in (envelope(5, channel=5), envelope(5, channel=6))
     ]
     keys = ShardKeys.of(prefix, 1)
@@ -239,9 +239,7 @@ async def test_an_expired_envelope_is_rebuilt_in_the_same_call(store: ShardStore
 async def test_retry_and_dead_letters_move_with_the_settle(store: ShardStore) -> None:
     term, version = await owned(store)
     record = envelope()
-    retry = RetryRecord(
-        task_id=1, window=record.window, attempts=1, not_before_s=1_700_000_100, reason="trapped"
-    )
+    retry = RetryRecord(id=1, window=record.window, attempts=1, not_before_s=1_700_000_100, reason="trapped")
     reply = await store.commit(term, version, [], [record])
     reply = await store.commit(
         term, reply.version, [Settle(record=record, outcome="failed", confirmed=BIG + 1, retry=retry)], []
@@ -258,7 +256,7 @@ async def test_retry_and_dead_letters_move_with_the_settle(store: ShardStore) ->
     state = await store.load(term)
     assert state.retry == []
     assert state.dead == [
-        RetryRecord(task_id=1, window=record.window, attempts=2, not_before_s=0, reason="failed")
+        RetryRecord(id=1, window=record.window, attempts=2, not_before_s=0, reason="failed")
     ]
     counts = (await store.counts())[1]
     assert (counts.in_flight, counts.retry, counts.dead, counts.history, counts.channels) == (0, 0, 1, 2, 10)
@@ -267,7 +265,7 @@ async def test_retry_and_dead_letters_move_with_the_settle(store: ShardStore) ->
 async def test_a_retry_whose_window_is_gone_can_be_dropped(store: ShardStore) -> None:
     term, version = await owned(store)
     record = envelope()
-    retry = RetryRecord(task_id=1, window=record.window, attempts=1, not_before_s=0, reason="no_effect")
+    retry = RetryRecord(id=1, window=record.window, attempts=1, not_before_s=0, reason="no_effect")
     reply = await store.commit(term, version, [], [record])
     settle = Settle(record=record, outcome="no_effect", confirmed=BIG + 1, retry=retry)
     reply = await store.commit(term, reply.version, [settle], [])

@@ -5,7 +5,7 @@ from __future__ import annotations
 from hypothesis import given
 from hypothesis import strategies as st
 
-from sorofast.coordination.members import fair_share
+from sorofast.coordination.members import fair_share, schema_for_all
 
 names = st.sets(st.text("abcdef0123456789-:.", min_size=1, max_size=12), min_size=1, max_size=12)
 
@@ -38,3 +38,11 @@ def test_few_shards_move_when_one_of_four_dies() -> None:
     left = members[:3]
     moved = sum(len(before[member] - fair_share(left, 64, member)) for member in left)
     assert moved <= 8  # the 16 of the dead one must move; of the other 48 nearly all stay
+
+
+def test_records_are_written_so_that_every_live_member_reads_them() -> None:
+    assert schema_for_all([]) == 2
+    assert schema_for_all([{"reads": 2}, {"reads": 3}]) == 2
+    assert schema_for_all([{"reads": 2}, {"pid": 5}]) == 1
+    assert schema_for_all([{"reads": 2}, {"reads": "two"}]) == 1
+    assert schema_for_all([{"reads": 0}]) == 1

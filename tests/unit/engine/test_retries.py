@@ -34,7 +34,7 @@ def state(*retry: RetryRecord) -> ShardState:
 
 def record(attempt: int = 1) -> WalRecord:
     return WalRecord(
-        task_id=7,
+        id=7,
         window=WINDOW,
         attempt=attempt,
         channel=3,
@@ -45,9 +45,8 @@ def record(attempt: int = 1) -> WalRecord:
         envelope="AAAA",
         claimed_ledger=99,
         epoch=1,
-        shape=9,
+        template=9,
         due_s=DUE_S,
-        first_run=False,
     )
 
 
@@ -75,7 +74,7 @@ def test_a_paid_failure_backs_off_further_each_time_and_ends_as_a_dead_letter() 
 
 def test_the_attempts_of_the_last_owner_count() -> None:
     left = RetryRecord(
-        task_id=7, window=WINDOW, attempts=2, not_before_s=CLOSE_S + 20, reason="failed", failures=2
+        id=7, window=WINDOW, attempts=2, not_before_s=CLOSE_S + 20, reason="failed", failures=2
     )
     retries = Retries(context(), state(left))
     assert settle(retries, ended(Outcome.FAILED))[1] is True

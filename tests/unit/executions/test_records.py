@@ -19,12 +19,14 @@ from sorofast.coordination.streams import (
 )
 from sorofast.errors import DecodeError
 from sorofast.executions.records import (
+    Proof,
     RetryRecord,
     Settle,
     WalRecord,
     decode_record,
     encode_record,
     envelope_name,
+    fits_legacy,
     inflight_of,
 )
 
@@ -34,9 +36,10 @@ i64 = st.integers(0, 2**63 - 1)
 
 wal_records = st.builds(
     WalRecord,
-    task_id=u64,
+    id=u64,
     window=u64,
     attempt=st.integers(1, 9),
+    fee_stroops=u32,
     channel=u32,
     sequence=st.integers(1, 2**63 - 1),
     max_ledger=u32,
@@ -45,9 +48,8 @@ wal_records = st.builds(
     envelope=st.text(max_size=64),
     claimed_ledger=u32,
     epoch=i64,
-    shape=u64,
+    template=u64,
     due_s=u64,
-    first_run=st.booleans(),
 )
 
 
@@ -58,12 +60,58 @@ def test_a_wal_record_survives_bytes_exactly(record: WalRecord) -> None:
 
 @given(wal_records)
 def test_a_channel_names_its_envelope_so_that_the_follower_can_watch_it(record: WalRecord) -> None:
-    assert inflight_of(envelope_name(record).encode()) == (record.task_id, record.sequence)
+    assert inflight_of(envelope_name(record).encode()) == (record.key, record.sequence)
+
+
+jobs = st.builds(
+    lambda record, name, hashes: msgspec.structs.replace(
+        record, source="jobs", id=name, proof=Proof.SUCCESS, bump_hashes=tuple(hashes)
+    ),
+    wal_records,
+    st.text("abc:-_", min_size=1, max_size=12),
+    st.lists(st.binary(min_size=32, max_size=32), max_size=3),
+)
+
+
+@given(jobs)
+def test_a_record_of_another_source_survives_bytes_but_not_the_older_schema(record: WalRecord) -> None:
+    assert decode_record(encode_record(record), WalRecord) == record
+    assert inflight_of(envelope_name(record).encode()) == (
+        record.key._replace(window=str(record.window)),
+        record.sequence,
+    )
+    assert not fits_legacy(record)
+    with pytest.raises(ValueError, match="needs records of schema 2"):
+        encode_record(record, 1)
+
+
+@given(wal_records)
+def test_an_older_member_reads_what_is_written_for_it(record: WalRecord) -> None:
+    raw = encode_record(record, 1)
+    assert msgspec.msgpack.decode(raw) == [
+        *(1, record.id, record.window, record.attempt, record.channel, record.sequence, record.max_ledger),
+        *(record.max_time_s, record.hash, record.envelope, record.claimed_ledger, record.epoch),
+        *(record.template, record.due_s, False),
+    ]
+    assert decode_record(raw, WalRecord) == msgspec.structs.replace(record, writer="", fee_stroops=0)
+
+
+def test_a_retry_of_the_older_schema_is_read_as_one_of_this() -> None:
+    kept = RetryRecord(id=7, window=5, attempts=2, not_before_s=9, reason="failed", failures=1, day=20_000)
+    assert msgspec.msgpack.decode(encode_record(kept, 1)) == [1, 7, 5, 2, 9, "failed", 1]
+    assert decode_record(encode_record(kept, 1), RetryRecord) == msgspec.structs.replace(
+        kept, writer="", day=0
+    )
+
+
+@pytest.mark.parametrize("name", [b"", b"\xff\xff", b"later/syntax", b"a b c d e", b"7:5 1 x hash"])
+def test_a_channel_name_that_nobody_knows_is_still_watched(name: bytes) -> None:
+    inflight_of(name)
 
 
 def a_record(**changes: object) -> WalRecord:
     record = WalRecord(
-        task_id=5,
+        id=5,
         window=1_700_000_000,
         attempt=1,
         channel=3,
@@ -74,17 +122,20 @@ def a_record(**changes: object) -> WalRecord:
         envelope="AAAA",
         claimed_ledger=100,
         epoch=1,
-        shape=9,
+        template=9,
         due_s=1_700_000_020,
-        first_run=False,
     )
     return msgspec.structs.replace(record, **changes)
 
 
-def test_another_schema_is_refused_by_name_and_not_misread() -> None:
-    newer = msgspec.msgpack.encode([2, "anything", {"else": 1}])
-    with pytest.raises(DecodeError, match=r"WalRecord has schema 2 and this sorofast reads 1.*drain"):
+def test_an_unknown_schema_is_refused_with_the_version_that_wrote_it_and_not_misread() -> None:
+    newer = msgspec.msgpack.encode([3, "0.9.1", {"else": 1}])
+    with pytest.raises(
+        DecodeError, match=r"WalRecord of schema 3 was written by sorofast 0\.9\.1.*run sorofast"
+    ):
         decode_record(newer, WalRecord)
+    with pytest.raises(DecodeError, match="written by another version of sorofast"):
+        decode_record(msgspec.msgpack.encode([7, 5, 6]), RetryRecord)
     with pytest.raises(DecodeError, match="schema 3"):
         decode_ledger(msgspec.msgpack.encode([3]))
 

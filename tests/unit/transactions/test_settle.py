@@ -14,7 +14,7 @@ HASH = bytes(range(32))
 
 def record(*, sequence: int = 2**57 + 1, max_ledger: int = 110) -> WalRecord:
     return WalRecord(
-        task_id=7,
+        id=7,
         window=1_000,
         attempt=1,
         channel=3,
@@ -25,9 +25,8 @@ def record(*, sequence: int = 2**57 + 1, max_ledger: int = 110) -> WalRecord:
         envelope="AAAA",
         claimed_ledger=104,
         epoch=1,
-        shape=9,
+        template=9,
         due_s=1_020,
-        first_run=False,
     )
 
 

@@ -27,7 +27,7 @@ def source(*rows: Row) -> TaskSource:
 
 def ended(outcome: Outcome, landed_s: int = LANDED_S) -> Ended:
     record = WalRecord(
-        task_id=7,
+        id=7,
         window=WINDOW,
         attempt=1,
         channel=3,
@@ -38,9 +38,8 @@ def ended(outcome: Outcome, landed_s: int = LANDED_S) -> Ended:
         envelope="AAAA",
         claimed_ledger=99,
         epoch=1,
-        shape=9,
+        template=9,
         due_s=WINDOW + INTERVAL_S,
-        first_run=False,
     )
     return Ended(record, outcome, ChannelView(11, 101, landed_s, 101), "")
 

@@ -21,7 +21,6 @@
     ├── EventsLost                  1: events between a cursor and now can no longer be read
     ├── LeaseLost                   1: somebody else owns the shard or the follower's role now
     ├── ShardRegressed              1: Redis knows less about a shard than its owner has written
-    ├── DrainTimeout                1: the drain took longer than it may
     └── WorkerCrashLoop             1: a worker keeps dying
 
 The Rust extension imports its classes from here, so Python and Rust raise the same objects. Errors are
@@ -38,7 +37,6 @@ __all__ = [
     "BodyError",
     "ConfigError",
     "DecodeError",
-    "DrainTimeout",
     "EventsLost",
     "FleetMismatch",
     "LeaseLost",
@@ -169,10 +167,6 @@ class LeaseLost(SorofastError):
 class ShardRegressed(SorofastError):
     """Redis holds an older version of a shard than its owner was last told: it was rolled back, flushed or
     failed over."""
-
-
-class DrainTimeout(SorofastError):
-    """What was in flight did not settle within the drain's bound; it stays in the write-ahead log."""
 
 
 class WorkerCrashLoop(SorofastError):

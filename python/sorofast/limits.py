@@ -9,8 +9,10 @@ from __future__ import annotations
 
 WORKERS_MAX = 64
 SHARDS_MAX = 256
+"""The one bound on shards: settings, keys and the fleet's record read it."""
 CHANNELS_MAX = 8_192
-"""SEP-5 paths are cheap, but each channel holds a reserve on the ledger and is read when it is in use."""
+"""The one bound on channels; the core itself derives up to 10,000. SEP-5 paths are cheap, but each channel holds a
+reserve on the ledger and is read when it is in use."""
 
 CHANNELS_PER_SHARD_MIN = 4
 """A channel carries one transaction per ledger and runs fall unevenly on shards; fewer than four starve a
@@ -26,9 +28,6 @@ ENVELOPE_LEDGERS_MIN = 3
 """Sent after ledger N, in N+1 at best, N+2 after one busy ledger; valid only *below* the bound."""
 ENVELOPE_LEDGERS_MAX = 60
 
-MAX_TIME_CLOSES_MIN = 6
-"""Time bounds only back up the ledger bound, and admission wants two expected closes of headroom on top."""
-
 INCLUSION_FEE_STROOPS_MIN = 100
 """The network's base fee; less is refused at the door."""
 FEE_STROOPS_MAX = 2**32 - 1
@@ -41,11 +40,6 @@ CONFIG_FILE_BYTES_MAX = 1 << 20
 def channels_needed(runs_per_ledger: int, shards: int) -> int:
     """How many channels a fleet with this load should have."""
     return max(CHANNELS_PER_SHARD_MIN * shards, CHANNELS_PER_RUN * runs_per_ledger)
-
-
-def max_time_closes(envelope_ledgers: int) -> int:
-    """After how many expected closes an envelope's `max_time` lies: never the bound that kills it first."""
-    return max(MAX_TIME_CLOSES_MIN, envelope_ledgers + 1)
 
 
 def fleet_problems(

@@ -1,8 +1,9 @@
 from __future__ import annotations
 
 import pytest
+from stellar_sdk import Keypair
 
-from sorofast import limits
+from sorofast import _core, limits
 
 
 @pytest.mark.parametrize(
@@ -12,9 +13,11 @@ def test_channels_follow_load_but_never_starve_a_shard(runs: int, shards: int, c
     assert limits.channels_needed(runs, shards) == channels
 
 
-def test_the_time_bound_never_ends_an_envelope_before_its_ledger_bound() -> None:
-    for ledgers in range(limits.ENVELOPE_LEDGERS_MIN, limits.ENVELOPE_LEDGERS_MAX + 1):
-        assert limits.max_time_closes(ledgers) >= max(6, ledgers + 1)
+def test_the_core_derives_as_many_channels_as_the_settings_allow() -> None:
+    words = "illness spike retreat truth genius clock brain pass fit cave bargain toe"
+    secret = Keypair.from_raw_ed25519_seed(bytes(32)).secret
+    signer = _core.Signer("a network", secret, words, limits.CHANNELS_MAX)
+    assert len(signer.channels) == 32 * limits.CHANNELS_MAX
 
 
 def test_combinations_that_cannot_work_are_named_by_key() -> None:

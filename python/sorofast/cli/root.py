@@ -19,7 +19,6 @@ if TYPE_CHECKING:
 
 EXIT_OK = 0
 EXIT_FAILURE = 1
-EXIT_USAGE = 2
 EXIT_INTERRUPTED = 130
 
 # (import path, name, summary): the summary stands here so that help imports no command.

@@ -12,13 +12,14 @@ from redis.asyncio import Redis
 
 from sorofast.clock import Clock, SystemClock
 from sorofast.coordination.client import redis_errors
-from sorofast.coordination.keys import FOLLOWER, MAX_SHARDS, FleetKeys, ShardKeys
+from sorofast.coordination.keys import FOLLOWER, FleetKeys, ShardKeys
 from sorofast.coordination.leases import Leases, Term
 from sorofast.coordination.scripts import Scripts
 from sorofast.coordination.streams import LedgerEntry, decode_ledger, encode_ledger
 from sorofast.errors import FleetMismatch, LeaseLost
 from sorofast.executions.key import Execution
 from sorofast.executions.records import inflight_of
+from sorofast.limits import SHARDS_MAX
 
 __all__ = ["FLEET_SCHEMA", "MEMBER_TTL_S", "Fleet", "FleetMeta"]
 
@@ -63,8 +64,8 @@ class Fleet:
 
         FleetMismatch names each difference and the fix.
         """
-        if meta.shards < 1 or meta.shards > MAX_SHARDS:
-            raise ValueError(f"a fleet has 1 to {MAX_SHARDS} shards, not {meta.shards}")
+        if meta.shards < 1 or meta.shards > SHARDS_MAX:
+            raise ValueError(f"a fleet has 1 to {SHARDS_MAX} shards, not {meta.shards}")
         mine = {name: str(value) for name, value in asdict(meta).items()}
         reply = await self._scripts.run(
             "check_meta-2",

@@ -10,19 +10,19 @@ import re
 from dataclasses import dataclass
 
 from sorofast.errors import ConfigError
+from sorofast.limits import SHARDS_MAX
 
-__all__ = ["FOLLOWER", "MAX_SHARDS", "FleetKeys", "ShardKeys", "shard_name", "shard_number"]
+__all__ = ["FOLLOWER", "FleetKeys", "ShardKeys", "shard_name", "shard_number"]
 
 FOLLOWER = "follower"
-MAX_SHARDS = 1024
 
 _PREFIX = re.compile(r"[A-Za-z0-9_.:-]{1,64}")
 
 
 def shard_name(shard: int) -> str:
     """`7` -> `"s07"`: how a shard is called in keys, leases and logs."""
-    if not 0 <= shard < MAX_SHARDS:
-        raise ValueError(f"shard {shard} is not in 0..{MAX_SHARDS - 1}")
+    if not 0 <= shard < SHARDS_MAX:
+        raise ValueError(f"shard {shard} is not in 0..{SHARDS_MAX - 1}")
     return f"s{shard:02d}"
 
 

@@ -7,8 +7,9 @@ from dataclasses import astuple
 import pytest
 from redis.crc import key_slot
 
-from sorofast.coordination.keys import MAX_SHARDS, FleetKeys, ShardKeys, shard_name, shard_number
+from sorofast.coordination.keys import FleetKeys, ShardKeys, shard_name, shard_number
 from sorofast.errors import ConfigError
+from sorofast.limits import SHARDS_MAX
 
 
 def slots(keys: FleetKeys | ShardKeys) -> set[int]:
@@ -18,7 +19,7 @@ def slots(keys: FleetKeys | ShardKeys) -> set[int]:
 @pytest.mark.parametrize("prefix", ["sorofast", "a:b", "team-7.prod"])
 def test_keys_that_scripts_touch_together_share_a_slot(prefix: str) -> None:
     assert slots(FleetKeys.of(prefix)) == {key_slot(b"fleet")}
-    for shard in (0, 7, 15, 100, MAX_SHARDS - 1):
+    for shard in (0, 7, 15, 100, SHARDS_MAX - 1):
         assert slots(ShardKeys.of(prefix, shard)) == {key_slot(f"fleet:{shard_name(shard)}".encode())}
 
 
@@ -45,9 +46,9 @@ def test_a_prefix_that_would_move_the_hash_tag_is_refused(prefix: str) -> None:
 
 def test_shard_names_go_both_ways() -> None:
     assert [shard_name(shard) for shard in (0, 7, 99, 100)] == ["s00", "s07", "s99", "s100"]
-    assert all(shard_number(shard_name(shard)) == shard for shard in range(MAX_SHARDS))
+    assert all(shard_number(shard_name(shard)) == shard for shard in range(SHARDS_MAX))
     for name in ("follower", "s7", "s-1", "s", "", "s٣٣"):
         with pytest.raises(ValueError):
             shard_number(name)
     with pytest.raises(ValueError):
-        shard_name(MAX_SHARDS)
+        shard_name(SHARDS_MAX)

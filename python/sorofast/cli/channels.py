@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 
 from cyclopts import App, Parameter
 
-from sorofast.cli.context import check_passphrase, load, require_for_chain, rpc_client
+from sorofast.cli.context import checked_rpc, load, require_for_chain
 from sorofast.cli.options import DEFAULTS, Options, Whole
 from sorofast.cli.output import STROOPS_PER_XLM, note, print_json, print_pairs, print_table, xlm
 from sorofast.errors import UsageError
@@ -93,8 +93,7 @@ def list_(*, options: Options = DEFAULTS) -> None:
     keys = [_core.account_to_bytes(address) for address in addresses]
 
     async def read() -> dict[bytes, AccountState]:
-        async with rpc_client(network) as rpc:
-            await check_passphrase(rpc, network)
+        async with checked_rpc(network) as rpc:
             return await read_accounts(rpc, b"".join(keys))
 
     states = asyncio.run(read())
@@ -128,8 +127,8 @@ def list_(*, options: Options = DEFAULTS) -> None:
 
 async def _check_network(network: NetworkConfig) -> None:
     """Before a seed is made or money moves: is this the network the passphrase names?"""
-    async with rpc_client(network) as rpc:
-        await check_passphrase(rpc, network)
+    async with checked_rpc(network):
+        pass
 
 
 def _make_seed_file(keeper: KeeperConfig) -> bool:

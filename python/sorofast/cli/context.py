@@ -7,13 +7,12 @@ from contextlib import asynccontextmanager
 from typing import TYPE_CHECKING
 
 from sorofast.cli.options import GlobalOptions
-from sorofast.errors import WrongPassphrase
 from sorofast.settings import NetworkConfig, Settings, load_settings
 
 if TYPE_CHECKING:
     from sorofast.chain.rpc import RpcClient
 
-__all__ = ["check_passphrase", "keeper_key", "load", "require_for_chain", "rpc_client"]
+__all__ = ["checked_rpc", "keeper_key", "load", "require_for_chain", "rpc_client"]
 
 
 def load(options: GlobalOptions, extra: dict[str, object] | None = None) -> Settings:
@@ -66,13 +65,11 @@ async def rpc_client(network: NetworkConfig) -> AsyncIterator[RpcClient]:
         await rpc.close()
 
 
-async def check_passphrase(rpc: RpcClient, network: NetworkConfig) -> None:
-    """Raises WrongPassphrase unless the RPC serves the network that the settings name.
+@asynccontextmanager
+async def checked_rpc(network: NetworkConfig) -> AsyncIterator[RpcClient]:
+    """A client for a server that has said to serve the configured network. WrongPassphrase otherwise."""
+    from sorofast.chain.network import check_passphrase
 
-    Signatures made for another network are refused by this one, but only after they were shown to a stranger.
-    """
-    served = str((await rpc.get_network()).get("passphrase"))
-    if served != network.passphrase:
-        raise WrongPassphrase(
-            f"network.passphrase is {network.passphrase!r}, but {rpc.name} serves {served!r}; correct one of them"
-        )
+    async with rpc_client(network) as rpc:
+        await check_passphrase(rpc, network)
+        yield rpc

@@ -13,7 +13,7 @@ from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from sorofast.cli.context import check_passphrase, load, rpc_client
+from sorofast.cli.context import keeper_key, load, rpc_client
 from sorofast.cli.options import DEFAULTS, Options
 from sorofast.cli.output import one_line, print_json, print_table, xlm
 from sorofast.errors import ConfigError, SecretError, SorofastError
@@ -119,6 +119,8 @@ async def _examine_chain(settings: Settings, findings: Findings, *, has_secret: 
             return f"{rpc.name} has ledgers {answer.oldest_ledger} to {answer.latest_ledger}"
 
         async def passphrase() -> str:
+            from sorofast.chain.network import check_passphrase
+
             await check_passphrase(rpc, network)
             return repr(network.passphrase)
 
@@ -220,34 +222,26 @@ async def _contract(rpc: RpcClient, settings: Settings) -> str:
 
 
 async def _keeper_account(rpc: RpcClient, settings: Settings) -> str:
-    from sorofast.transactions.oneshot import keypair, read_accounts
+    from sorofast import _core
+    from sorofast.engine.preflight import check_keeper
 
-    keeper = keypair(settings.keeper().read_secret())
-    state = (await read_accounts(rpc, keeper.raw_public_key())).get(keeper.raw_public_key())
-    if state is None:
-        raise ConfigError(
-            f"keeper {keeper.public_key} does not exist on this network; fund it, or use another secret"
-        )
-    if state.balance_stroops < BALANCE_LOW_STROOPS:
-        raise SorofastError(
-            f"keeper {keeper.public_key} holds only {xlm(state.balance_stroops)} XLM; fund it"
-        )
-    return f"{keeper.public_key} holds {xlm(state.balance_stroops)} XLM"
+    keeper = keeper_key(settings)
+    balance_stroops = await check_keeper(rpc, keeper)
+    address = _core.account_from_bytes(keeper)
+    if balance_stroops < BALANCE_LOW_STROOPS:
+        raise SorofastError(f"keeper {address} holds only {xlm(balance_stroops)} XLM; fund it")
+    return f"{address} holds {xlm(balance_stroops)} XLM"
 
 
 async def _channels(rpc: RpcClient, settings: Settings) -> str:
-    from sorofast.transactions.accounts import derive_channels, missing_channels
+    from sorofast import _core
+    from sorofast.engine.preflight import check_channels
 
     keeper = settings.keeper()
-    addresses = derive_channels(
-        settings.network().passphrase, keeper.read_secret(), keeper.read_channel_seed() or "", keeper.channels
+    signer = _core.Signer(
+        settings.network().passphrase, keeper.read_secret(), keeper.read_channel_seed(), keeper.channels
     )
-    missing = await missing_channels(rpc, addresses)
-    if missing:
-        raise ConfigError(
-            f"{len(missing)} of {keeper.channels} channels do not exist; "
-            f"run `sorofast channels create {keeper.channels}`"
-        )
+    await check_channels(rpc, signer.channels)
     return f"all {keeper.channels} exist"
 
 

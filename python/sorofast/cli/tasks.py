@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 from cyclopts import App, Parameter
 
-from sorofast.cli.context import check_passphrase, keeper_key, load, require_for_chain, rpc_client
+from sorofast.cli.context import checked_rpc, keeper_key, load, require_for_chain
 from sorofast.cli.options import DEFAULTS, Options, Whole
 from sorofast.cli.output import console, duration, note, print_json, print_pairs, print_table, utc
 from sorofast.errors import SorofastError, UsageError, XdrError
@@ -59,8 +59,7 @@ def list_(
 
     async def read() -> tuple[list[StoredTask], int, int]:
         found: list[StoredTask] = []
-        async with rpc_client(network) as rpc:
-            await check_passphrase(rpc, network)
+        async with checked_rpc(network) as rpc:
             registry = Registry(rpc, contract.id, keeper)
             counter = await check_registry(rpc, contract.id)
             now_s = (await rpc.get_health()).close_time_s
@@ -143,8 +142,7 @@ def show(task_id: Whole, /, *, options: Options = DEFAULTS) -> None:
     keeper = keeper_key(settings)
 
     async def read() -> tuple[StoredTask, str, int, TaskConfig | XdrError, Trial | None]:
-        async with rpc_client(network) as rpc:
-            await check_passphrase(rpc, network)
+        async with checked_rpc(network) as rpc:
             identity = await identify(rpc, contract.id)
             registry = Registry(rpc, contract.id, keeper)
             now_s = (await rpc.get_health()).close_time_s
@@ -311,8 +309,7 @@ def register(
     )
 
     async def work() -> Invocation:
-        async with rpc_client(network) as rpc:
-            await check_passphrase(rpc, network)
+        async with checked_rpc(network) as rpc:
             wasm = (await identify(rpc, contract.id)).wasm
             config = encode_config(task, None if wasm is None else struct_fields(wasm))
             try:

@@ -1,22 +1,24 @@
-"""Refuses what cannot work before anything starts, naming the fix."""
+"""Refuses what cannot work before anything starts, naming the fix. `sorofast doctor` asks the same, one by one."""
 
 from __future__ import annotations
 
 from sorofast import _core
-from sorofast.chain.rpc import KEYS_PER_CALL_MAX, RpcClient
+from sorofast.chain.network import check_passphrase
+from sorofast.chain.rpc import RpcClient
 from sorofast.coordination.client import check_server, open_redis
 from sorofast.coordination.fleet import Fleet
 from sorofast.engine.fleet_meta import fleet_meta
-from sorofast.errors import ConfigError, WrongPassphrase
+from sorofast.errors import ConfigError
 from sorofast.settings import EngineConfig
 
-__all__ = ["check", "check_channels", "check_contract", "check_network"]
+__all__ = ["check", "check_channels", "check_keeper"]
 
 
 async def check(config: EngineConfig) -> None:
-    """Raises the first thing that is wrong: secrets, network, contract, accounts, Redis, or another fleet
-    in it.
-    """
+    """Raises the first thing that is wrong: secrets, network, contract, accounts, Redis, or another fleet in it."""
+    # Reading a contract's specification takes the public SDK, which workers need not load.
+    from sorofast.registry.identity import check_registry
+
     signer = _core.Signer(
         config.network.passphrase,
         config.keeper.read_secret(),
@@ -25,9 +27,10 @@ async def check(config: EngineConfig) -> None:
     )
     rpc = RpcClient(config.network.rpc_url, timeout_s=config.network.timeout_s)
     try:
-        await check_network(rpc, config)
-        await check_contract(rpc, config)
-        await check_channels(rpc, config, signer)
+        await check_passphrase(rpc, config.network)
+        await check_registry(rpc, config.contract.id)
+        await check_keeper(rpc, signer.keeper)
+        await check_channels(rpc, signer.channels)
     finally:
         await rpc.close()
     redis = await open_redis(config.redis)
@@ -38,39 +41,26 @@ async def check(config: EngineConfig) -> None:
         await redis.aclose()
 
 
-async def check_network(rpc: RpcClient, config: EngineConfig) -> None:
-    """The RPC answers, and for the network that is configured."""
-    actual = str((await rpc.get_network()).get("passphrase", ""))
-    if actual != config.network.passphrase:
-        raise WrongPassphrase(
-            f"network.passphrase is {config.network.passphrase!r}, but {rpc.name} serves {actual!r}"
-        )
+async def check_keeper(rpc: RpcClient, keeper: bytes) -> int:
+    """The keeper (a public key of 32 bytes) has an account; returns its balance in stroops. ConfigError otherwise."""
+    from sorofast.transactions.oneshot import read_accounts
 
-
-async def check_contract(rpc: RpcClient, config: EngineConfig) -> None:
-    """The contract id decodes, and names a task registry on this network."""
-    # Reading a contract's specification takes the public SDK, which workers need not load.
-    from sorofast.registry.identity import check_registry
-
-    await check_registry(rpc, config.contract.id)
-
-
-async def check_channels(rpc: RpcClient, config: EngineConfig, signer: _core.Signer) -> None:
-    """The keeper and every channel exist on the ledger."""
-    contract = _core.contract_to_bytes(config.contract.id)
-    wanted = [signer.keeper, *(signer.channels[i : i + 32] for i in range(0, len(signer.channels), 32))]
-    found: set[bytes] = set()
-    for start in range(0, len(wanted), KEYS_PER_CALL_MAX):
-        batch = await rpc.entries(
-            contract, signer.keeper, b"", b"".join(wanted[start : start + KEYS_PER_CALL_MAX])
-        )
-        found.update(account[0] for account in batch.accounts)
-    if signer.keeper not in found:
+    state = (await read_accounts(rpc, keeper)).get(keeper)
+    if state is None:
         raise ConfigError(
-            f"the keeper {_core.account_from_bytes(signer.keeper)} has no account on this network; fund it first"
+            f"keeper {_core.account_from_bytes(keeper)} has no account on this network; fund it, or use another secret"
         )
-    missing = sum(1 for key in wanted[1:] if key not in found)
+    return state.balance_stroops
+
+
+async def check_channels(rpc: RpcClient, channels: bytes) -> None:
+    """Every channel (public keys of 32 bytes in a row) has an account; ConfigError with how many have none."""
+    from sorofast.transactions.oneshot import read_accounts
+
+    found = await read_accounts(rpc, channels)
+    total = len(channels) // 32
+    missing = total - len(found)
     if missing:
         raise ConfigError(
-            f"{missing} of {len(wanted) - 1} channels have no account; run 'sorofast channels create {len(wanted) - 1}'"
+            f"{missing} of {total} channels have no account; run `sorofast channels create {total}`"
         )

@@ -14,8 +14,8 @@ from sorofast.cli.output import note, print_json, print_pairs, print_table, utc,
 from sorofast.errors import UnreachableError
 
 if TYPE_CHECKING:
+    from sorofast.sandbox.answers import Moment
     from sorofast.sandbox.blocking_client import BlockingAdminClient
-    from sorofast.sandbox.calls import Moment
 
 _GROUP = Group("Which sandbox, and how results are printed", sort_key=90)
 # SDKs give a transaction some minutes by this machine's clock.

@@ -4,28 +4,21 @@ from __future__ import annotations
 
 import contextlib
 import http.client
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from pathlib import Path
-from typing import Any, BinaryIO, TypeVar
+from typing import BinaryIO, TypeVar
 from urllib.parse import urlsplit
 
 from sorofast.sandbox import calls
-from sorofast.sandbox.calls import (
-    Accounts,
-    AppliedTransaction,
-    Call,
-    ClosedLedger,
-    Fate,
-    FaultRule,
-    Moment,
-    Stats,
-)
+from sorofast.sandbox.answers import AppliedTransaction, Moment
+from sorofast.sandbox.calls import Request
 from sorofast.sandbox.files import opened, replacing
+from sorofast.sandbox.methods import BlockingCalls
 
 _T = TypeVar("_T")
 
 
-class BlockingAdminClient:
+class BlockingAdminClient(BlockingCalls):
     """The calls of `AdminClient`, each on a connection of its own: safe to use from several threads and after
     a fork. UnreachableError: no answer; SorofastError: refused, and why.
     """
@@ -35,77 +28,13 @@ class BlockingAdminClient:
         self._parts = urlsplit(self._url)
         self._timeout_s = timeout_s
 
-    def advance(self, ledgers: int = 1, seconds: float = 0.0, *, spread: bool = False) -> Moment:
-        """Move the sandbox's clock on by `seconds`, then close that many ledgers; they are visible when this
-        returns. With `spread` the seconds are spread evenly over the ledgers' close times.
-        """
-        return self._call(calls.advance(ledgers, seconds, spread))
-
-    def skew(self, seconds: float) -> float:
-        """Set the offset of the closing clock against this machine's, in seconds."""
-        return self._call(calls.skew(seconds))
-
-    def put_entries(self, entries: Iterable[tuple[bytes, int | None]]) -> int:
-        """Put raw ledger entries (XDR, live-until ledger) into the state; returns how many there were."""
-        return sum(self._call(call) for call in calls.put_entries(entries))
-
     def transactions(self, from_ledger: int) -> Iterator[AppliedTransaction]:
         """What was applied since that ledger, itself included, in apply order."""
         begin: int | None = from_ledger
         while begin is not None:
-            page = self._call(calls.transactions(begin))
+            page = self.run(calls.transactions_page(begin))
             yield from page.transactions
-            begin = calls.following(page, begin)
-
-    def ledgers(self, from_ledger: int) -> list[ClosedLedger]:
-        """All closed ledgers since that one, itself included, in order."""
-        ledgers: list[ClosedLedger] = []
-        while True:
-            page = self._call(calls.ledgers(from_ledger))
-            ledgers += page.ledgers
-            if not page.ledgers or page.ledgers[-1].sequence >= page.latest_ledger:
-                return ledgers
-            from_ledger = page.ledgers[-1].sequence + 1
-
-    def stats(self) -> Stats:
-        """What the sandbox has been asked so far."""
-        return self._call(calls.stats())
-
-    def faults(self) -> dict[str, Any]:
-        """The fault plan in force, as the sandbox shows it."""
-        return self._call(calls.faults())
-
-    def set_fault_plan(self, plan: Mapping[str, Any]) -> dict[str, Any]:
-        """Replace the fault plan; returns it as the sandbox took it."""
-        return self._call(calls.set_faults(plan))
-
-    def set_faults(self, rules: Sequence[FaultRule]) -> None:
-        """Replace the fault plan by rules for the answers to JSON-RPC calls."""
-        self._call(calls.set_faults(calls.rules_plan(rules)))
-
-    def clear_faults(self) -> None:
-        """No faults any more."""
-        self._call(calls.clear_faults())
-
-    def contract_wasm(self, name: str) -> bytes:
-        """The code of a contract that ships in the sandbox."""
-        return self._call(calls.contract_wasm(name))
-
-    def accounts(self) -> Accounts:
-        """The accounts that the sandbox was started with."""
-        return self._call(calls.accounts())
-
-    def fates(self, hashes: Sequence[str]) -> dict[str, Fate]:
-        """What became of these transactions (hex hashes)."""
-        return self._call(calls.fates(hashes))
-
-    def audit(self) -> dict[str, Any]:
-        """All coins counted, against what the ledger header records."""
-        return self._call(calls.audit())
-
-    def reset(self) -> Moment:
-        """Back to the ledger that the sandbox began with."""
-        return self._call(calls.reset())
+            begin = page.next_from_ledger
 
     def save(self, path: Path) -> int:
         """Write the whole state to a file, which appears only when it is complete; returns its bytes."""
@@ -150,15 +79,15 @@ class BlockingAdminClient:
             content = answer.read()
         return calls.state_loaded(content)
 
-    def _call(self, call: Call[_T]) -> _T:
-        headers = {} if call.body is None else {"Content-Type": "application/json"}
-        timeout_s = max(call.timeout_s, self._timeout_s)
+    def send(self, request: Request[_T]) -> _T:
+        headers = {} if request.body is None else {"Content-Type": "application/json"}
+        timeout_s = max(request.timeout_s, self._timeout_s)
         with (
-            self._request(call.verb, call.path, call.body, headers, timeout_s=timeout_s) as answer,
-            _converted(f"{self._url}/{call.path}"),
+            self._request(request.verb, request.path, request.body, headers, timeout_s=timeout_s) as answer,
+            _converted(f"{self._url}/{request.path}"),
         ):
             content = answer.read()
-        return call.read(content)
+        return request.read(content)
 
     @contextlib.contextmanager
     def _request(

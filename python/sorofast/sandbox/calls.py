@@ -1,19 +1,23 @@
 """The calls of the sandbox's admin interface without a wire: what is sent, and how the answer is read.
 
-`client` sends them from an event loop, `blocking_client` from anywhere else.
+Each is a generator that yields the requests it takes and returns its value, so that it stands here once and works both
+ways: `client` sends the requests from an event loop, `blocking_client` from anywhere else; `methods` gives the calls to
+both.
 """
 
 from __future__ import annotations
 
 import base64
 import contextlib
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Generator, Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, Generic, Literal, TypeVar
+from itertools import islice
+from typing import Any, Generic, TypeAlias, TypeVar
 
 import msgspec
 
 from sorofast.errors import BodyError, SorofastError, UnreachableError
+from sorofast.sandbox.answers import Accounts, ClosedLedger, Fate, FaultRule, Moment, Stats, TransactionsPage
 
 T = TypeVar("T")
 
@@ -29,107 +33,7 @@ _ERROR_CHARS_MAX = 300
 _LEDGERS_PER_S = 1_000
 
 
-class AppliedTransaction(msgspec.Struct, frozen=True):
-    """One transaction in apply order (`order` counts within its ledger). Addresses are strkeys, `args` base64
-    ScVals.
-
-    `source` pays and gives the sequence; `operation_source` is who the operation acts for.
-    """
-
-    ledger: int
-    order: int
-    close_time: int
-    close_time_ms: int
-    hash: str
-    source: str
-    operation_source: str
-    operation: str
-    status: Literal["SUCCESS", "FAILED"]
-    result_code: str
-    fee_charged: int
-    contract: str | None = None
-    function: str | None = None
-    args: tuple[str, ...] = ()
-    operation_result: str | None = None
-    max_ledger: int | None = None
-
-
-class ClosedLedger(msgspec.Struct, frozen=True):
-    """One closed ledger: its close time in whole seconds, in milliseconds, and how many transactions it
-    applied.
-    """
-
-    sequence: int
-    close_time: int
-    close_time_ms: int
-    hash: str
-    transactions: int
-
-
-class Stats(msgspec.Struct, frozen=True):
-    """JSON-RPC calls since the start, by method; the latest ledger; transactions waiting for a ledger."""
-
-    rpc_calls: dict[str, int]
-    latest_ledger: int
-    pending: int
-
-
-class Moment(msgspec.Struct, frozen=True):
-    """Where the chain stands now."""
-
-    latest_ledger: int
-    close_time: int
-    ledgers_closed: int | None = None
-
-
-class FundedAccount(msgspec.Struct, frozen=True):
-    """An account that the sandbox was started with. Its secret key is public on purpose. The balance is None
-    once the account is gone.
-    """
-
-    public_key: str
-    secret_key: str
-    balance_stroops: int | None
-    index: int | None = None
-
-
-class Accounts(msgspec.Struct, frozen=True):
-    """The funded accounts in order, and the network's root account, which holds the rest."""
-
-    accounts: tuple[FundedAccount, ...]
-    root: FundedAccount | None = None
-
-
-class Fate(msgspec.Struct, frozen=True):
-    """What became of a transaction by the queue's own record."""
-
-    state: Literal["pending", "applied", "dropped", "unknown"]
-    ledger: int | None = None
-    reason: str | None = None
-
-
-class FaultRule(msgspec.Struct, frozen=True, omit_defaults=True):
-    """One rule for the answers to JSON-RPC calls. `count` None is without end; `drop_reply` carries the
-    request out and gives no answer.
-    """
-
-    method: str
-    kind: Literal["latency", "http_status", "rpc_error", "drop_reply"]
-    latency_ms: int | None = None
-    status: int | None = None
-    code: int | None = None
-    message: str | None = None
-    count: int | None = None
-    probability: float = 1.0
-
-
-class TransactionsPage(msgspec.Struct):
-    transactions: list[AppliedTransaction]
-    latest_ledger: int
-    next_from_ledger: int | None = None
-
-
-class LedgersPage(msgspec.Struct):
+class _LedgersPage(msgspec.Struct):
     ledgers: list[ClosedLedger]
     latest_ledger: int
 
@@ -147,10 +51,8 @@ class _Fates(msgspec.Struct):
 
 
 @dataclass(frozen=True, slots=True)
-class Call(Generic[T]):
-    """One request: verb, path below /admin, JSON body if any, and what turns the answer's bytes into a
-    value.
-    """
+class Request(Generic[T]):
+    """Verb, path below /admin, JSON body if any, and what turns the answer's bytes into a value."""
 
     verb: str
     path: str
@@ -159,89 +61,118 @@ class Call(Generic[T]):
     timeout_s: float = TIMEOUT_S
 
 
-def advance(ledgers: int, seconds: float, spread: bool) -> Call[Moment]:
+Call: TypeAlias = Generator[Request[Any], Any, T]
+"""Yields requests, is sent each one's value, and returns the value of the whole."""
+
+
+def advance(ledgers: int = 1, seconds: float = 0.0, *, spread: bool = False) -> Call[Moment]:
+    """Move the sandbox's clock on by `seconds`, then close that many ledgers; they are visible when this returns. With
+    `spread` the seconds are spread evenly over the ledgers' close times.
+    """
     body: dict[str, object] = {"ledgers": ledgers, "seconds": seconds}
     if spread:
         body["spread"] = True
     timeout_s = TIMEOUT_S + max(0, ledgers) / _LEDGERS_PER_S
-    return Call("POST", "advance", _reader(Moment), _json(body), timeout_s)
+    return (yield from _one(Request("POST", "advance", _reader(Moment), _json(body), timeout_s)))
 
 
 def skew(seconds: float) -> Call[float]:
-    return Call("POST", "skew", lambda body: _decode(body, _Skew).skew_seconds, _json({"seconds": seconds}))
+    """Set the offset of the closing clock against this machine's, in seconds."""
+    answer = yield from _one(Request("POST", "skew", _reader(_Skew), _json({"seconds": seconds})))
+    return answer.skew_seconds
 
 
-def put_entries(entries: Iterable[tuple[bytes, int | None]]) -> Iterator[Call[int]]:
-    """As many calls as their number takes."""
-    chunk: list[dict[str, object]] = []
-    for xdr, live_until in entries:
-        chunk.append({"xdr": base64.b64encode(xdr).decode(), "live_until": live_until})
-        if len(chunk) == _ENTRIES_PER_REQUEST:
-            yield _put(chunk)
-            chunk = []
-    if chunk:
-        yield _put(chunk)
+def put_entries(entries: Iterable[tuple[bytes, int | None]]) -> Call[int]:
+    """Put raw ledger entries (XDR, live-until ledger) into the state; returns how many there were."""
+    count = 0
+    every = iter(entries)
+    while chunk := list(islice(every, _ENTRIES_PER_REQUEST)):
+        body = [{"xdr": base64.b64encode(xdr).decode(), "live_until": until} for xdr, until in chunk]
+        answer = yield from _one(Request("POST", "entries", _reader(_Count), _json({"entries": body})))
+        count += answer.count
+    return count
 
 
-def _put(chunk: list[dict[str, object]]) -> Call[int]:
-    return Call("POST", "entries", lambda body: _decode(body, _Count).count, _json({"entries": chunk}))
+def transactions_page(from_ledger: int) -> Call[TransactionsPage]:
+    """What was applied since that ledger, itself included, in apply order, as far as one page holds it.
+
+    BodyError for a page after which the same would be asked for again.
+    """
+    path = f"transactions?from_ledger={from_ledger}&limit={PAGE}"
+    page = yield from _one(Request("GET", path, _reader(TransactionsPage)))
+    if page.next_from_ledger is not None and page.next_from_ledger <= from_ledger:
+        raise BodyError(f"the sandbox's page of transactions after ledger {from_ledger} does not lead on")
+    return page
 
 
-def transactions(from_ledger: int) -> Call[TransactionsPage]:
-    return Call("GET", f"transactions?from_ledger={from_ledger}&limit={PAGE}", _reader(TransactionsPage))
-
-
-def following(page: TransactionsPage, asked_from: int) -> int | None:
-    """The ledger that the next page begins with; BodyError for a page that would be asked for again."""
-    if page.next_from_ledger is not None and page.next_from_ledger <= asked_from:
-        raise BodyError(f"the sandbox's page of transactions after ledger {asked_from} does not lead on")
-    return page.next_from_ledger
-
-
-def ledgers(from_ledger: int) -> Call[LedgersPage]:
-    return Call("GET", f"ledgers?from_ledger={from_ledger}&limit={PAGE}", _reader(LedgersPage))
+def ledgers(from_ledger: int) -> Call[list[ClosedLedger]]:
+    """All closed ledgers since that one, itself included, in order."""
+    closed: list[ClosedLedger] = []
+    while True:
+        path = f"ledgers?from_ledger={from_ledger}&limit={PAGE}"
+        page = yield from _one(Request("GET", path, _reader(_LedgersPage)))
+        closed += page.ledgers
+        if not page.ledgers or page.ledgers[-1].sequence >= page.latest_ledger:
+            return closed
+        from_ledger = page.ledgers[-1].sequence + 1
 
 
 def stats() -> Call[Stats]:
-    return Call("GET", "stats", _reader(Stats))
+    """What the sandbox has been asked so far."""
+    return (yield from _one(Request("GET", "stats", _reader(Stats))))
 
 
 def faults() -> Call[dict[str, Any]]:
-    return Call("GET", "faults", _reader(dict[str, Any]))
+    """The fault plan in force, as the sandbox shows it."""
+    return (yield from _one(Request("GET", "faults", _reader(dict[str, Any]))))
 
 
-def set_faults(plan: Mapping[str, Any]) -> Call[dict[str, Any]]:
-    return Call("POST", "faults", _reader(dict[str, Any]), _json(plan))
+def set_fault_plan(plan: Mapping[str, Any]) -> Call[dict[str, Any]]:
+    """Replace the fault plan; returns it as the sandbox took it."""
+    return (yield from _one(Request("POST", "faults", _reader(dict[str, Any]), _json(plan))))
 
 
-def rules_plan(rules: Sequence[FaultRule]) -> dict[str, Any]:
-    return {"rules": msgspec.to_builtins(list(rules))}
+def set_faults(rules: Sequence[FaultRule]) -> Call[None]:
+    """Replace the fault plan by rules for the answers to JSON-RPC calls."""
+    yield from set_fault_plan({"rules": msgspec.to_builtins(list(rules))})
 
 
 def clear_faults() -> Call[None]:
-    return Call("DELETE", "faults", _ignore)
+    """No faults any more."""
+    yield from _one(Request("DELETE", "faults", _ignore))
 
 
 def contract_wasm(name: str) -> Call[bytes]:
-    return Call("GET", f"contracts/{name}.wasm", bytes)
+    """The code of a contract that ships in the sandbox: `task_registry`, `counter`, `switch_resolver`, …"""
+    return (yield from _one(Request("GET", f"contracts/{name}.wasm", bytes)))
 
 
 def accounts() -> Call[Accounts]:
-    return Call("GET", "accounts", _reader(Accounts))
+    """The accounts that the sandbox was started with."""
+    return (yield from _one(Request("GET", "accounts", _reader(Accounts))))
 
 
 def fates(hashes: Sequence[str]) -> Call[dict[str, Fate]]:
-    body = _json({"hashes": list(hashes)})
-    return Call("POST", "fates", lambda answer: _decode(answer, _Fates).fates, body)
+    """What became of these transactions (hex hashes)."""
+    answer = yield from _one(Request("POST", "fates", _reader(_Fates), _json({"hashes": list(hashes)})))
+    return answer.fates
 
 
 def audit() -> Call[dict[str, Any]]:
-    return Call("GET", "audit", _reader(dict[str, Any]))
+    """All coins counted, against what the ledger header records."""
+    return (yield from _one(Request("GET", "audit", _reader(dict[str, Any]))))
 
 
 def reset() -> Call[Moment]:
+    """Back to the ledger that the sandbox began with."""
     # A genesis with a million tasks is made anew.
-    return Call("POST", "reset", _reader(Moment), b"{}", STATE_PIECE_TIMEOUT_S)
+    return (yield from _one(Request("POST", "reset", _reader(Moment), b"{}", STATE_PIECE_TIMEOUT_S)))
+
+
+def _one(request: Request[T]) -> Call[T]:
+    """The call that is a single request."""
+    value: T = yield request
+    return value
 
 
 def state_loaded(answer: bytes) -> Moment:

@@ -5,19 +5,18 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import io
-from collections.abc import AsyncIterator, Iterable, Mapping, Sequence
+from collections.abc import AsyncIterator, Mapping
 from pathlib import Path
 from types import TracebackType
-from typing import Any, BinaryIO, Self, TypeVar
+from typing import BinaryIO, Self, TypeVar
 
 import aiohttp
 
 from sorofast.errors import SorofastError
 from sorofast.sandbox import calls
-from sorofast.sandbox.calls import (
+from sorofast.sandbox.answers import (
     Accounts,
     AppliedTransaction,
-    Call,
     ClosedLedger,
     Fate,
     FaultRule,
@@ -25,7 +24,9 @@ from sorofast.sandbox.calls import (
     Moment,
     Stats,
 )
+from sorofast.sandbox.calls import Request
 from sorofast.sandbox.files import opened, replacing
+from sorofast.sandbox.methods import AsyncCalls
 
 __all__ = [
     "Accounts",
@@ -44,9 +45,9 @@ _STATE_TIMEOUT = aiohttp.ClientTimeout(total=None, sock_read=calls.STATE_PIECE_T
 _FAILURES = (aiohttp.ClientError, TimeoutError, asyncio.IncompleteReadError)
 
 
-class AdminClient:
-    """An async context manager around one HTTP session. UnreachableError: no answer; SorofastError: refused,
-    and why. `BlockingAdminClient` is the same without an event loop.
+class AdminClient(AsyncCalls):
+    """An async context manager around one HTTP session; its calls are those of `calls`, awaited. UnreachableError: no
+    answer; SorofastError: refused, and why. `BlockingAdminClient` is the same without an event loop.
     """
 
     def __init__(self, admin_url: str, *, timeout_s: float = calls.TIMEOUT_S) -> None:
@@ -65,84 +66,13 @@ class AdminClient:
         if session is not None:
             await session.close()
 
-    async def advance(self, ledgers: int = 1, seconds: float = 0.0, *, spread: bool = False) -> Moment:
-        """Move the sandbox's clock on by `seconds`, then close that many ledgers; they are visible when this
-        returns. With `spread` the seconds are spread evenly over the ledgers' close times.
-        """
-        return await self._call(calls.advance(ledgers, seconds, spread))
-
-    async def skew(self, seconds: float) -> float:
-        """Set the offset of the closing clock against this machine's, in seconds."""
-        return await self._call(calls.skew(seconds))
-
-    async def put_entries(self, entries: Iterable[tuple[bytes, int | None]]) -> int:
-        """Put raw ledger entries (XDR, live-until ledger) into the state at once; returns how many there
-        were.
-        """
-        count = 0
-        for call in calls.put_entries(entries):
-            count += await self._call(call)
-        return count
-
     async def transactions(self, from_ledger: int) -> AsyncIterator[list[AppliedTransaction]]:
         """Pages of what was applied since that ledger, itself included, in apply order."""
         begin: int | None = from_ledger
         while begin is not None:
-            page = await self._call(calls.transactions(begin))
+            page = await self.run(calls.transactions_page(begin))
             yield page.transactions
-            begin = calls.following(page, begin)
-
-    async def ledgers(self, from_ledger: int) -> list[ClosedLedger]:
-        """All closed ledgers since that one, itself included, in order."""
-        ledgers: list[ClosedLedger] = []
-        while True:
-            page = await self._call(calls.ledgers(from_ledger))
-            ledgers += page.ledgers
-            if not page.ledgers or page.ledgers[-1].sequence >= page.latest_ledger:
-                return ledgers
-            from_ledger = page.ledgers[-1].sequence + 1
-
-    async def stats(self) -> Stats:
-        """What the sandbox has been asked so far."""
-        return await self._call(calls.stats())
-
-    async def faults(self) -> dict[str, Any]:
-        """The fault plan in force, as the sandbox shows it."""
-        return await self._call(calls.faults())
-
-    async def set_fault_plan(self, plan: Mapping[str, Any]) -> dict[str, Any]:
-        """Replace the fault plan; returns it as the sandbox took it."""
-        return await self._call(calls.set_faults(plan))
-
-    async def set_faults(self, rules: Sequence[FaultRule]) -> None:
-        """Replace the fault plan by rules for the answers to JSON-RPC calls."""
-        await self._call(calls.set_faults(calls.rules_plan(rules)))
-
-    async def clear_faults(self) -> None:
-        """No faults any more."""
-        await self._call(calls.clear_faults())
-
-    async def contract_wasm(self, name: str) -> bytes:
-        """The code of a contract that ships in the sandbox: `task_registry`, `counter`, `switch_resolver`,
-        …
-        """
-        return await self._call(calls.contract_wasm(name))
-
-    async def accounts(self) -> Accounts:
-        """The accounts that the sandbox was started with."""
-        return await self._call(calls.accounts())
-
-    async def fates(self, hashes: Sequence[str]) -> dict[str, Fate]:
-        """What became of these transactions (hex hashes)."""
-        return await self._call(calls.fates(hashes))
-
-    async def audit(self) -> dict[str, Any]:
-        """All coins counted, against what the ledger header records."""
-        return await self._call(calls.audit())
-
-    async def reset(self) -> Moment:
-        """Back to the ledger that the sandbox began with."""
-        return await self._call(calls.reset())
+            begin = page.next_from_ledger
 
     async def save(self, path: Path) -> int:
         """Write the whole state to a file, which appears only when it is complete; returns its bytes."""
@@ -166,16 +96,16 @@ class AdminClient:
                     raise calls.refusal("POST", str(answer.url), answer.status, content)
         return calls.state_loaded(content)
 
-    async def _call(self, call: Call[_T]) -> _T:
+    async def send(self, request: Request[_T]) -> _T:
         # A stream, because aiohttp warns of large plain bytes: it would send them in one piece.
-        data = None if call.body is None else io.BytesIO(call.body)
-        headers = {} if call.body is None else {"Content-Type": "application/json"}
-        timeout = aiohttp.ClientTimeout(total=max(call.timeout_s, self._timeout_s))
-        async with self._open(call.verb, call.path, data, headers, timeout=timeout) as answer:
+        data = None if request.body is None else io.BytesIO(request.body)
+        headers = {} if request.body is None else {"Content-Type": "application/json"}
+        timeout = aiohttp.ClientTimeout(total=max(request.timeout_s, self._timeout_s))
+        async with self._open(request.verb, request.path, data, headers, timeout=timeout) as answer:
             content = await answer.read()
             if answer.status >= 400:
-                raise calls.refusal(call.verb, str(answer.url), answer.status, content)
-        return call.read(content)
+                raise calls.refusal(request.verb, str(answer.url), answer.status, content)
+        return request.read(content)
 
     @contextlib.asynccontextmanager
     async def _open(

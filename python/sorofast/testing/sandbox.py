@@ -14,9 +14,9 @@ from typing import TYPE_CHECKING, Any, Self, overload
 from urllib.parse import urlencode, urlsplit
 
 from sorofast.errors import SorofastError, UnreachableError, UsageError
+from sorofast.sandbox.answers import Moment
 from sorofast.sandbox.blocking_client import BlockingAdminClient
 from sorofast.sandbox.blocking_process import BlockingSandboxProcess
-from sorofast.sandbox.calls import Moment
 from sorofast.sandbox.durations import ledgers_to_close, parse_span_s
 from sorofast.sandbox.files import read_fault_plan
 from sorofast.sandbox.find import find_url

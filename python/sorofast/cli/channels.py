@@ -80,9 +80,8 @@ def create(
 @channels_app.command(name="list")
 def list_(*, options: Options = DEFAULTS) -> None:
     """List the fleet's channels (keeper.channels of them) with what their accounts hold."""
-    from sorofast import _core
     from sorofast.transactions.accounts import derive_channels
-    from sorofast.transactions.oneshot import AccountState, read_accounts
+    from sorofast.views.channel import ChannelView, read_channels
 
     settings = load(options)
     require_for_chain(settings, secret=True, seed=True)
@@ -90,36 +89,22 @@ def list_(*, options: Options = DEFAULTS) -> None:
     phrase = keeper.read_channel_seed()
     # The Signer wants the keeper's key beside the phrase; listing channels does not depend on whose it is.
     addresses = derive_channels(network.passphrase, keeper.read_secret(), phrase or "", keeper.channels)
-    keys = [_core.account_to_bytes(address) for address in addresses]
 
-    async def read() -> dict[bytes, AccountState]:
+    async def read() -> list[ChannelView]:
         async with checked_rpc(network) as rpc:
-            return await read_accounts(rpc, b"".join(keys))
+            return await read_channels(rpc, addresses)
 
-    states = asyncio.run(read())
-    found = [states.get(key) for key in keys]
+    channels = asyncio.run(read())
     if options.json:
-        print_json(
-            [
-                {
-                    "index": index,
-                    "address": address,
-                    "exists": state is not None,
-                    "balance_stroops": None if state is None else state.balance_stroops,
-                    # Sequences pass 2^53, beyond which many JSON readers round.
-                    "sequence": None if state is None else str(state.sequence),
-                }
-                for index, (address, state) in enumerate(zip(addresses, found, strict=True))
-            ]
-        )
+        print_json(channels)
         return
     print_table(
         ["index", "address", "balance XLM", "sequence", "exists"],
         [
-            (index, address, "", "", "no")
-            if state is None
-            else (index, address, xlm(state.balance_stroops), state.sequence, "yes")
-            for index, (address, state) in enumerate(zip(addresses, found, strict=True))
+            (one.index, one.address, "", "", "no")
+            if one.balance_stroops is None
+            else (one.index, one.address, xlm(one.balance_stroops), one.sequence, "yes")
+            for one in channels
         ],
         right=["index", "balance XLM", "sequence"],
     )

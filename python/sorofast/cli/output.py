@@ -40,6 +40,8 @@ def _plain(value: object) -> Any:
         return value if value in _INT64 else str(value)
     if isinstance(value, Mapping):
         return {str(key): _plain(item) for key, item in value.items()}
+    if hasattr(value, "__struct_fields__"):
+        return _plain(fields_of(value))
     if isinstance(value, (list, tuple, set, frozenset)):
         return [_plain(item) for item in value]
     if isinstance(value, bytes):
@@ -47,6 +49,14 @@ def _plain(value: object) -> Any:
     if isinstance(value, (str, float)):
         return value
     return str(value)
+
+
+def fields_of(view: Any) -> dict[str, Any]:
+    """The fields of a view by name, without those that do not apply."""
+    from msgspec import UNSET
+
+    pairs = ((name, getattr(view, name)) for name in view.__struct_fields__)
+    return {name: value for name, value in pairs if value is not UNSET}
 
 
 def console(stream: TextIO | None = None) -> Console:

@@ -11,11 +11,11 @@ from cyclopts import App, Parameter
 
 from sorofast.cli.context import checked_rpc, keeper_key, load, require_for_chain
 from sorofast.cli.options import DEFAULTS, Options, Whole
-from sorofast.cli.output import console, duration, note, print_json, print_pairs, print_table, utc
-from sorofast.errors import SorofastError, UsageError, XdrError
+from sorofast.cli.output import console, duration, fields_of, note, print_json, print_pairs, print_table, utc
+from sorofast.errors import SorofastError, UsageError
 
 if TYPE_CHECKING:
-    from sorofast.registry.store import StoredTask
+    from sorofast.views.task import TaskView
 
 tasks_app = App(name="tasks", help="List, show and register tasks of the registry.")
 
@@ -41,77 +41,50 @@ def list_(
     A task is due when its time has come and its entry says nothing against a run. Whether the run itself succeeds
     is not asked here; `sorofast tasks show` simulates it.
     """
-    from sorofast import reasons
-    from sorofast.registry.identity import check_registry
-    from sorofast.registry.store import Registry
+    from sorofast.views.task import STATES, TaskPage, read_tasks
 
     if not 1 <= limit <= LIMIT_MAX:
         raise UsageError(f"--limit is {limit}; 1 to {LIMIT_MAX} tasks can be shown")
     if start < 1:
         raise UsageError(f"--start is {start}; task ids begin at 1")
-    states = ["due", "waiting", *reasons.NAMES]
-    if state is not None and state not in states:
-        raise UsageError(f"--state {state} is none; there are {', '.join(states)}")
+    if state is not None and state not in STATES:
+        raise UsageError(f"--state {state} is none; there are {', '.join(STATES)}")
     settings = load(options)
     require_for_chain(settings, contract=True)
     network, contract = settings.network(), settings.contract()
     keeper = keeper_key(settings)
 
-    async def read() -> tuple[list[StoredTask], int, int]:
-        found: list[StoredTask] = []
+    async def read() -> TaskPage:
         async with checked_rpc(network) as rpc:
-            registry = Registry(rpc, contract.id, keeper)
-            counter = await check_registry(rpc, contract.id)
-            now_s = (await rpc.get_health()).close_time_s
-            async for task in registry.tasks(range(start, counter + 1)):
-                if state is None or task.state(now_s) == state:
-                    found.append(task)
-                    if len(found) == limit:
-                        break
-        return found, now_s, counter
+            return await read_tasks(rpc, contract.id, keeper, start=start, limit=limit, state=state)
 
-    found, now_s, counter = asyncio.run(read())
+    page = asyncio.run(read())
     if options.json:
-        print_json([_listed(task, now_s) for task in found])
+        print_json(page.tasks)
     else:
         print_table(
             ["id", "interval", "last run", "next due", "gas", "state"],
-            [_cells(task, now_s) for task in found],
+            [_cells(task, page.now_s) for task in page.tasks],
             right=["id", "interval", "gas"],
         )
-    if len(found) == limit and found[-1].row.task_id < counter:
-        last = found[-1].row.task_id
+    if len(page.tasks) == limit and page.tasks[-1].id < page.counter:
         note(
-            f"showing {limit}; the registry's ids go on to {counter}: --start {last + 1}, or a higher --limit",
+            f"showing {limit}; the registry's ids go on to {page.counter}: --start {page.tasks[-1].id + 1}, "
+            "or a higher --limit",
             quiet=options.quiet,
         )
 
 
-def _listed(task: StoredTask, now_s: int) -> dict[str, Any]:
-    row = task.row
-    decoded = task.problem is None
-    return {
-        "id": row.task_id,
-        "state": task.state(now_s),
-        "interval_s": row.interval_s if decoded else None,
-        "last_run_s": row.last_run_s if decoded else None,
-        "next_due_s": row.next_due_s,
-        "gas_stroops": row.gas_stroops if decoded else None,
-        "problem": task.problem,
-    }
-
-
-def _cells(task: StoredTask, now_s: int) -> list[object]:
-    row = task.row
+def _cells(task: TaskView, now_s: int) -> list[object]:
     if task.problem is not None:
-        return [row.task_id, "", "", "", "", f"{task.state(now_s)}: {task.problem}"]
+        return [task.id, "", "", "", "", f"{task.state}: {task.problem}"]
     return [
-        row.task_id,
-        duration(row.interval_s),
-        utc(row.last_run_s) if row.last_run_s else "never",
-        _due_text(row.next_due_s, row.last_run_s, now_s),
-        row.gas_stroops,
-        task.state(now_s),
+        task.id,
+        duration(task.interval_s or 0),
+        utc(task.last_run_s) if task.last_run_s else "never",
+        _due_text(task.next_due_s, task.last_run_s or 0, now_s),
+        task.gas_stroops,
+        task.state,
     ]
 
 
@@ -128,12 +101,10 @@ def show(task_id: Whole, /, *, options: Options = DEFAULTS) -> None:
 
     The run of a task that is due is simulated, as the keeper's or, without one, as the creator's.
     """
-    from sorofast import _core, reasons
-    from sorofast.cli.records import fleet_records
-    from sorofast.cli.trial import Trial, try_run
-    from sorofast.registry.codec import TaskConfig, decode_config, error_names
-    from sorofast.registry.identity import identify
-    from sorofast.registry.store import Registry
+    import msgspec
+
+    from sorofast.views.execution import read_executions
+    from sorofast.views.task import TaskDetail, read_task
 
     _check_id(task_id)
     settings = load(options)
@@ -141,64 +112,17 @@ def show(task_id: Whole, /, *, options: Options = DEFAULTS) -> None:
     network, contract = settings.network(), settings.contract()
     keeper = keeper_key(settings)
 
-    async def read() -> tuple[StoredTask, str, int, TaskConfig | XdrError, Trial | None]:
+    async def read() -> tuple[TaskDetail, int]:
         async with checked_rpc(network) as rpc:
-            identity = await identify(rpc, contract.id)
-            registry = Registry(rpc, contract.id, keeper)
-            now_s = (await rpc.get_health()).close_time_s
-            tasks = [task async for task in registry.tasks([task_id])]
-            entry = await registry.entry(task_id)
-            if not tasks or entry is None:
-                raise SorofastError(
-                    f"task {task_id} does not exist in contract {contract.id}: it was cancelled, or never "
-                    f"registered (ids go up to {identity.counter})"
-                )
-            try:
-                config = decode_config(entry)
-            except XdrError as error:
-                return tasks[0], entry, now_s, error, None
-            if tasks[0].state(now_s) != "due":
-                return tasks[0], entry, now_s, config, None
-            names = {} if identity.wasm is None else error_names(identity.wasm)
-            source = _core.account_from_bytes(keeper) if any(keeper) else config.creator
-            trial = await try_run(rpc, network.passphrase, contract.id, task_id, source, names)
-            return tasks[0], entry, now_s, config, trial
+            task, now_s = await read_task(rpc, network.passphrase, contract.id, keeper, task_id)
+        fleet = await read_executions(settings.redis(), int(settings.get("engine.shards")), task_id)
+        return msgspec.structs.replace(task, fleet=fleet), now_s
 
-    task, entry, now_s, config, trial = asyncio.run(read())
-    shown: dict[str, Any] = _listed(task, now_s)
-    state = shown["state"]
-    shown["explanation"] = trial.explanation() if trial else reasons.text_of(state) or _WHY_RUNNING[state]
-    shown["simulation"] = None if trial is None else {"outcome": trial.outcome, "error": trial.error}
-    if isinstance(config, XdrError):
-        shown["problem"] = shown["problem"] or str(config)
-        shown["entry_xdr"] = entry
-    else:
-        shown |= {
-            "creator": config.creator,
-            "target": config.target,
-            "function": config.function,
-            "args": config.args,
-            "resolver": config.resolver,
-            "whitelist": config.whitelist,
-            "is_active": config.is_active,
-            "blocked_by": config.blocked_by,
-            "others": config.others,
-        }
-        if config.gas_stroops is not None:
-            shown["gas_stroops"] = config.gas_stroops
-    shown["live_until_ledger"] = task.row.live_until_ledger
-    shown["last_modified_ledger"] = task.row.last_modified_ledger
-    shown["fleet"] = asyncio.run(fleet_records(settings, task_id))
+    task, now_s = asyncio.run(read())
     if options.json:
-        print_json(shown)
+        print_json(task)
     else:
-        print_pairs(_readable(shown, now_s))
-
-
-_WHY_RUNNING = {
-    "due": "The task is due.",
-    "waiting": "The task can run and waits for its time.",
-}
+        print_pairs(_readable(fields_of(task), now_s))
 
 
 def _readable(shown: dict[str, Any], now_s: int) -> list[tuple[str, object]]:
@@ -210,7 +134,7 @@ def _readable(shown: dict[str, Any], now_s: int) -> list[tuple[str, object]]:
         if name == "simulation" or (value is None and (name == "problem" or shown["problem"] is not None)):
             continue  # what the simulation said is in the explanation
         if name == "fleet":
-            pairs += _readable_fleet(value)
+            pairs += _readable_fleet(fields_of(value))
         elif name == "next_due_s":
             pairs.append((label, _due_text(value, shown["last_run_s"] or 0, now_s)))
         elif name == "last_run_s" and value is not None:
@@ -227,12 +151,12 @@ def _readable(shown: dict[str, Any], now_s: int) -> list[tuple[str, object]]:
 
 
 def _readable_fleet(records: dict[str, Any]) -> list[tuple[str, object]]:
-    import orjson
+    import msgspec
 
     return [
         (
             f"fleet {name.replace('_', ' ')}",
-            value if isinstance(value, str | int) else orjson.dumps(value).decode(),
+            value if isinstance(value, str | int) else msgspec.json.encode(value).decode(),
         )
         for name, value in records.items()
         if value
@@ -273,12 +197,12 @@ def register(
     """Register a task and print its id. The creator signs and pays the transaction."""
     from stellar_sdk import scval
 
-    from sorofast.cli.trial import name_error
     from sorofast.registry.codec import NewTask, encode_config, error_names, struct_fields
     from sorofast.registry.identity import identify
     from sorofast.registry.values import check_symbol, parse_arguments, render
     from sorofast.settings import read_secret_file
     from sorofast.transactions.oneshot import Invocation, TransactionFailed, invoke, keypair
+    from sorofast.views.trial import name_error
 
     interval_s = _seconds(interval)
     if not 0 <= gas <= _I128_MAX:

@@ -11,13 +11,15 @@ import pytest_asyncio
 
 from helpers.operator import sorofast
 from sorofast import _core
-from sorofast.cli.records import fleet_records
+from sorofast.cli.output import fields_of
 from sorofast.coordination.client import open_redis
 from sorofast.coordination.embedded import EmbeddedServer
 from sorofast.coordination.fleet import FLEET_SCHEMA, Fleet, FleetMeta
 from sorofast.coordination.shard import ShardStore
 from sorofast.executions.records import WalRecord
 from sorofast.settings import RedisConfig, load_settings
+from sorofast.settings import RedisConfig
+from sorofast.views.execution import read_executions
 
 pytestmark = pytest.mark.asyncio(loop_scope="session")
 
@@ -69,13 +71,14 @@ async def test_members_shards_and_what_is_in_flight(redis: RedisConfig, tmp_path
         done = await sorofast("status", "-c", config, "-o", "json")
         assert done.code == 0, done.err
         table = await sorofast("status", "-c", config)
-        records = await fleet_records(load_settings(Path(config)), task_id)
-        nobody = await fleet_records(load_settings(Path(config)), task_id + 1)
+        records = await read_executions(redis, 16, task_id)
+        nobody = await read_executions(redis, 16, task_id + 1)
     finally:
         await client.aclose()
-    assert (records["shard"], records["retry"], records["dead"]) == (7, [], [])
-    assert [(one["channel"], one["sequence"]) for one in records["in_flight"]] == [(3, "42")]
-    assert nobody["in_flight"] == []
+    assert (records.shard, records.retry, records.dead) == (7, (), ())
+    assert isinstance(records.in_flight, tuple)
+    assert [(one.channel, one.sequence) for one in records.in_flight] == [(3, "42")]
+    assert nobody.in_flight == ()
     shown = done.json
     assert list(shown["members"]) == ["host-1"]
     assert shown["skipped"] == {"out_of_gas": 3}
@@ -83,6 +86,13 @@ async def test_members_shards_and_what_is_in_flight(redis: RedisConfig, tmp_path
     assert (shown["shards"][7]["owner"], shown["shards"][7]["in_flight"]) == ("host-1", 1)
     assert shown["shards"][6]["owner"] is None
     assert "host-1" in table.out
+
+
+async def test_without_redis_a_tasks_records_are_a_note() -> None:
+    view = await read_executions(RedisConfig(url="redis://127.0.0.1:9/0"), 16, 3)
+    assert view.shard == _core.shard_of(3, 16)
+    assert "127.0.0.1:9" in str(view.note)
+    assert set(fields_of(view)) == {"shard", "note"}
 
 
 def write_config(folder: Path, redis: RedisConfig) -> str:

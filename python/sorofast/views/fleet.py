@@ -1,0 +1,118 @@
+"""The fleet behind one Redis, as Redis has it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import msgspec
+
+from sorofast.coordination.fleet import Fleet
+from sorofast.coordination.shard import ShardStore
+from sorofast.coordination.visit import visit
+from sorofast.settings import RedisConfig
+
+__all__ = ["FleetView", "FollowerView", "LedgerView", "ShardView", "read_fleet"]
+
+_LEDGERS = 5
+
+
+class FollowerView(msgspec.Struct, frozen=True):
+    """Who reads the chain for the fleet, and since which term."""
+
+    owner: str
+    epoch: int
+
+
+class LedgerView(msgspec.Struct, frozen=True):
+    """The newest ledger that the follower published; `successes` are the executions in it."""
+
+    sequence: int
+    close_time_s: int
+    node: str
+    successes: int
+
+
+class ShardView(msgspec.Struct, frozen=True):
+    """One shard: its owner, if anybody has it, and how many records it holds.
+
+    `snapshot` is the stream id that its stored table includes.
+    """
+
+    shard: int
+    owner: str | None
+    epoch: int | None
+    in_flight: int
+    retry: int
+    dead: int
+    channels: int
+    snapshot: str | None
+
+
+class FleetView(msgspec.Struct, frozen=True):
+    """The fleet as a whole. `generation` is None before a fleet was created under that prefix; `members` are as they
+    describe themselves; `skipped` are tasks by the reason they do not run; `in_flight`, `retry` and `dead` count
+    executions.
+    """
+
+    generation: str | None
+    prefix: str
+    members: dict[str, dict[str, Any]]
+    skipped: dict[str, int]
+    follower: FollowerView | None
+    ledger: LedgerView | None
+    in_flight: int
+    retry: int
+    dead: int
+    shards: tuple[ShardView, ...]
+
+
+async def read_fleet(config: RedisConfig, shards: int) -> FleetView:
+    """Raises RedisUnreachable. Its parts are read one after the other, so they may be a ledger apart."""
+    async with visit(config) as redis:
+        fleet = Fleet(redis, config.prefix)
+        store = ShardStore(redis, config.prefix, shards)
+        generation = await fleet.generation()
+        members = await fleet.members()
+        owners = await store.owners()
+        counts = await store.counts()
+        follower = await fleet.follower()
+        ledgers = await fleet.last_ledgers(_LEDGERS)
+    newest = ledgers[-1][1] if ledgers else None
+    return FleetView(
+        generation=generation,
+        prefix=config.prefix,
+        members=members,
+        skipped=_sum_reasons(members),
+        follower=None if follower is None else FollowerView(follower[0], follower[1]),
+        ledger=None
+        if newest is None
+        else LedgerView(newest.ledger, newest.close_time_s, newest.node, len(newest.successes)),
+        in_flight=sum(part.in_flight for part in counts),
+        retry=sum(part.retry for part in counts),
+        dead=sum(part.dead for part in counts),
+        shards=tuple(
+            ShardView(
+                shard=part.shard,
+                owner=owners[part.shard][0] if part.shard in owners else None,
+                epoch=owners[part.shard][1] if part.shard in owners else None,
+                in_flight=part.in_flight,
+                retry=part.retry,
+                dead=part.dead,
+                channels=part.channels,
+                snapshot=part.snapshot_stream_id,
+            )
+            for part in counts
+        ),
+    )
+
+
+def _sum_reasons(members: Mapping[str, Mapping[str, Any]]) -> dict[str, int]:
+    """Tasks by the reason they do not run, over the members that publish it."""
+    total: dict[str, int] = {}
+    for info in members.values():
+        reasons = info.get("reasons")
+        if isinstance(reasons, dict):
+            for name, count in reasons.items():
+                total[str(name)] = total.get(str(name), 0) + int(count)
+    return total

@@ -7,8 +7,8 @@ from msgspec import UNSET, UnsetType
 
 from sorofast import _core
 from sorofast.coordination.visit import task_records, visit
-from sorofast.coordination.wal import RetryRecord, WalRecord
 from sorofast.errors import RedisUnreachable
+from sorofast.executions.records import RetryRecord, WalRecord
 from sorofast.settings import RedisConfig
 
 __all__ = ["EnvelopeView", "ExecutionsView", "FailureView", "read_executions"]

@@ -17,7 +17,6 @@ from sorofast.coordination.embedded import EmbeddedServer
 from sorofast.coordination.fleet import FLEET_SCHEMA, Fleet, FleetMeta
 from sorofast.coordination.shard import ShardStore
 from sorofast.executions.records import WalRecord
-from sorofast.settings import RedisConfig, load_settings
 from sorofast.settings import RedisConfig
 from sorofast.views.execution import read_executions
 

@@ -1,13 +1,15 @@
 """Tiers by folder, and the fixtures every tier shares.
 
 `tests/unit` needs no service. `tests/integration` starts what it needs (Valkey, the sandbox, whole fleets) on
-free ports and stops it by its own process id. `tests/verify` and tests marked so take minutes and run only
+free ports and stops it by its own process id. `tests/faults` does the same and bends it: lost replies, killed
+processes, wrong clocks. `tests/verify` and tests marked so take minutes and run only
 with --verify.
 """
 
 from __future__ import annotations
 
 import os
+from collections.abc import Generator
 from pathlib import Path
 
 import pytest
@@ -26,7 +28,7 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
     for item in items:
         relative = item.path.relative_to(TESTS) if item.path.is_relative_to(TESTS) else None
         tier = relative.parts[0] if relative is not None else ""
-        if tier in {"unit", "integration", "verify"}:
+        if tier in {"unit", "integration", "verify", "faults"}:
             item.add_marker(getattr(pytest.mark, tier))
     if config.getoption("--verify"):
         return
@@ -35,6 +37,20 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
     if left_out:
         config.hook.pytest_deselected(items=left_out)
         items[:] = chosen
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_makereport(
+    item: pytest.Item, call: pytest.CallInfo[None]
+) -> Generator[None, pytest.TestReport, pytest.TestReport]:
+    """With REQUIRE=1 in the environment a scenario that would be skipped for a missing tool fails instead."""
+    report = yield
+    if report.skipped and os.environ.get("REQUIRE") == "1" and item.get_closest_marker("faults") is not None:
+        if not hasattr(report, "wasxfail"):
+            reason = report.longrepr[2] if isinstance(report.longrepr, tuple) else str(report.longrepr)
+            report.outcome = "failed"
+            report.longrepr = f"REQUIRE=1, and this was to be skipped: {reason}"
+    return report
 
 
 @pytest.fixture

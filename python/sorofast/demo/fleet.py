@@ -10,7 +10,7 @@ import os
 import signal
 import sys
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
@@ -56,7 +56,12 @@ class Fleet:
         channels: int | None = None,
         shards: int = SHARDS,
         progress: Callable[[int, int], None] | None = None,
+        rpc_url: str | None = None,
+        settings: Mapping[str, Mapping[str, object]] | None = None,
     ) -> None:
+        """`rpc_url` is where the engine shall find the network, if not where it is; `settings` are more of them, by
+        section.
+        """
         self.network = network
         self.directory = directory
         self.config_path = directory / "sorofast.toml"
@@ -67,6 +72,8 @@ class Fleet:
                 f"{self.channels} channels and can pay {_CHANNELS_MAX}; choose fewer tasks or longer intervals"
             )
         self.redis_url = ""
+        self._rpc_url = rpc_url
+        self._settings = settings or {}
         self._shards = shards
         self._progress = progress
         self._runs = 0
@@ -75,7 +82,7 @@ class Fleet:
     async def __aenter__(self) -> Self:
         self.directory.mkdir(mode=0o700, parents=True, exist_ok=True)
         async with contextlib.AsyncExitStack() as stack:
-            self.redis_url = await stack.enter_async_context(EmbeddedServer(RedisConfig(dir=self.directory)))
+            self.redis_url = await self._open_redis(stack)
             await self._create_channels()
             self._write_config()
             self._stack = stack.pop_all()
@@ -86,11 +93,20 @@ class Fleet:
     ) -> None:
         await self._stack.aclose()
 
-    def run(self, workers: int, listener: Callable[[Event], None] | None = None) -> RunProcess:
+    def run(
+        self,
+        workers: int,
+        listener: Callable[[Event], None] | None = None,
+        environment: Mapping[str, str] | None = None,
+    ) -> RunProcess:
         """One `sorofast run` of this fleet, not yet started: enter it with `async with`."""
         self._runs += 1
         log = self.directory / f"run-{self._runs}.log"
-        return RunProcess(self.config_path, workers, log, listener)
+        return RunProcess(self.config_path, workers, log, listener, environment)
+
+    async def _open_redis(self, stack: contextlib.AsyncExitStack) -> str:
+        """Starts the Redis that the runs share; returns its URL."""
+        return await stack.enter_async_context(EmbeddedServer(RedisConfig(dir=self.directory)))
 
     async def _create_channels(self) -> None:
         secret_file = self.directory / "keeper.secret"
@@ -115,7 +131,7 @@ class Fleet:
         sections: dict[str, dict[str, object]] = {
             "network": {
                 "passphrase": self.network.urls.network_passphrase,
-                "rpc_url": self.network.urls.rpc_url,
+                "rpc_url": self._rpc_url or self.network.urls.rpc_url,
             },
             "contract": {"id": self.network.registry.contract},
             "keeper": {
@@ -126,6 +142,8 @@ class Fleet:
             "engine": {"shards": self._shards, "drain_timeout_s": DRAIN_TIMEOUT_S},
             "redis": {"url": self.redis_url},
         }
+        for section, more in self._settings.items():
+            sections.setdefault(section, {}).update(more)
         lines: list[str] = []
         for section, values in sections.items():
             lines.append(f"[{section}]")
@@ -141,7 +159,12 @@ class RunProcess:
     """
 
     def __init__(
-        self, config_path: Path, workers: int, log_path: Path, listener: Callable[[Event], None] | None = None
+        self,
+        config_path: Path,
+        workers: int,
+        log_path: Path,
+        listener: Callable[[Event], None] | None = None,
+        environment: Mapping[str, str] | None = None,
     ) -> None:
         self.workers = workers
         self.log_path = log_path
@@ -149,6 +172,7 @@ class RunProcess:
         self.expired = 0
         self._config_path = config_path
         self._listener = listener
+        self._environment = dict(environment or {})
         self._process: asyncio.subprocess.Process | None = None
         self._reader: asyncio.Task[None] | None = None
         self._heard = asyncio.Condition()
@@ -183,7 +207,7 @@ class RunProcess:
             stdin=asyncio.subprocess.DEVNULL,
             stdout=asyncio.subprocess.DEVNULL,
             stderr=asyncio.subprocess.PIPE,
-            env=environment,
+            env=environment | self._environment,
             cwd=self._config_path.parent,
             # A session of its own: Ctrl-C is for this process, which ends that one in its own time.
             start_new_session=True,

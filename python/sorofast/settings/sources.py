@@ -11,7 +11,7 @@ from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass, fields
 from pathlib import Path
 
-from sorofast import limits
+from sorofast import failpoints, limits
 from sorofast.errors import ConfigError
 from sorofast.redaction import redact
 from sorofast.settings.config import (
@@ -41,8 +41,9 @@ __all__ = [
 PREFIX = "SOROFAST_"
 CONFIG_VARIABLE = "SOROFAST_CONFIG"
 DEFAULT_FILE = "sorofast.toml"
-# Variables of ours that are no settings: where the settings are, and which sandbox `sorofast sandbox` speaks to.
-_NO_SETTINGS = frozenset({CONFIG_VARIABLE, "SOROFAST_SANDBOX_URL"})
+# Variables of ours that are no settings: where the settings are, which sandbox `sorofast sandbox` speaks to, and what
+# tests do to the engine.
+_NO_SETTINGS = frozenset({CONFIG_VARIABLE, "SOROFAST_SANDBOX_URL", failpoints.VARIABLE})
 
 STELLAR_VARIABLES = {
     "STELLAR_RPC_URL": "network.rpc_url",
@@ -91,6 +92,8 @@ def environment_layer(environ: Mapping[str, str], problems: list[str]) -> Layer:
     values: dict[str, object] = {}
     by_variable = {env_name(key): key for key in KNOWN_KEYS}
     for variable, value in environ.items():
+        if variable == failpoints.VARIABLE:
+            failpoints.check(value)
         if not variable.startswith(PREFIX) or variable in _NO_SETTINGS or value == "":
             continue
         if variable not in by_variable:

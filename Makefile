@@ -47,7 +47,7 @@ demo: build ## Local network, Redis, engine and an audit, in one command; ARGS a
 	@$(BIN)/sorofast demo $(or $(ARGS),$(DEMO_ARGS))
 
 .PHONY: test
-test: build ## Run the Rust tests, then pytest (unit and integration); ARGS go to pytest
+test: build ## Run the Rust tests, then pytest (unit, integration, faults); ARGS go to pytest
 	@echo '==> compiling the Rust tests'
 	@cargo test --release --locked --no-run -p sorofast-core
 	@cargo test --release --locked --no-run -p sorofast-sandbox
@@ -58,6 +58,10 @@ test: build ## Run the Rust tests, then pytest (unit and integration); ARGS go t
 	@cargo test --locked --quiet --manifest-path rust/contracts/Cargo.toml
 	@echo '==> Python tests'
 	@$(BIN)/python -m pytest --numprocesses $(TEST_PROCESSES) --dist worksteal $(ARGS)
+
+.PHONY: faults
+faults: build ## Real fleets bent from outside: lost replies, killed processes, wrong clocks; ARGS go to pytest
+	@$(BIN)/python -m pytest --numprocesses $(TEST_PROCESSES) --dist worksteal tests/faults $(ARGS)
 
 .PHONY: lint
 lint: build ## Check formats, lints, types, the stub of the extension, and the house rules

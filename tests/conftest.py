@@ -45,11 +45,11 @@ def pytest_runtest_makereport(
 ) -> Generator[None, pytest.TestReport, pytest.TestReport]:
     """With REQUIRE=1 in the environment a scenario that would be skipped for a missing tool fails instead."""
     report = yield
-    if report.skipped and os.environ.get("REQUIRE") == "1" and item.get_closest_marker("faults") is not None:
-        if not hasattr(report, "wasxfail"):
-            reason = report.longrepr[2] if isinstance(report.longrepr, tuple) else str(report.longrepr)
-            report.outcome = "failed"
-            report.longrepr = f"REQUIRE=1, and this was to be skipped: {reason}"
+    required = os.environ.get("REQUIRE") == "1" and item.get_closest_marker("faults") is not None
+    if required and report.skipped and not hasattr(report, "wasxfail"):
+        reason = report.longrepr[2] if isinstance(report.longrepr, tuple) else str(report.longrepr)
+        report.outcome = "failed"
+        report.longrepr = f"REQUIRE=1, and this was to be skipped: {reason}"
     return report
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from contextlib import AbstractAsyncContextManager
 from pathlib import Path
 from typing import Any
@@ -10,9 +9,7 @@ from typing import Any
 import pytest
 
 from helpers.faults.clocks import MISSING, HostClock, find_libfaketime
-from helpers.faults.scene import Scene, Setup, scene
-
-Scenario = Callable[..., AbstractAsyncContextManager[Scene]]
+from helpers.faults.scene import Scenario, Scene, Setup, scene
 
 
 @pytest.fixture

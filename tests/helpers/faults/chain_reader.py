@@ -19,9 +19,9 @@ from stellar_sdk.soroban_rpc import EventFilter, EventFilterType, EventInfo
 from stellar_sdk.soroban_server_async import SorobanServerAsync
 
 from helpers.faults.history import History, Included, Ledger, TaskState
+from sorofast.audit.evidence import decode_task, task_key
 from sorofast.errors import DecodeError, UnreachableError
 from sorofast.sandbox.client import AdminClient, AppliedTransaction
-from sorofast.audit.evidence import decode_task, task_key
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
@@ -150,9 +150,7 @@ class ChainReader:
         footprint = stellar_xdr.SorobanTransactionData.from_xdr(answer.transaction_data).resources.footprint
         return task_key(self._registry, task_id) in footprint.read_write
 
-    def _included(
-        self, one: AppliedTransaction, paid: dict[str, list[tuple[int, bool]]]
-    ) -> Included | None:
+    def _included(self, one: AppliedTransaction, paid: dict[str, list[tuple[int, bool]]]) -> Included | None:
         ours = (
             one.operation_source == self._keeper
             and one.contract == self._registry

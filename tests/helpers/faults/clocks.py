@@ -7,7 +7,6 @@ the monotonic one stays true, as it does on a host whose clock is set.
 from __future__ import annotations
 
 import ctypes.util
-import os
 from pathlib import Path
 
 _PLACES = (
@@ -16,7 +15,9 @@ _PLACES = (
     "/usr/lib64/faketime/libfaketimeMT.so.1",
     "/usr/local/lib/faketime/libfaketimeMT.so.1",
 )
-MISSING = "libfaketime is not installed; run scripts/install_test_tools.sh, or install Debian's package libfaketime"
+MISSING = (
+    "libfaketime is not installed; run scripts/install_test_tools.sh, or install Debian's package libfaketime"
+)
 
 
 def find_libfaketime() -> Path | None:
@@ -53,4 +54,4 @@ class HostClock:
         """From now on the clock is wrong by so much."""
         new = self._file.with_suffix(".new")
         new.write_text(f"{offset_s:+.3f}\n", encoding="utf-8")
-        os.replace(new, self._file)
+        new.replace(self._file)

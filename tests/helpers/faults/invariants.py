@@ -11,7 +11,7 @@ from collections.abc import Callable, Container, Iterable, Iterator
 from dataclasses import dataclass, field
 from itertools import pairwise
 
-from helpers.faults.history import History, Timeline, Window
+from helpers.faults.history import Timeline, Window
 from helpers.faults.sent_log import Sent
 from sorofast.audit.report import classify_no_effect
 
@@ -68,7 +68,9 @@ def at_most_one_run_per_window(timeline: Timeline) -> Iterator[Violation]:
             continue
         if runs[0].ledger > state.ledger and runs[0].close_time_s < state.last_run_s + state.interval_s:
             yield Violation(
-                "one run per window", runs[0].ledger, f"task {task_id} ran before it was due for the first time"
+                "one run per window",
+                runs[0].ledger,
+                f"task {task_id} ran before it was due for the first time",
             )
         for earlier, later in pairwise(runs):
             if later.close_time_s < earlier.close_time_s + state.interval_s:
@@ -84,7 +86,9 @@ def every_included_envelope_was_logged(timeline: Timeline) -> Iterator[Violation
     """What the ledger has of ours has passed the proxy, and so is in the log."""
     for one in timeline.history.included:
         if one.task_id is not None and one.hash not in timeline.sent_by_hash:
-            yield Violation("logged before sent", one.ledger, f"{one.hash} of task {one.task_id} is in no log")
+            yield Violation(
+                "logged before sent", one.ledger, f"{one.hash} of task {one.task_id} is in no log"
+            )
 
 
 def verdicts(timeline: Timeline) -> Verdicts:
@@ -140,7 +144,9 @@ def few_paid_failures(timeline: Timeline, at_most: int) -> Iterator[Violation]:
             failed[one.task_id] += 1
             if failed[one.task_id] == at_most + 1:
                 yield Violation(
-                    "few paid failures", one.ledger, f"task {one.task_id} failed paid more than {at_most} times"
+                    "few paid failures",
+                    one.ledger,
+                    f"task {one.task_id} failed paid more than {at_most} times",
                 )
 
 
@@ -220,9 +226,7 @@ def nothing_missed(
     timeline: Timeline, *, until: int, bound_ledgers: int, calm_from: int, idle: Container[int] = ()
 ) -> Iterator[Violation]:
     """Every enabled, executable, funded task whose dependencies have run runs within a bound once faults stop."""
-    for window in missed(
-        timeline, until=until, bound_ledgers=bound_ledgers, calm_from=calm_from, idle=idle
-    ):
+    for window in missed(timeline, until=until, bound_ledgers=bound_ledgers, calm_from=calm_from, idle=idle):
         end = "did not run" if window.ran is None else f"ran in ledger {window.ran.ledger}"
         yield Violation(
             "nothing missed",
@@ -230,7 +234,6 @@ def nothing_missed(
             f"task {window.task_id} was eligible in ledger {window.eligible} and {end}"
             + (f" (faults stopped in {calm_from})" if calm_from > window.eligible else ""),
         )
-
 
 
 def _is_rebid(one: Sent, other: Sent) -> bool:

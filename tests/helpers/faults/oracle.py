@@ -161,7 +161,9 @@ class Oracle:
         judgement, violations = await self._judge(until, bound_ledgers)
         if early_max is not None and judgement.early > early_max:
             violations.append(
-                Violation("few early runs", until, f"{judgement.early} were paid for early, at most {early_max} may")
+                Violation(
+                    "few early runs", until, f"{judgement.early} were paid for early, at most {early_max} may"
+                )
             )
         if violations:
             lines = "\n".join(str(violation) for violation in violations[:40])

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import asyncio
 import contextlib
 import os
 import signal
 from collections.abc import AsyncIterator, Callable
+from pathlib import Path
 from typing import Any
 
 import psutil
@@ -13,6 +15,7 @@ import psutil
 from sorofast.demo.fleet import Event, RunProcess
 
 EVENT_TIMEOUT_S = 40.0
+STOP_TIMEOUT_S = 5.0
 
 
 class Processes:
@@ -69,6 +72,9 @@ class Processes:
         """Within the block these processes stand still."""
         self.stop(*pids)
         try:
+            async with asyncio.timeout(STOP_TIMEOUT_S):
+                while set(self.states(*pids)) - {"stopped", "gone"}:
+                    await asyncio.sleep(0.01)
             yield
         finally:
             self.go_on(*pids)
@@ -106,12 +112,11 @@ class Processes:
         return [one for one in self._run.events if one.get("event") == event]
 
     def command_lines(self) -> dict[str, bytes]:
-        """Arguments and environment of everyone, as anybody on the host could read the former."""
+        """The arguments of everyone, as anybody on the host could read them."""
         texts = {}
         for pid in self.everyone():
             with contextlib.suppress(OSError):
-                with open(f"/proc/{pid}/cmdline", "rb") as file:
-                    texts[f"the arguments of process {pid}"] = file.read()
+                texts[f"the arguments of process {pid}"] = Path(f"/proc/{pid}/cmdline").read_bytes()
         return texts
 
 

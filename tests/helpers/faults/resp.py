@@ -13,9 +13,13 @@ FRAME_BYTES_MAX = 256 * 1024 * 1024
 class Error(str):
     """An error reply, without its minus sign."""
 
+    __slots__ = ()
+
 
 class Status(str):
     """A simple string, such as OK."""
+
+    __slots__ = ()
 
 
 def end_of(data: bytes | bytearray, at: int = 0) -> int | None:

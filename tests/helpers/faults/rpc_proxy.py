@@ -144,9 +144,7 @@ class RpcProxy:
         """`rewrite(call, answer)` makes the answer from the node's."""
         return self._rule(rules.REWRITE, method, how, rewrite=rewrite)
 
-    def answer(
-        self, method: str | None, *, result: Any = None, error: Any = None, **how: Any
-    ) -> Rule[Call]:
+    def answer(self, method: str | None, *, result: Any = None, error: Any = None, **how: Any) -> Rule[Call]:
         """An answer of ours; the node hears nothing. `error` is put in as it is, whatever it is."""
         body = {"result": result} if error is None else {"error": error}
         return self._rule(rules.ANSWER, method, how, body=body)
@@ -233,18 +231,26 @@ class RpcProxy:
         if self._cut is not None:  # it was cut while the node worked
             await self._hold(self._cut)
             return _broken(request)
-        match kind:
+        if rule is None:
+            return web.Response(body=raw, status=status, content_type="application/json")
+        return await self._bent(rule, request, call, raw, status)
+
+    async def _bent(
+        self, rule: Rule[Call], request: web.BaseRequest, call: Call, raw: bytes, status: int
+    ) -> web.StreamResponse:
+        """What becomes of an answer that the node has given."""
+        match rule.kind:
             case rules.DROP_REPLY:
                 return _broken(request)
             case rules.BLACK_HOLE:
                 await self._hold(self._closing)
                 return _broken(request)
             case rules.TRUNCATE:
-                return await _truncated(request, raw, options["at"])
+                return await _truncated(request, raw, rule.options["at"])
             case rules.PATCH:
-                return _json(merge_patch(call.answer, options["patch"]))
+                return _json(merge_patch(call.answer, rule.options["patch"]))
             case rules.REWRITE:
-                return _json(options["rewrite"](call, call.answer))
+                return _json(rule.options["rewrite"](call, call.answer))
         return web.Response(body=raw, status=status, content_type="application/json")
 
     async def _note(self, call: Call, *, forwarded: bool) -> None:
@@ -257,9 +263,7 @@ class RpcProxy:
     async def _forward(self, call: Call, body: bytes, replica: str | None) -> tuple[bytes, int]:
         assert self._session is not None, "the proxy has not been entered"
         url = self._upstream_url if replica is None else self._others[replica]
-        async with self._session.post(
-            url, data=body, headers={"Content-Type": "application/json"}
-        ) as answer:
+        async with self._session.post(url, data=body, headers={"Content-Type": "application/json"}) as answer:
             raw = await answer.content.read(-1)
             status = answer.status
         with contextlib.suppress(ValueError):
@@ -271,9 +275,7 @@ class RpcProxy:
     async def _hold(self, until: asyncio.Event) -> None:
         closing = asyncio.ensure_future(self._closing.wait())
         waiting = asyncio.ensure_future(until.wait())
-        await asyncio.wait(
-            {closing, waiting}, timeout=HOLD_MAX_S, return_when=asyncio.FIRST_COMPLETED
-        )
+        await asyncio.wait({closing, waiting}, timeout=HOLD_MAX_S, return_when=asyncio.FIRST_COMPLETED)
         for task in (closing, waiting):
             task.cancel()
 

@@ -13,6 +13,7 @@ import asyncio
 import contextlib
 import functools
 from collections.abc import AsyncIterator, Callable, Iterable, Mapping
+from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -26,6 +27,7 @@ from helpers.faults.processes import Processes
 from helpers.faults.rpc_proxy import RpcProxy
 from helpers.faults.sent_log import SentLog
 from helpers.faults.valkey import Valkey
+from sorofast.audit.seed import SeedOptions, contract_entries, task_entries
 from sorofast.clock import SystemClock
 from sorofast.demo.fleet import Event, Fleet, RunProcess
 from sorofast.demo.network import DemoNetwork
@@ -33,7 +35,6 @@ from sorofast.demo.scenario import wait_until_quiet
 from sorofast.sandbox.client import AdminClient
 from sorofast.sandbox.durations import parse_duration_s
 from sorofast.sandbox.process import SandboxOptions
-from sorofast.audit.seed import SeedOptions, contract_entries, task_entries
 
 SHARDS = 4
 POLL_S = 0.05
@@ -109,9 +110,7 @@ class SceneFleet(Fleet):
     """A fleet whose Redis is the rig's, behind its proxy."""
 
     def __init__(self, network: DemoNetwork, directory: Path, setup: Setup, rpc_url: str) -> None:
-        super().__init__(
-            network, directory, shards=setup.shards, rpc_url=rpc_url, settings=setup.settings
-        )
+        super().__init__(network, directory, shards=setup.shards, rpc_url=rpc_url, settings=setup.settings)
         self.valkey = Valkey(directory)
 
     async def _open_redis(self, stack: contextlib.AsyncExitStack) -> str:
@@ -212,9 +211,7 @@ class Scene:
                     return
                 await asyncio.sleep(POLL_S)
 
-    async def until(
-        self, condition: Callable[[], object], what: str, timeout_s: float = 30.0
-    ) -> None:
+    async def until(self, condition: Callable[[], object], what: str, timeout_s: float = 30.0) -> None:
         """Waits for a condition; AssertionError, saying what did not come, at the deadline."""
         try:
             async with asyncio.timeout(timeout_s):
@@ -307,6 +304,10 @@ class Scene:
         return leaks(self.fleet.secrets, files, getattr(self, "_arguments", {}))
 
 
+Scenario = Callable[..., AbstractAsyncContextManager[Scene]]
+"""What the fixture `scenario` is: called with the options of `Setup`, and `start`."""
+
+
 @contextlib.asynccontextmanager
 async def scene(setup: Setup, directory: Path, *, start: bool = True) -> AsyncIterator[Scene]:
     """The scene, with one run at work whose first tasks are due; without `start` no run is started yet.
@@ -323,12 +324,8 @@ async def scene(setup: Setup, directory: Path, *, start: bool = True) -> AsyncIt
             return (await network.admin.stats()).latest_ledger
 
         replicas = {replica.name: replica.rpc_url for replica in urls.replicas}
-        rpc = await stack.enter_async_context(
-            RpcProxy(urls.rpc_url, log, latest_ledger, others=replicas)
-        )
-        fleet = await stack.enter_async_context(
-            SceneFleet(network, directory / "fleet", setup, rpc.url)
-        )
+        rpc = await stack.enter_async_context(RpcProxy(urls.rpc_url, log, latest_ledger, others=replicas))
+        fleet = await stack.enter_async_context(SceneFleet(network, directory / "fleet", setup, rpc.url))
         oracle = await stack.enter_async_context(
             Oracle(
                 network.admin,

@@ -111,7 +111,7 @@ def _describe(entry: Sent, passphrase: str) -> None:
     inner: TransactionEnvelope
     if isinstance(outer, FeeBumpTransactionEnvelope):
         inner = outer.transaction.inner_transaction_envelope
-        entry.fee_stroops = outer.transaction.base_fee
+        entry.fee_stroops = outer.transaction.fee
     else:
         inner = outer
         entry.fee_stroops = inner.transaction.fee

@@ -123,8 +123,9 @@ class Relay(Generic[Passing]):
                 for outcome in await asyncio.gather(*pumps, return_exceptions=True):
                     if isinstance(outcome, Exception) and not isinstance(outcome, (OSError, _Broken)):
                         self.failures.append(f"the relay {self.name} failed: {outcome!r}")
-        except OSError:
-            pass  # the server is not there: the client is cut off, as by any relay
+        except (OSError, asyncio.CancelledError):
+            # The server is not there, so the client is cut off, as by any relay; or the relay ends.
+            pass
         finally:
             if link is not None:
                 self._links.discard(link)
@@ -361,7 +362,7 @@ class RedisProxy(Relay[Command]):
                     await link.to_client.drain()
                 raise _Broken
             if due.kind == rules.REWRITE:
-                raw = resp.encode(options["rewrite"](due.command, resp.decode(raw)))  # noqa: PLW2901
+                raw = resp.encode(options["rewrite"](due.command, resp.decode(raw)))
             link.to_client.write(raw)
             await self._give_canned(link, pending)
             await link.to_client.drain()

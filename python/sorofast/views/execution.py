@@ -19,7 +19,7 @@ class EnvelopeView(msgspec.Struct, frozen=True):
     beyond 2^53.
     """
 
-    window: int
+    window: int | str
     attempt: int
     channel: int
     sequence: str
@@ -41,7 +41,7 @@ class EnvelopeView(msgspec.Struct, frozen=True):
 class FailureView(msgspec.Struct, frozen=True):
     """An execution that waits for another attempt, or was given up; `not_before_s` is None where no time is set."""
 
-    window: int
+    window: int | str
     attempts: int
     not_before_s: int | None
     reason: str

@@ -26,9 +26,32 @@ MAX_CONNECTIONS = 64
 CONNECT_TIMEOUT_S = 2.0
 REPLY_TIMEOUT_S = 5.0
 RETRIES = 3
+ERROR_CHARS_MAX = 300
 
-_REFUSES_TO_WRITE = (raised.OutOfMemoryError, raised.ReadOnlyError, raised.ClusterDownError)
-_REFUSES_TO_WRITE_CODES = ("MISCONF", "NOREPLICAS", "TRYAGAIN", "MASTERDOWN", "UNBLOCKED")
+# What a server says while it cannot serve for now, and what that means. redis-py keeps some of these words in the
+# message, takes others off it and gives them a class, and tells those that came in a transaction by its own word.
+_FOR_NOW = {
+    "BUSY": "is busy with a script that runs too long; SCRIPT KILL ends one that has not written",
+    "UNKILLABLE": "is busy with a script that runs too long and has written; wait for its end",
+    "LOADING": "is loading its data",
+    "OOM": "is out of memory and takes no writes; raise its maxmemory",
+    "MISCONF": "cannot save its data and takes no writes; look at its disk and its log",
+    "NOREPLICAS": "has too few replicas and takes no writes",
+    "READONLY": "is a replica now and takes no writes; point redis.url at the primary",
+    "MASTERDOWN": "is a replica that has lost its primary; point redis.url at the primary",
+    "CLUSTERDOWN": "is part of a cluster that is down",
+    "TRYAGAIN": "is moving these keys",
+    "UNBLOCKED": "has just changed its role",
+}
+_BY_CLASS: dict[type[Exception], str] = {
+    raised.BusyLoadingError: "LOADING",
+    raised.OutOfMemoryError: "OOM",
+    raised.ReadOnlyError: "READONLY",
+    raised.MasterDownError: "MASTERDOWN",
+    raised.ClusterDownError: "CLUSTERDOWN",
+    raised.TryAgainError: "TRYAGAIN",
+    raised.ExecAbortError: "EXECABORT",
+}
 
 
 async def open_redis(cfg: RedisConfig) -> Redis:
@@ -157,7 +180,8 @@ def version_of(text: str) -> tuple[int, int] | None:
 def redis_errors(action: str) -> Iterator[None]:
     """Converts what redis-py raises inside; `action` says in the message what was being done.
 
-    RedisUnreachable and RedisUnfit where the operator can act, plain SorofastError for an answer nobody expected.
+    RedisUnreachable for what passes by itself or by the operator's doing, and is tried again; RedisUnfit for
+    credentials; plain SorofastError for an answer nobody expected.
     """
     try:
         yield
@@ -168,10 +192,30 @@ def redis_errors(action: str) -> Iterator[None]:
                 f"Redis refuses our credentials ({action}: {cause}): check the user and password in redis.url and "
                 "what its ACL allows"
             ) from error
-        if isinstance(cause, _REFUSES_TO_WRITE) or str(cause).startswith(_REFUSES_TO_WRITE_CODES):
-            raise RedisUnreachable(f"Redis takes no writes now ({action}: {cause})") from error
+        state = _state_of(cause)
+        if state is not None:
+            raise RedisUnreachable(f"Redis {state} ({action}: {_line(cause)})") from error
         if isinstance(cause, (raised.ConnectionError, raised.TimeoutError, OSError)):
-            raise RedisUnreachable(f"Redis does not answer ({action}: {cause})") from error
+            raise RedisUnreachable(f"Redis does not answer ({action}: {_line(cause)})") from error
         raise SorofastError(
-            f"Redis refused {action}: {cause}; if other software uses these keys, choose another redis.prefix"
+            f"Redis refused {action}: {_line(cause)}; if other software uses these keys, choose another redis.prefix"
         ) from error
+
+
+def _state_of(error: Exception) -> str | None:
+    """What the server says of itself in an error, in our words; None when it says nothing of the kind."""
+    text = str(error)
+    code = _BY_CLASS.get(type(error)) or text.partition(" ")[0]
+    piped = re.search(r"of pipeline caused error: \W*([A-Z]+) ", text)
+    if piped and type(error) not in _BY_CLASS:
+        code = piped[1]
+    if code == "EXECABORT":
+        # "… discarded because of: BUSY …", or of "previous errors", each of which said why.
+        inner = re.search(r"because of: -?([A-Z]+)", text)
+        return _FOR_NOW.get(inner[1] if inner else "", "takes no transactions now")
+    return _FOR_NOW.get(code.lstrip("-"))
+
+
+def _line(error: Exception) -> str:
+    text = " ".join(str(error).split())
+    return text if len(text) <= ERROR_CHARS_MAX else f"{text[:ERROR_CHARS_MAX]}…"

@@ -3,7 +3,8 @@
 
   Guarantee: for the holder of the follower's lease only; entries chain without a hole, since the stream's last ledger must
   be the one the entry names as its previous. Publishing the ledger that is last already, under the same epoch, does
-  nothing. Redis refuses a stream id that is not above the last, which fences even a script that forgot to.
+  nothing. Redis refuses a stream id that is not above the last, which fences even a script that forgot to. What else
+  keeps Redis from writing is its error.
 
   KEYS[1]  follower's lease (hash: owner, epoch, expires_ms)
   KEYS[2]  ledgers (stream, ids '<ledger>-0')
@@ -33,6 +34,9 @@ if (last[1] or '0') ~= ARGV[4] then
 end
 local added = redis.pcall('XADD', KEYS[2], 'MAXLEN', '~', ARGV[7], ARGV[3] .. '-0', 'entry', ARGV[6])
 if type(added) == 'table' and added.err then
+  if not string.find(added.err, 'equal or smaller', 1, true) then
+    return added  -- out of memory, no replicas, a disk that is full: an error, and no word about the lease
+  end
   local newest = redis.call('XREVRANGE', KEYS[2], '+', '-', 'COUNT', 1)
   return {'conflict', newest[1] and newest[1][1] or '0', last[2] or '0'}
 end

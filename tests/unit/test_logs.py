@@ -3,7 +3,9 @@ from __future__ import annotations
 import io
 import json
 import logging
+import os
 from collections.abc import Iterator
+from contextlib import suppress
 from pathlib import Path
 
 import pytest
@@ -105,3 +107,17 @@ def test_what_json_cannot_hold_is_logged_all_the_same() -> None:
     stream = configured("json")
     logs.get_logger("test").info("odd", text="\ud800", thing=object())
     assert json.loads(stream.getvalue())["event"] == "odd"
+
+
+@pytest.mark.parametrize("format", ["json", "console"])
+def test_whoever_logs_goes_on_when_nobody_can_read_it_any_more(format: logs.LogFormat) -> None:  # noqa: A002
+    reader, writer = os.pipe()
+    os.close(reader)
+    gone = os.fdopen(writer, "w", buffering=1)
+    logs.configure("info", format, gone)
+    logs.get_logger("test").info("hello")
+    logging.getLogger("asyncio").error("hello")
+    with pytest.raises(BrokenPipeError):
+        gone.flush()
+    with suppress(BrokenPipeError):
+        gone.close()

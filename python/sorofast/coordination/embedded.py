@@ -6,8 +6,12 @@ data, also while the first one is still writing after its engine was killed. A s
 the first one's URL, because a server that ends with the first engine is nothing to rely on; commands that
 only look use `running_url`.
 
-The server is told to end when the *thread* that started it ends, so enter `EmbeddedServer` in a thread that
-lives as long as the engine, which the main thread does.
+The server ends last. SIGTERM and SIGHUP, which may be sent to every process of the run at once, do not reach it;
+its engine ends it with SIGINT when the workers are done. One that ends unasked (killed, out of memory, told to by
+somebody else) is started again on the same data and socket, within bounds, and the engine goes on.
+
+The server is told to end when the *thread* that started it ends, so start it in a thread that lives as long as
+the engine, which the main thread does.
 """
 
 from __future__ import annotations
@@ -24,6 +28,8 @@ import stat
 import subprocess
 import sys
 import tempfile
+from collections import deque
+from collections.abc import Callable
 from importlib.util import find_spec
 from pathlib import Path
 from types import TracebackType
@@ -31,11 +37,14 @@ from typing import TYPE_CHECKING
 from urllib.parse import quote
 
 import msgspec
+import structlog
 from platformdirs import user_state_path
 
+from sorofast.clock import Clock, SystemClock
 from sorofast.coordination import die_with_parent
 from sorofast.coordination.client import MIN_VERSION, version_of
 from sorofast.errors import RedisUnfit, RedisUnreachable
+from sorofast.services import Service, Signpost
 
 if TYPE_CHECKING:
     from sorofast.settings import RedisConfig
@@ -46,6 +55,10 @@ SOCKET_PATH_BYTES = 107
 """A unix socket's path has 108 bytes with its final NUL."""
 START_TIMEOUT_S = 60.0
 STOP_TIMEOUT_S = 10.0
+STOP_SIGNAL = signal.SIGINT
+KEPT_OFF = (signal.SIGTERM, signal.SIGHUP)
+DEATHS_MAX = 5
+DEATHS_WINDOW_S = 60.0
 LOG_BYTES = 1024 * 1024
 _POLL_S = 0.02
 
@@ -57,53 +70,95 @@ class _Lock(msgspec.Struct):
     socket: str
 
 
-class EmbeddedServer:
+class EmbeddedServer(Service):
     """`async with EmbeddedServer(cfg) as url`: a server that answers at that URL until the block ends.
 
-    RedisUnfit when there is no server to start, the directory is not ours, or another engine runs one there;
-    RedisUnreachable when the server ends or does not answer in time.
+    Starting raises RedisUnfit when there is no server to start, the directory is not ours, or another engine runs
+    one there; RedisUnreachable when the server ends or does not answer in time. `ended` raises RedisUnreachable
+    when the server kept dying.
     """
 
-    def __init__(self, cfg: RedisConfig) -> None:
+    def __init__(self, cfg: RedisConfig, clock: Clock | None = None) -> None:
+        super().__init__()
+        self.restarted: Signpost[int] = Signpost()
         self._cfg = cfg
+        self._clock = clock or SystemClock()
         self._home = _home(cfg)
-        self._lock: int | None = None
         self._process: asyncio.subprocess.Process | None = None
-        self._temporary: str | None = None
         self._socket = ""
+
+    async def __aenter__(self) -> str:
+        await self.start()
+        return self.url
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        await self.stop()
+
+    @property
+    def url(self) -> str:
+        """Where it answers, once it was started."""
+        return _url(self._socket)
 
     @property
     def pid(self) -> int | None:
         """The server's process id while it runs."""
         return self._process.pid if self._process else None
 
-    async def __aenter__(self) -> str:
+    async def _serve(self, started: Callable[[], None]) -> None:
         binary = await asyncio.to_thread(find_binary, self._cfg)
         _prepare(self._home)
+        lock = await _take_lock(self._home)
+        temporary = None
         try:
-            self._lock = await _take_lock(self._home)
-            self._socket = self._socket_path()
-            _write_lock(self._lock, _Lock(os.getpid(), self._socket))
-            self._process = await self._start(binary, self._lock)
+            self._socket = str(self._home / "redis.sock")
+            if len(os.fsencode(self._socket)) > SOCKET_PATH_BYTES:
+                temporary = tempfile.mkdtemp(prefix="sorofast-")  # created with mode 0700
+                self._socket = str(Path(temporary) / "redis.sock")
+            _write_lock(lock, _Lock(os.getpid(), self._socket))
+            self._process = await self._launch(binary, lock)
             await self._answering(self._process)
-        except BaseException:
-            await self._stop()
-            raise
-        return _url(self._socket)
+            started()
+            await self._keep(binary, lock, self._process)
+        finally:
+            try:
+                await self._end()
+            finally:
+                os.ftruncate(lock, 0)
+                os.close(lock)
+                if temporary is not None:
+                    shutil.rmtree(temporary, ignore_errors=True)
 
-    async def __aexit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        await self._stop()
+    async def _keep(self, binary: Path, lock: int, process: asyncio.subprocess.Process) -> None:
+        """Starts the server again whenever it ends, until cancelled or until it has died too often."""
+        log = structlog.get_logger()
+        deaths_s: deque[float] = deque(maxlen=DEATHS_MAX)
+        while True:
+            status = await process.wait()
+            died_s = self._clock.monotonic()
+            deaths_s.append(died_s)
+            log.error("redis_died", status=status, reason=self._last_words(), pid=process.pid)
+            if len(deaths_s) == DEATHS_MAX and died_s - deaths_s[0] < DEATHS_WINDOW_S:
+                raise RedisUnreachable(
+                    f"the embedded server ended {DEATHS_MAX} times in {died_s - deaths_s[0]:.0f} s, last with status "
+                    f"{status}: {self._last_words()} (log: {self._home / 'server.log'})"
+                )
+            try:
+                self._process = process = await self._launch(binary, lock)
+                await self._answering(process)
+            except OSError as error:
+                raise RedisUnreachable(f"the embedded server cannot be started again ({error})") from error
+            except RedisUnreachable:
+                if process.returncode is None:
+                    raise
+                continue
+            log.warning(
+                "redis_restarted", pid=process.pid, after_s=round(self._clock.monotonic() - died_s, 3)
+            )
+            self.restarted.passed(process.pid)
 
-    def _socket_path(self) -> str:
-        path = str(self._home / "redis.sock")
-        if len(os.fsencode(path)) > SOCKET_PATH_BYTES:
-            self._temporary = tempfile.mkdtemp(prefix="sorofast-")  # created with mode 0700
-            path = str(Path(self._temporary) / "redis.sock")
-        return path
-
-    async def _start(self, binary: Path, lock: int) -> asyncio.subprocess.Process:
+    async def _launch(self, binary: Path, lock: int) -> asyncio.subprocess.Process:
         log = self._home / "server.log"
         if log.exists() and log.stat().st_size > LOG_BYTES:
             log.unlink()
@@ -126,6 +181,7 @@ class EmbeddedServer:
                 "-S",
                 str(die_with_parent.__file__),
                 str(os.getpid()),
+                ",".join(number.name for number in (STOP_SIGNAL, *KEPT_OFF)),
                 str(binary),
                 *arguments,
                 stdin=asyncio.subprocess.DEVNULL,
@@ -162,25 +218,18 @@ class EmbeddedServer:
             return next((line.strip() for line in reversed(lines) if line.strip()), "it said nothing")
         return "it left no log"
 
-    async def _stop(self) -> None:
-        """May be called in any state, and again."""
+    async def _end(self) -> None:
         process, self._process = self._process, None
-        if process is not None and process.returncode is None:
+        if process is None or process.returncode is not None:
+            return
+        with contextlib.suppress(ProcessLookupError):
+            process.send_signal(STOP_SIGNAL)
+        try:
+            await asyncio.wait_for(process.wait(), STOP_TIMEOUT_S)
+        except TimeoutError:
             with contextlib.suppress(ProcessLookupError):
-                process.send_signal(signal.SIGTERM)
-            try:
-                await asyncio.wait_for(process.wait(), STOP_TIMEOUT_S)
-            except TimeoutError:
-                with contextlib.suppress(ProcessLookupError):
-                    process.kill()
-                await process.wait()
-        lock, self._lock = self._lock, None
-        if lock is not None:
-            os.ftruncate(lock, 0)
-            os.close(lock)
-        temporary, self._temporary = self._temporary, None
-        if temporary is not None:
-            shutil.rmtree(temporary, ignore_errors=True)
+                process.kill()
+            await process.wait()
 
 
 def running_url(cfg: RedisConfig) -> str | None:

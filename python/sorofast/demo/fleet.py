@@ -194,6 +194,7 @@ class RunProcess:
             "-S",
             str(die_with_parent.__file__),
             str(os.getpid()),
+            "SIGTERM",
             sys.executable,
             "-m",
             "sorofast",

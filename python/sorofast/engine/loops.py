@@ -8,7 +8,7 @@ from typing import Any, TypeVar
 
 import uvloop
 
-__all__ = ["cancel_and_wait", "run_loop"]
+__all__ = ["cancel_and_wait", "run_loop", "unless_set"]
 
 CANCEL_TRIES_MAX = 3
 CANCEL_TIMEOUT_S = 1.0
@@ -20,6 +20,20 @@ def run_loop(main: Coroutine[object, object, Result]) -> Result:
     """Runs `main` to its end on a fresh loop and closes the loop."""
     with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
         return runner.run(main)
+
+
+async def unless_set(event: asyncio.Event, work: Coroutine[object, object, Result]) -> Result | None:
+    """The result of `work`, or None when the event was set first; then the work is cancelled and has ended."""
+    working = asyncio.ensure_future(work)
+    waiting = asyncio.ensure_future(event.wait())
+    try:
+        await asyncio.wait({working, waiting}, return_when=asyncio.FIRST_COMPLETED)
+    finally:
+        waiting.cancel()
+        if not working.done():
+            working.cancel()
+            await asyncio.wait({working})
+    return None if working.cancelled() else working.result()
 
 
 async def cancel_and_wait(tasks: Sequence[asyncio.Task[Any]]) -> list[str]:

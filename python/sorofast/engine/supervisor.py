@@ -13,7 +13,7 @@ import os
 import signal
 import sys
 from collections import deque
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 
 import msgspec
@@ -26,11 +26,12 @@ from sorofast.coordination.fleet import Fleet
 from sorofast.coordination.shard import ShardStore
 from sorofast.engine.hardening import forbid_core_dumps
 from sorofast.engine.ledger_log import LedgerLog
-from sorofast.engine.loops import run_loop
+from sorofast.engine.loops import cancel_and_wait, run_loop, unless_set
 from sorofast.engine.preflight import check
 from sorofast.engine.report import LedgerReport, Loaded, Stopping, Up, decode_report
 from sorofast.engine.signals import stop_on_signals
 from sorofast.errors import ConfigError, RedisUnreachable, SorofastError, UnreachableError, WorkerCrashLoop
+from sorofast.services import Service
 from sorofast.settings import EngineConfig
 
 __all__ = ["run"]
@@ -59,11 +60,24 @@ class _Slot:
     last_words: str = ""
 
 
-class Supervisor:
-    """Owns the worker processes of one `sorofast run`."""
+class Supervisor(Service):
+    """Owns the worker processes of one `sorofast run`. Stopping drains them; `hurry` ends a drain at once.
 
-    def __init__(self, config: EngineConfig, clock: Clock | None = None) -> None:
+    `ended` raises what made the run end by itself. `redis`, where the run has one of its own, is watched: without it
+    there is no going on.
+    """
+
+    def __init__(
+        self,
+        config: EngineConfig,
+        hurry: asyncio.Event,
+        redis: EmbeddedServer | None = None,
+        clock: Clock | None = None,
+    ) -> None:
+        super().__init__()
         self._config = config
+        self._hurry = hurry
+        self._redis = redis
         self._clock = clock or SystemClock()
         self._log = structlog.get_logger()
         self._slots = [_Slot(number) for number in range(config.engine.workers)]
@@ -72,33 +86,35 @@ class Supervisor:
         self._started = asyncio.Event()
         self._ledgers = LedgerLog(self._log, config.engine.workers)
 
-    async def run(self) -> int:
-        """Runs until SIGTERM, SIGINT or a failure; returns the exit code. A second signal ends it at once."""
+    def _ask_to_stop(self, task: asyncio.Task[None]) -> None:
+        self._stop.set()
+
+    async def _serve(self, started: Callable[[], None]) -> None:
         redis = await open_redis(self._config.redis)
         self._fleet = Fleet(redis, self._config.redis.prefix)
         self._store = ShardStore(redis, self._config.redis.prefix, self._config.engine.shards)
+        keepers = [asyncio.create_task(self._keep(slot), name=f"slot-{slot.number}") for slot in self._slots]
+        for keeper in keepers:
+            keeper.add_done_callback(self._keeper_ended)
+        extra = [asyncio.create_task(self._release_start()), asyncio.create_task(self._announce_ready())]
+        if self._redis is not None:
+            extra.append(asyncio.create_task(self._watch(self._redis)))
+        started()
         try:
-            with stop_on_signals(self._stop):
-                keepers = [
-                    asyncio.create_task(self._keep(slot), name=f"slot-{slot.number}") for slot in self._slots
-                ]
-                for keeper in keepers:
-                    keeper.add_done_callback(self._keeper_ended)
-                extra = [
-                    asyncio.create_task(self._release_start()),
-                    asyncio.create_task(self._announce_ready()),
-                ]
-                await self._stop.wait()
-                await self._shut_down(keepers)
-                for task in extra:
-                    task.cancel()
-                await asyncio.gather(*extra, return_exceptions=True)
+            await self._stop.wait()
+            await self._shut_down(keepers)
         finally:
+            await cancel_and_wait([*extra, *keepers])
             await redis.aclose()
         if self._failure is not None:
             raise self._failure
         self._log.info("stopped", ledgers=self._ledgers.ledgers)
-        return 0
+
+    async def _watch(self, redis: EmbeddedServer) -> None:
+        try:
+            await redis.ended()
+        except SorofastError as error:
+            self._fail(error, error.exit_code)
 
     # Processes
 
@@ -250,23 +266,20 @@ class Supervisor:
         self._stop.set()
 
     async def _shut_down(self, keepers: Sequence[asyncio.Task[None]]) -> None:
-        """Drains every worker within the drain timeout, then kills what is left; a second signal kills at
-        once.
-        """
+        """Drains every worker within the drain timeout, then kills what is left; `hurry` kills at once."""
         self._log.info("draining", timeout_s=self._config.engine.drain_timeout_s)
         self._signal_all(signal.SIGTERM)
-        impatient = asyncio.Event()
-        with stop_on_signals(impatient):
-            hurry = asyncio.create_task(self._kill_when(impatient))
-            _, late = await asyncio.wait(keepers, timeout=self._config.engine.drain_timeout_s + KILL_GRACE_S)
-            hurry.cancel()
-            if late:
-                self._log.warning("drain_forced", after_s=self._config.engine.drain_timeout_s)
-                self._signal_all(signal.SIGKILL)
-                await asyncio.wait(late)
+        hurried = asyncio.create_task(self._kill_when_hurried())
+        _, late = await asyncio.wait(keepers, timeout=self._config.engine.drain_timeout_s + KILL_GRACE_S)
+        await cancel_and_wait([hurried])
+        if late:
+            self._log.warning("drain_forced", after_s=self._config.engine.drain_timeout_s)
+            self._signal_all(signal.SIGKILL)
+            await asyncio.wait(late)
 
-    async def _kill_when(self, impatient: asyncio.Event) -> None:
-        await impatient.wait()
+    async def _kill_when_hurried(self) -> None:
+        await self._hurry.wait()
+        self._log.warning("drain_hurried", kept="what was in flight is in the write-ahead log")
         self._signal_all(signal.SIGKILL)
 
     def _signal_all(self, number: signal.Signals) -> None:
@@ -277,26 +290,52 @@ class Supervisor:
 
 
 async def _run(config: EngineConfig) -> int:
-    async with contextlib.AsyncExitStack() as stack:
-        if config.redis.url == "embedded":
-            url = await stack.enter_async_context(EmbeddedServer(config.redis))
-            config = replace(config, redis=replace(config.redis, url=url))
-        await check(config)
-        structlog.get_logger().info(
-            "starting",
-            pid=os.getpid(),
+    stop, hurry = asyncio.Event(), asyncio.Event()
+    with stop_on_signals(stop, again=hurry):
+        own = EmbeddedServer(config.redis) if config.redis.url == "embedded" else None
+        try:
+            prepared = await unless_set(stop, _prepare(config, own))
+            if prepared is not None:
+                await _supervise(Supervisor(prepared, hurry, own), stop)
+        finally:
+            if own is not None:
+                await own.stop()
+    return 0
+
+
+async def _prepare(config: EngineConfig, own: EmbeddedServer | None) -> EngineConfig:
+    """Everything there has to be before a worker starts; the settings with the address of our own Redis."""
+    if own is not None:
+        await own.start()
+        config = replace(config, redis=replace(config.redis, url=own.url))
+    await check(config)
+    structlog.get_logger().info(
+        "starting",
+        pid=os.getpid(),
+        workers=config.engine.workers,
+        shards=config.engine.shards,
+        contract=config.contract.id,
+    )
+    if config.engine.workers > config.engine.shards:
+        structlog.get_logger().warning(
+            "idle_workers",
             workers=config.engine.workers,
             shards=config.engine.shards,
-            contract=config.contract.id,
+            fix="a worker without a shard only waits; lower engine.workers",
         )
-        if config.engine.workers > config.engine.shards:
-            structlog.get_logger().warning(
-                "idle_workers",
-                workers=config.engine.workers,
-                shards=config.engine.shards,
-                fix="a worker without a shard only waits; lower engine.workers",
-            )
-        return await Supervisor(config).run()
+    return config
+
+
+async def _supervise(supervisor: Supervisor, stop: asyncio.Event) -> None:
+    """Runs until a signal or a failure, which it raises."""
+    await unless_set(stop, _through(supervisor))
+    await supervisor.stop()
+    await supervisor.ended()
+
+
+async def _through(supervisor: Supervisor) -> None:
+    await supervisor.start()
+    await supervisor.ended()
 
 
 def run(config: EngineConfig) -> int:

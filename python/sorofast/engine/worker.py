@@ -13,6 +13,7 @@ import contextlib
 import math
 import os
 import secrets
+import signal
 import socket
 import sys
 
@@ -29,7 +30,7 @@ from sorofast.coordination.streams import LedgerEntry, stream_id
 from sorofast.engine.context import Tally, WorkerContext
 from sorofast.engine.fleet_meta import fleet_meta
 from sorofast.engine.hardening import forbid_core_dumps
-from sorofast.engine.loops import cancel_and_wait, run_loop
+from sorofast.engine.loops import cancel_and_wait, run_loop, unless_set
 from sorofast.engine.membership import Membership
 from sorofast.engine.report import LedgerReport, Reporter, Stopping, Up
 from sorofast.engine.shard import ShardRunner
@@ -42,6 +43,7 @@ from sorofast.settings import EngineConfig
 __all__ = ["Worker", "main"]
 
 CONFIG_MAX_BYTES = 1 << 20
+ORPHAN_MAX_S = 5
 READ_BLOCK_MS = 1_000
 READ_COUNT = 64
 WAVE_MIN_S = 0.2
@@ -260,34 +262,47 @@ async def _connect(config: EngineConfig, member: str) -> WorkerContext:
     )
 
 
-async def _watch_parent(stop: asyncio.Event, go: asyncio.Event) -> None:
-    """The supervisor's pipe: a line means start, its end means that the supervisor is gone, and then we
-    drain.
-    """
+async def _watch_parent(go: asyncio.Event, orphaned: asyncio.Event) -> None:
+    """The supervisor's pipe: a line means start, its end means that the supervisor is gone."""
     reader = asyncio.StreamReader(limit=CONFIG_MAX_BYTES)
     await asyncio.get_running_loop().connect_read_pipe(
         lambda: asyncio.StreamReaderProtocol(reader), sys.stdin.buffer
     )
-    while await reader.readline():
-        go.set()
-    go.set()
-    stop.set()
+    with contextlib.suppress(OSError, ValueError):
+        while await reader.readline():
+            go.set()
+    orphaned.set()
 
 
 async def _run(config: EngineConfig, member: str, reporter: Reporter) -> None:
-    context = await _connect(config, member)
-    worker = Worker(context, reporter)
-    go = asyncio.Event()
+    """Works until told to stop, which drains. One whose supervisor is gone does not drain: nobody would see it,
+    nor could stop it, and the next run may be there already. It lets go of what it holds and ends.
+    """
+    go, orphaned = asyncio.Event(), asyncio.Event()
+    parent = asyncio.create_task(_watch_parent(go, orphaned), name="parent")
+    alarm = asyncio.create_task(_end_soon_after(orphaned), name="alarm")
     try:
+        await unless_set(orphaned, _one_life(config, member, reporter, go))
+    finally:
+        await cancel_and_wait([parent, alarm])
+
+
+async def _end_soon_after(orphaned: asyncio.Event) -> None:
+    """Whatever an orphan is stuck in, the system ends it."""
+    await orphaned.wait()
+    signal.alarm(ORPHAN_MAX_S)
+    structlog.get_logger().warning("orphaned", reason="the supervisor is gone", ends_within_s=ORPHAN_MAX_S)
+
+
+async def _one_life(config: EngineConfig, member: str, reporter: Reporter, go: asyncio.Event) -> None:
+    context = await _connect(config, member)
+    try:
+        worker = Worker(context, reporter)
         with stop_on_signals(worker.stop, go):
-            parent = asyncio.create_task(_watch_parent(worker.stop, go))
             reporter.send(Up(member=member, pid=os.getpid()))
             await go.wait()
-            try:
-                if not worker.stop.is_set():
-                    await worker.run()
-            finally:
-                parent.cancel()
+            if not worker.stop.is_set():
+                await worker.run()
     finally:
         await context.rpc.close()
         await context.close_redis()

@@ -10,8 +10,9 @@ from __future__ import annotations
 import logging
 import sys
 from collections.abc import MutableMapping
+from contextlib import suppress
 from pathlib import Path
-from typing import Any, Literal, TextIO
+from typing import Any, Literal, TextIO, cast
 
 import orjson
 import structlog
@@ -69,7 +70,7 @@ def configure(
     structlog.configure(
         processors=processors,
         wrapper_class=structlog.make_filtering_bound_logger(_LEVELS[level]),
-        logger_factory=structlog.WriteLoggerFactory(file=stream),
+        logger_factory=structlog.WriteLoggerFactory(file=cast("TextIO", _Unfailing(stream))),
         cache_logger_on_first_use=False,
     )
     root = logging.getLogger()
@@ -81,6 +82,26 @@ def get_logger(name: str, **context: object) -> structlog.typing.FilteringBoundL
     """A logger whose events carry `source=name` and the context given; may be made before `configure` is called."""
     logger: structlog.typing.FilteringBoundLogger = structlog.get_logger(source=name, **context)
     return logger
+
+
+class _Unfailing:
+    """A stream whose reader may go: a closed terminal, a pipe into something that ended, a full disk.
+
+    What cannot be written is lost; whoever logs goes on, and may be what a drain depends on.
+    """
+
+    def __init__(self, stream: TextIO) -> None:
+        self._stream = stream
+
+    def write(self, text: str) -> int:
+        try:
+            return self._stream.write(text)
+        except OSError:
+            return len(text)
+
+    def flush(self) -> None:
+        with suppress(OSError):
+            self._stream.flush()
 
 
 class _Forward(logging.Handler):

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import asyncio
 
-from sorofast.engine.loops import cancel_and_wait
+import pytest
+
+from sorofast.engine.loops import cancel_and_wait, unless_set
 
 
 async def test_a_task_that_swallows_its_first_cancellation_is_cancelled_again() -> None:
@@ -50,3 +52,29 @@ async def test_the_names_of_those_that_never_end_are_told() -> None:
     assert await cancel_and_wait([task]) == ["never"]
     release.set()
     await task
+
+
+async def test_work_gives_its_result_unless_the_event_comes_first() -> None:
+    event, put_away = asyncio.Event(), asyncio.Event()
+
+    async def works(seconds: float) -> str:
+        try:
+            await asyncio.sleep(seconds)
+        finally:
+            await asyncio.sleep(0)
+            put_away.set()
+        return "done"
+
+    assert await unless_set(event, works(0)) == "done"
+    put_away.clear()
+    asyncio.get_running_loop().call_soon(event.set)
+    assert await unless_set(event, works(600)) is None
+    assert put_away.is_set(), "it has ended when the caller goes on"
+
+
+async def test_what_the_work_raises_is_raised() -> None:
+    async def fails() -> None:
+        raise ValueError("mine")
+
+    with pytest.raises(ValueError, match="mine"):
+        await unless_set(asyncio.Event(), fails())

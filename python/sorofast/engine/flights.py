@@ -20,6 +20,7 @@ from sorofast.errors import DecodeError, RpcError, RpcUnreachable
 from sorofast.executions.key import Subject
 from sorofast.executions.outcome import ChannelView, Ended, Outcome
 from sorofast.executions.records import WalRecord
+from sorofast.failpoints import failpoint
 from sorofast.transactions.settle import Verdict, judge, judge_lookup
 from sorofast.transactions.submit import Sent, send
 
@@ -128,6 +129,7 @@ class Flights:
             self._context.tally.errors += 1
             self._context.log.warning("lookup_failed", execution=flight.record.execution, error=repr(error))
             return None
+        await failpoint("settle.looked_up")
         if outcome is None:
             return None
         foreign = verdict is Verdict.FOREIGN or outcome is Outcome.UNKNOWN
@@ -152,10 +154,12 @@ class Flights:
             return
         flight.sending = True
         flight.sends += 1
+        await failpoint("send.before")
         try:
             flight.receipt = await send(self._context.rpc, flight.record.envelope)
         finally:
             flight.sending = False
+        await failpoint("send.answered")
         receipt = flight.receipt
         self._context.tally.sent += 1
         if receipt.kind is Sent.QUEUED:

@@ -21,6 +21,7 @@ from sorofast.coordination.streams import LEDGER_SCHEMA, LedgerEntry
 from sorofast.engine.context import WorkerContext
 from sorofast.errors import DecodeError, EventsLost, LeaseLost, RedisUnreachable, RpcError, RpcUnreachable
 from sorofast.executions.key import TASKS
+from sorofast.failpoints import failpoint
 from sorofast.registry.row import pack_ids, rows_of
 
 __all__ = ["Follower"]
@@ -110,7 +111,9 @@ class Follower:
             if execution is not None and execution.source == TASKS
         }
         await self._read_into(entry, sorted(tasks), sorted(watched), ledger)
+        await failpoint("follow.read")
         await context.fleet.append_ledger(self.term, entry, cursor)
+        await failpoint("follow.published")
         self._previous, self._cursor = ledger, cursor
 
     async def _events(self, ledger: int) -> tuple[list[Event], str | None, int, bool]:

@@ -25,6 +25,7 @@ from sorofast.engine.simulate import Simulator
 from sorofast.errors import LeaseLost, RedisUnreachable, ShardRegressed
 from sorofast.executions.outcome import Ended, Outcome
 from sorofast.executions.records import RetryRecord, Settle, WalRecord
+from sorofast.failpoints import failpoint
 from sorofast.reasons import code_of, name_of
 from sorofast.triggers.base import Due, TriggerSource
 
@@ -133,8 +134,12 @@ class ShardRunner:
             if self.lost is not None:
                 return []
             ended = (await self._flights.judge(self.term))[:MAX_COMMIT]
+            if ended:
+                await failpoint("settle.judged")
             runs = await self._plan(until_s, ended) if not draining and self._trusted() else []
             records = self._build(runs) if runs else []
+            if records:
+                await failpoint("build.done")
             if records and not self._trusted():
                 for record in records:
                     self._source(record).wait(record.key, record.due_s, code_of("lease_not_trusted"))
@@ -153,6 +158,7 @@ class ShardRunner:
         async with self._lock:
             snapshot = self._snapshot()
             if self.lost is None and self.taken_ledger and snapshot is not None:
+                await failpoint("snapshot.before")
                 try:
                     self._version = await self._context.store.store_snapshot(
                         self.term, snapshot, stream_id(self.taken_ledger), self._version
@@ -170,6 +176,7 @@ class ShardRunner:
         async with self._lock:
             if self.lost is None:
                 self.lost = "handed over"
+                await failpoint("handover.before")
                 at = stream_id(self.taken_ledger) if self.taken_ledger else None
                 await self._context.store.release(self.term, self._snapshot() if at else None, at)
 
@@ -227,7 +234,10 @@ class ShardRunner:
 
     async def _simulate(self, plan: Plan) -> list[Run]:
         runs: list[Run] = []
-        for answer in await self._simulator.run(plan.simulate):
+        answers = await self._simulator.run(plan.simulate)
+        if answers:
+            await failpoint("plan.simulated")
+        for answer in answers:
             if answer.run is not None:
                 runs.append(answer.run)
             elif answer.reason == READ_ERROR:
@@ -256,11 +266,17 @@ class ShardRunner:
         ended = [replace(case, outcome=self._source(case.record).outcome(case)) for case in ended]
         settles = [self._settle_of(case) for case in ended]
         void = sorted(self._retries.void)[:MAX_COMMIT]
+        for point, happens in (("settle.before", settles), ("claim.before", records)):
+            if happens:
+                await failpoint(point)
         try:
             reply = await claims.commit(self._context, self.term, self._version, settles, records, void)
         except (LeaseLost, ShardRegressed, RedisUnreachable) as error:
             self._lose(error)
             return []
+        for point, happened in (("settle.committed", settles), ("claim.committed", records)):
+            if happened:
+                await failpoint(point)
         self._version, self.term = reply.version, reply.term
         self._retries.void.difference_update(void)
         for case, settle in zip(ended, settles, strict=True):

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections import Counter, OrderedDict
+from collections import OrderedDict
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
 
@@ -16,9 +16,10 @@ from sorofast.coordination.fleet import Fleet
 from sorofast.coordination.shard import ShardStore
 from sorofast.coordination.streams import LedgerEntry
 from sorofast.executions.outcome import Ended, Outcome
+from sorofast.observability.counters import Counts
 from sorofast.settings import EngineConfig
 
-__all__ = ["RecentSuccesses", "Tally", "WorkerContext"]
+__all__ = ["InFlight", "RecentSuccesses", "WorkerContext"]
 
 SUCCESSES_MAX = 50_000
 
@@ -42,19 +43,21 @@ class RecentSuccesses:
         return tx_hash in self._ledgers
 
 
-@dataclass(slots=True)
-class Tally:
-    """A worker's counts since the last report."""
+class InFlight:
+    """How many envelopes each shard of this worker has on their way."""
 
-    due: int = 0
-    sent: int = 0
-    executed: int = 0
-    failed: int = 0
-    no_effect: int = 0
-    expired: int = 0
-    errors: int = 0
-    skipped: Counter[str] = field(default_factory=Counter)
-    late: Counter[int] = field(default_factory=Counter)
+    def __init__(self) -> None:
+        self._shards: dict[int, int] = {}
+
+    def set(self, shard: int, number: int) -> None:
+        self._shards[shard] = number
+
+    def forget(self, shard: int) -> None:
+        """The shard is somebody else's now."""
+        self._shards.pop(shard, None)
+
+    def total(self) -> int:
+        return sum(self._shards.values())
 
 
 @dataclass(slots=True)
@@ -74,8 +77,8 @@ class WorkerContext:
     log: FilteringBoundLogger
     close_redis: Callable[[], Awaitable[None]]
     successes: RecentSuccesses = field(default_factory=RecentSuccesses)
-    tally: Tally = field(default_factory=Tally)
-    in_flight_total: Callable[[], int] = lambda: 0
+    tally: Counts = field(default_factory=Counts)
+    in_flight: InFlight = field(default_factory=InFlight)
 
     def remember(self, entry: LedgerEntry) -> None:
         """Keeps the hashes of the runs that a ledger proved."""
@@ -91,7 +94,7 @@ class WorkerContext:
                 if case.view is not None:
                     late = self.ledgers.ledgers_late(case.record.due_s, case.view.sequence_ledger)
                 if late is not None:
-                    self.tally.late[late] += 1
+                    self.tally.ledgers_late[late] = self.tally.ledgers_late.get(late, 0) + 1
             case Outcome.NO_EFFECT | Outcome.SUPERSEDED:
                 self.tally.no_effect += 1
             case Outcome.FAILED:

@@ -41,6 +41,7 @@ class Flights:
         self._views: dict[int, ChannelView] = {}
         self._retired: set[int] = set()
         self._events_through = 0
+        self._counted()
 
     def __len__(self) -> int:
         return len(self._flights)
@@ -76,13 +77,18 @@ class Flights:
         """Takes up an envelope that the log has accepted."""
         flight = self._flights[record.channel] = Flight(record)
         self.subjects.add(record.key.subject)
+        self._counted()
         return flight
 
     def land(self, case: Ended) -> None:
         """Frees the channel of an envelope whose end the log has."""
         self._flights.pop(case.record.channel, None)
         self.subjects.discard(case.record.key.subject)
+        self._counted()
         self._confirmed[case.record.channel] = case.confirmed
+
+    def _counted(self) -> None:
+        self._context.in_flight.set(self._shard, len(self._flights))
 
     def retire(self, channel: int, why: str) -> None:
         """Never uses the channel again in this process; the operator has to look."""

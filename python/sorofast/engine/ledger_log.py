@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import msgspec
 from structlog.typing import FilteringBoundLogger
 
 from sorofast.engine.report import LedgerReport
@@ -51,16 +52,7 @@ class LedgerLog:
             close_time_s=report.close_time_s,
             workers=len(members),
             checked=report.tasks,
-            due=report.due,
-            skipped=report.skipped,
-            sent=report.sent,
-            executed=report.executed,
-            failed=report.failed,
-            no_effect=report.no_effect,
-            expired=report.expired,
-            errors=report.errors,
             in_flight=report.in_flight,
-            ledgers_late=report.late,
-            rpc_calls=report.rpc_calls,
+            **msgspec.structs.asdict(report.counts),
             duration_ms=report.duration_ms,
         )

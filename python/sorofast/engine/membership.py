@@ -80,7 +80,6 @@ class Membership:
         self._reported: tuple[tuple[int, ...], bool] | None = None
         self._fatal: Exception | None = None
         self._snapshot_at = context.clock.monotonic() + SNAPSHOT_EVERY_S
-        context.in_flight_total = lambda: sum(runner.in_flight for runner in self.runners.values())
 
     @property
     def follows(self) -> bool:
@@ -147,7 +146,7 @@ class Membership:
             "shards": sorted(self.runners),
             "follower": self.follows,
             "tasks": sum(len(runner) for runner in self.runners.values()),
-            "in_flight": self._context.in_flight_total(),
+            "in_flight": self._context.in_flight.total(),
             "reasons": dict(reasons),
         }
 
@@ -177,7 +176,7 @@ class Membership:
         await self._check_generation()
         if self._stop.is_set():
             # Whoever followed may have drained first; what is still in flight here needs a follower to be settled.
-            if self._context.in_flight_total():
+            if self._context.in_flight.total():
                 await self._lead()
             return False
         await self._lead()
@@ -260,6 +259,7 @@ class Membership:
         self._context.log.warning("shard_dropped", shard=shard, reason=why)
         self._terms.pop(shard, None)
         runner = self.runners.pop(shard, None)
+        self._context.in_flight.forget(shard)
         if runner is not None:
             runner.lost = runner.lost or why
             if runner.regressed:
@@ -281,6 +281,7 @@ class Membership:
         if loading is not None:
             await cancel_and_wait([loading])
         runner = self.runners.pop(shard, None)
+        self._context.in_flight.forget(shard)
         try:
             with contextlib.suppress(LeaseLost, ShardRegressed):
                 if runner is not None:

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import os
-from collections import Counter
 
 import msgspec
+
+from sorofast.observability.counters import Counts
 
 __all__ = ["LedgerReport", "Loaded", "Reporter", "Stopping", "Up", "decode_report"]
 
@@ -34,45 +35,22 @@ class Stopping(msgspec.Struct, tag="stopping", frozen=True):
 
 
 class LedgerReport(msgspec.Struct, tag="ledger"):
-    """One worker's part in one ledger. `skipped` counts tasks by reason name, `late` counts runs by ledgers
-    late.
-    """
+    """One worker's part in one ledger: how many tasks and envelopes it holds, and what it did since the last."""
 
     member: str
     ledger: int
     close_time_s: int
     tasks: int = 0
-    due: int = 0
-    sent: int = 0
-    executed: int = 0
-    failed: int = 0
-    no_effect: int = 0
-    expired: int = 0
-    errors: int = 0
     in_flight: int = 0
     duration_ms: float = 0.0
-    skipped: dict[str, int] = {}
-    late: dict[int, int] = {}
-    rpc_calls: dict[str, int] = {}
+    counts: Counts = msgspec.field(default_factory=Counts)
 
     def merge(self, other: LedgerReport) -> None:
         """Adds another worker's part; the duration is that of the slowest."""
-        for name in (
-            "tasks",
-            "due",
-            "sent",
-            "executed",
-            "failed",
-            "no_effect",
-            "expired",
-            "errors",
-            "in_flight",
-        ):
-            setattr(self, name, getattr(self, name) + getattr(other, name))
+        self.tasks += other.tasks
+        self.in_flight += other.in_flight
         self.duration_ms = max(self.duration_ms, other.duration_ms)
-        self.skipped = dict(Counter(self.skipped) + Counter(other.skipped))
-        self.late = dict(Counter(self.late) + Counter(other.late))
-        self.rpc_calls = dict(Counter(self.rpc_calls) + Counter(other.rpc_calls))
+        self.counts.merge(other.counts)
 
 
 KEPT_MAX_BYTES = 1 << 20

@@ -200,7 +200,7 @@ class ShardRunner:
     async def _plan(self, until_s: int, ended: Sequence[Ended]) -> list[Run]:
         free = self._flights.free(ended)[:MAX_COMMIT]
         landed = {case.record.key.subject for case in ended}
-        room = self._context.config.engine.max_inflight - (self._context.in_flight_total() - len(ended))
+        room = self._context.config.engine.max_inflight - (self._context.in_flight.total() - len(ended))
         dues = self._due(until_s, len(free) + DUE_EXTRA)
         if not dues:
             return []

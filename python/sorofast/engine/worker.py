@@ -27,7 +27,7 @@ from sorofast.coordination.client import open_redis
 from sorofast.coordination.fleet import Fleet
 from sorofast.coordination.shard import ShardStore
 from sorofast.coordination.streams import LedgerEntry, stream_id
-from sorofast.engine.context import Tally, WorkerContext
+from sorofast.engine.context import WorkerContext
 from sorofast.engine.fleet_meta import fleet_meta
 from sorofast.engine.hardening import forbid_core_dumps
 from sorofast.engine.loops import cancel_and_wait, run_loop, unless_set
@@ -37,6 +37,7 @@ from sorofast.engine.shard import ShardRunner
 from sorofast.engine.signals import stop_on_signals
 from sorofast.errors import FleetMismatch, RedisUnreachable, SorofastError
 from sorofast.executions.records import RECORD_SCHEMAS
+from sorofast.observability.counters import Counts
 from sorofast.observability.logs import configure
 from sorofast.settings import EngineConfig
 
@@ -186,34 +187,24 @@ class Worker:
         return min(WAVE_MAX_S, max(WAVE_MIN_S, wait_s))
 
     def _report(self, entry: LedgerEntry, took_s: float) -> None:
-        context, tally = self._context, self._context.tally
-        context.tally = Tally()
-        skipped = dict(tally.skipped)
+        context, counts = self._context, self._context.tally
+        context.tally = Counts()
         runners = self.membership.runners.values()
         for runner in runners:
-            for name, number in runner.skipped().items():
-                skipped[name] = skipped.get(name, 0) + number
+            counts.merge(Counts(skipped=runner.skipped()))
+        counts.rpc_calls = dict(context.rpc.transport.calls)
+        context.rpc.transport.calls.clear()
         self._reporter.send(
             LedgerReport(
                 member=context.member,
                 ledger=entry.ledger,
                 close_time_s=entry.close_time_s,
                 tasks=sum(len(runner) for runner in runners),
-                due=tally.due,
-                sent=tally.sent,
-                executed=tally.executed,
-                failed=tally.failed,
-                no_effect=tally.no_effect,
-                expired=tally.expired,
-                errors=tally.errors,
-                in_flight=context.in_flight_total(),
+                in_flight=context.in_flight.total(),
                 duration_ms=round(took_s * 1000, 3),
-                skipped=skipped,
-                late=dict(tally.late),
-                rpc_calls=dict(context.rpc.transport.calls),
+                counts=counts,
             )
         )
-        context.rpc.transport.calls.clear()
 
     async def _drain(self, tasks: list[asyncio.Task[None]]) -> None:
         """Claims nothing new and settles what is in flight within the bound; the rest stays in the log."""
@@ -222,12 +213,12 @@ class Worker:
             for task in tasks:
                 if task.done():
                     task.result()
-            if not self._sends and not self._context.in_flight_total():
+            if not self._sends and not self._context.in_flight.total():
                 return
             await asyncio.sleep(DRAIN_POLL_S)
         self._context.log.warning(
             "drain_incomplete",
-            in_flight=self._context.in_flight_total(),
+            in_flight=self._context.in_flight.total(),
             kept="in the write-ahead log for the next owner",
         )
 

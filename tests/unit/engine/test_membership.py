@@ -10,7 +10,7 @@ from typing import Any, cast
 import pytest
 
 from sorofast.coordination.leases import Term
-from sorofast.engine.context import WorkerContext
+from sorofast.engine.context import InFlight, WorkerContext
 from sorofast.engine.membership import Membership
 from sorofast.engine.report import Reporter
 from sorofast.errors import RedisUnreachable
@@ -20,8 +20,6 @@ from sorofast.testing.clock import StubClock
 class Unreachable:
     """A shard whose hand-over finds no Redis."""
 
-    in_flight = 0
-
     async def hand_over(self) -> None:
         raise RedisUnreachable("nobody answers")
 
@@ -29,7 +27,7 @@ class Unreachable:
 async def test_a_hand_over_that_redis_did_not_take_lets_the_lease_run_out(clock: StubClock) -> None:
     reader, writer = os.pipe()
     try:
-        context = cast("WorkerContext", SimpleNamespace(clock=clock, member="m"))
+        context = cast("WorkerContext", SimpleNamespace(clock=clock, member="m", in_flight=InFlight()))
         membership = Membership(context, Reporter(writer), lambda: None, asyncio.Event())
         membership.runners[3] = cast("Any", Unreachable())
         membership._terms[3] = Term("s03", "m", 1, 10.0)

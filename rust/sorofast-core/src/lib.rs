@@ -6,8 +6,10 @@
 #![forbid(unsafe_code)]
 
 pub mod base64;
+pub mod hash;
 pub mod keys;
 pub mod reasons;
+pub mod registry;
 pub mod row;
 pub mod rpc;
 pub mod strkey;

@@ -1,9 +1,10 @@
 //! The borrowed walker beside the reference codec: both must accept the same bytes and see the same values.
 
 use proptest::prelude::*;
+use sorofast_core::registry::{read_entry, Entry};
 use sorofast_core::row;
 use sorofast_core::types::{AccountKey, ContractId, Stroops, TaskId};
-use sorofast_core::xdr::{read_entry, read_result, skip_value, Entry, Reader};
+use sorofast_core::xdr::{read_result, skip_value, Reader};
 use stellar_xdr::{
     AccountEntry, AccountEntryExt, AccountEntryExtensionV1, AccountEntryExtensionV1Ext,
     AccountEntryExtensionV2, AccountEntryExtensionV2Ext, AccountEntryExtensionV3, AccountId,

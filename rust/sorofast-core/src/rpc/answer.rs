@@ -1,43 +1,9 @@
 //! The envelope of a JSON-RPC answer: a result, an error, or something that is neither.
 
-use std::borrow::Cow;
-
-use thiserror::Error;
-
+use super::error::BodyError;
 use super::scan::Scanner;
 
 const MESSAGE_LONGEST: usize = 400;
-
-/// A response body that cannot be used.
-#[derive(Debug, Clone, PartialEq, Eq, Error)]
-pub enum BodyError {
-    /// Not the JSON expected.
-    #[error("the response body is wrong at byte {offset}: {reason}")]
-    Malformed {
-        /// Where.
-        offset: usize,
-        /// What.
-        reason: Cow<'static, str>,
-    },
-    /// A JSON-RPC error in place of a result.
-    #[error("error {code}: {message}")]
-    Rpc {
-        /// The error's code.
-        code: i64,
-        /// The error's message, cut to a bound.
-        message: String,
-    },
-}
-
-impl BodyError {
-    /// An error at a place.
-    pub fn at(offset: usize, reason: impl Into<Cow<'static, str>>) -> Self {
-        Self::Malformed {
-            offset,
-            reason: reason.into(),
-        }
-    }
-}
 
 /// Reads a JSON-RPC answer: `member` sees the members of its result.
 pub fn read_answer(

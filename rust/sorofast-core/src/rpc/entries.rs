@@ -2,13 +2,15 @@
 
 use std::collections::HashMap;
 
-use super::answer::{read_answer, BodyError};
+use super::answer::read_answer;
+use super::error::BodyError;
 use super::scan::Scanner;
 use super::text::Text;
 use crate::base64;
+use crate::registry::{key_of, read_entry, Entry, EntryKey, TaskState};
 use crate::row::{Row, ROW_SIZE};
 use crate::types::{AccountKey, ContractId, Ledger, TaskId};
-use crate::xdr::{key_of, read_entry, AccountState, Entry, EntryKey, TaskState};
+use crate::xdr::AccountState;
 
 /// An entry that did not decode.
 #[derive(Debug, Clone, PartialEq, Eq)]

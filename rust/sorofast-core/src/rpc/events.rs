@@ -1,9 +1,11 @@
 //! getEvents answers: which tasks changed, and who was paid for running them.
 
-use super::answer::{read_answer, BodyError};
+use super::answer::read_answer;
+use super::error::BodyError;
 use super::scan::Scanner;
 use super::text::Text;
 use crate::base64;
+use crate::registry::layout::event;
 use crate::strkey;
 use crate::types::{ContractId, Ledger, TaskId};
 use crate::xdr::{find_payment, read_symbol, tag, Payment, Reader, XdrError};
@@ -38,31 +40,31 @@ impl Kind {
     #[must_use]
     pub const fn name(self) -> &'static str {
         match self {
-            Self::TaskRegistered => "TaskRegistered",
-            Self::TaskPaused => "TaskPaused",
-            Self::TaskResumed => "TaskResumed",
-            Self::TaskUpdated => "TaskUpdated",
-            Self::TaskCancelled => "TaskCancelled",
-            Self::GasDeposited => "GasDeposited",
-            Self::GasWithdrawn => "GasWithdrawn",
-            Self::KeeperPaid => "KeeperPaid",
-            Self::DependencyAdded => "DependencyAdded",
-            Self::DependencyRemoved => "DependencyRemoved",
+            Self::TaskRegistered => event::TASK_REGISTERED,
+            Self::TaskPaused => event::TASK_PAUSED,
+            Self::TaskResumed => event::TASK_RESUMED,
+            Self::TaskUpdated => event::TASK_UPDATED,
+            Self::TaskCancelled => event::TASK_CANCELLED,
+            Self::GasDeposited => event::GAS_DEPOSITED,
+            Self::GasWithdrawn => event::GAS_WITHDRAWN,
+            Self::KeeperPaid => event::KEEPER_PAID,
+            Self::DependencyAdded => event::DEPENDENCY_ADDED,
+            Self::DependencyRemoved => event::DEPENDENCY_REMOVED,
         }
     }
 
     fn from_name(name: &[u8]) -> Option<Self> {
-        Some(match name {
-            b"TaskRegistered" => Self::TaskRegistered,
-            b"TaskPaused" => Self::TaskPaused,
-            b"TaskResumed" => Self::TaskResumed,
-            b"TaskUpdated" => Self::TaskUpdated,
-            b"TaskCancelled" => Self::TaskCancelled,
-            b"GasDeposited" => Self::GasDeposited,
-            b"GasWithdrawn" => Self::GasWithdrawn,
-            b"KeeperPaid" => Self::KeeperPaid,
-            b"DependencyAdded" => Self::DependencyAdded,
-            b"DependencyRemoved" => Self::DependencyRemoved,
+        Some(match std::str::from_utf8(name).ok()? {
+            event::TASK_REGISTERED => Self::TaskRegistered,
+            event::TASK_PAUSED => Self::TaskPaused,
+            event::TASK_RESUMED => Self::TaskResumed,
+            event::TASK_UPDATED => Self::TaskUpdated,
+            event::TASK_CANCELLED => Self::TaskCancelled,
+            event::GAS_DEPOSITED => Self::GasDeposited,
+            event::GAS_WITHDRAWN => Self::GasWithdrawn,
+            event::KEEPER_PAID => Self::KeeperPaid,
+            event::DEPENDENCY_ADDED => Self::DependencyAdded,
+            event::DEPENDENCY_REMOVED => Self::DependencyRemoved,
             _ => return None,
         })
     }

@@ -5,9 +5,9 @@ use std::io::Write as _;
 use thiserror::Error;
 
 use crate::base64;
+use crate::registry::{counter_key, instance_key, task_key};
 use crate::strkey;
 use crate::types::{AccountKey, ContractId, Ledger, TaskId};
-use crate::xdr::tag;
 
 /// Keys one getLedgerEntries call may ask for.
 pub const KEYS_MOST: usize = 200;
@@ -38,43 +38,6 @@ pub enum From<'a> {
     Ledger(Ledger),
     /// Behind an earlier page.
     Cursor(&'a str),
-}
-
-fn put(out: &mut Vec<u8>, word: u32) {
-    out.extend_from_slice(&word.to_be_bytes());
-}
-
-fn put_all<const N: usize>(out: &mut Vec<u8>, words: [u32; N]) {
-    for word in words {
-        put(out, word);
-    }
-}
-
-fn put_symbol(out: &mut Vec<u8>, name: &str) {
-    put(out, tag::SYMBOL);
-    put(out, name.len() as u32);
-    out.extend_from_slice(name.as_bytes());
-    out.resize(out.len().next_multiple_of(4), 0);
-}
-
-fn contract_data(contract: &ContractId, key: impl FnOnce(&mut Vec<u8>)) -> Vec<u8> {
-    let mut out = Vec::with_capacity(96);
-    put(&mut out, 6);
-    put(&mut out, 1);
-    out.extend_from_slice(&contract.0);
-    key(&mut out);
-    put(&mut out, 1);
-    out
-}
-
-/// The `LedgerKey` of `Task(id)`; its id takes the eight bytes before the last four.
-fn task_key(contract: &ContractId, id: TaskId) -> Vec<u8> {
-    contract_data(contract, |out| {
-        put_all(out, [tag::VEC, 1, 2]);
-        put_symbol(out, "Task");
-        put(out, tag::U64);
-        out.extend_from_slice(&id.0.to_be_bytes());
-    })
 }
 
 struct Keys {
@@ -150,11 +113,8 @@ pub fn entries_request(
 #[must_use]
 pub fn registry_request(request_id: u64, contract: &ContractId) -> Vec<u8> {
     let mut keys = Keys::new(request_id, 2);
-    keys.push(&contract_data(contract, |out| {
-        put_all(out, [tag::VEC, 1, 1]);
-        put_symbol(out, "Counter");
-    }));
-    keys.push(&contract_data(contract, |out| put(out, tag::INSTANCE_KEY)));
+    keys.push(&counter_key(contract));
+    keys.push(&instance_key(contract));
     keys.finish()
 }
 

@@ -4,7 +4,7 @@
 
 use std::borrow::Cow;
 
-use super::answer::BodyError;
+use super::error::BodyError;
 use super::text::{escape_length, Text};
 use memchr::memchr2;
 

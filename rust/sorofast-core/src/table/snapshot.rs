@@ -3,7 +3,7 @@
 use aws_lc_rs::digest::{digest, SHA256};
 use thiserror::Error;
 
-use super::TaskTable;
+use super::tasks::TaskTable;
 use crate::row::{Row, ROW_SIZE};
 use crate::types::Stroops;
 

@@ -1,5 +1,6 @@
 //! Transactions that execute tasks: from templates to signed envelopes.
 
+mod call;
 mod envelope;
 mod signer;
 mod template;

@@ -2,7 +2,8 @@
 
 use thiserror::Error;
 
-use super::envelope::{network_id, simulation_envelope, Call, Header, Payload};
+use super::call::Call;
+use super::envelope::{network_id, simulation_envelope, Header, Payload};
 use super::template::{Template, TemplateError, Templates};
 use crate::base64;
 use crate::keys::{channel_seed, seed_of_mnemonic, KeyPair, SecretError};

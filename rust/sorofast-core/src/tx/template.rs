@@ -8,7 +8,8 @@ use std::sync::atomic::{AtomicBool, Ordering};
 
 use thiserror::Error;
 
-use super::envelope::{authorization, sha256, Call};
+use super::call::Call;
+use crate::hash::sha256;
 use crate::types::{Stroops, TaskId};
 use crate::xdr::{read_transaction_data, TransactionData, XdrError};
 
@@ -56,7 +57,7 @@ impl Template {
         if data.len() > DATA_LONGEST {
             return Err(TemplateError::TooLarge(data.len()));
         }
-        let plain = authorization(call);
+        let plain = call.authorization();
         let others = auth.iter().filter(|entry| **entry != plain).count();
         if others > 0 || auth.len() != 1 {
             return Err(TemplateError::Authorization(auth.len()));

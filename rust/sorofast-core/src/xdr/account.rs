@@ -23,7 +23,7 @@ const HOME_DOMAIN_LONGEST: usize = 32;
 const SIGNED_PAYLOAD_LONGEST: usize = 64;
 
 /// Reads an account entry after its discriminant.
-pub(super) fn read_account(reader: &mut Reader<'_>) -> Result<AccountState, XdrError> {
+pub fn read_account(reader: &mut Reader<'_>) -> Result<AccountState, XdrError> {
     let key = AccountKey(*read_key(reader)?);
     let balance = Stroops(reader.i64()?);
     let sequence = Sequence(reader.i64()?);

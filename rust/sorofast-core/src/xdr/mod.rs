@@ -1,19 +1,18 @@
-//! Reading XDR in place: the few entries and results the engine needs, borrowed from the bytes they came in.
+//! XDR in place: values, accounts and results borrowed from the bytes they came in, and a writer. What a contract of
+//! the registry's family keeps is in [`crate::registry`].
 
 mod account;
-mod entry;
 mod footprint;
 mod reader;
 mod result;
 mod scval;
-mod task;
+mod writer;
 
-pub use account::AccountState;
-pub use entry::{key_of, read_entry, Entry, EntryKey};
+pub use account::{read_account, AccountState};
 pub use footprint::{read_transaction_data, TransactionData};
 pub use reader::{Reader, XdrError};
 pub use result::{read_result, ResultSummary};
 pub use scval::{
     find_payment, read_address, read_symbol, read_wide, skip_value, tag, Address, Payment,
 };
-pub use task::{read_task, TaskState};
+pub use writer::Writer;

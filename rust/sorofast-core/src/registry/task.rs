@@ -5,10 +5,12 @@
 
 use aws_lc_rs::digest::{Context, SHA256};
 
-use super::reader::{Reader, XdrError};
-use super::scval::{read_address, read_symbol, read_wide, skip_value, tag, Address};
+use super::layout::field;
 use crate::row;
 use crate::types::{AccountKey, Stroops};
+use crate::xdr::{
+    read_address, read_symbol, read_wide, skip_value, tag, Address, Reader, XdrError,
+};
 
 /// What the engine knows of a task.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -94,15 +96,15 @@ pub fn read_task(reader: &mut Reader<'_>, keeper: &AccountKey) -> Result<TaskSta
             continue;
         }
         match read_symbol(reader)? {
-            b"interval" => state.interval_s = read_seconds(reader, "interval")?,
-            b"last_run" => state.last_run_s = read_seconds(reader, "last_run")?,
-            b"gas_balance" => state.gas = read_gas(reader)?,
-            b"is_active" => {
+            field::INTERVAL => state.interval_s = read_seconds(reader, "interval")?,
+            field::LAST_RUN => state.last_run_s = read_seconds(reader, "last_run")?,
+            field::GAS_BALANCE => state.gas = read_gas(reader)?,
+            field::IS_ACTIVE => {
                 reader.expect(tag::BOOL, "kind of field is_active")?;
                 set(&mut state.flags, row::ACTIVE, reader.bool()?);
             }
-            b"whitelist" => read_whitelist(reader, keeper, &mut state.flags)?,
-            b"resolver" => {
+            field::WHITELIST => read_whitelist(reader, keeper, &mut state.flags)?,
+            field::RESOLVER => {
                 shape.resolver = read_optional(reader)?;
                 set(
                     &mut state.flags,
@@ -110,15 +112,15 @@ pub fn read_task(reader: &mut Reader<'_>, keeper: &AccountKey) -> Result<TaskSta
                     !shape.resolver.is_empty(),
                 );
             }
-            b"blocked_by" => {
+            field::BLOCKED_BY => {
                 let (items, bytes) = read_vector(reader, "blocked_by")?;
                 shape.blocked_by = if items > 0 { bytes } else { &[] };
                 set(&mut state.flags, row::BLOCKED_BY, items > 0);
             }
-            b"target" => shape.target = read_raw(reader)?,
-            b"function" => shape.function = read_raw(reader)?,
-            b"args" => shape.args = read_raw(reader)?,
-            b"yield_strategy" => shape.yield_strategy = read_optional(reader)?,
+            field::TARGET => shape.target = read_raw(reader)?,
+            field::FUNCTION => shape.function = read_raw(reader)?,
+            field::ARGS => shape.args = read_raw(reader)?,
+            field::YIELD_STRATEGY => shape.yield_strategy = read_optional(reader)?,
             _ => skip_value(reader)?,
         }
     }

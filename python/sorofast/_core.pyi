@@ -13,15 +13,17 @@ Addresses cross as their 32 raw bytes. Errors are the classes of :mod:`sorofast.
 an argument that has the wrong length and ``OverflowError`` for one that does not fit its integer.
 """
 
-from typing import Final, Self, final
+from typing import Final, Literal, Self, final
 
 __all__ = [
     "CORE_VERSION",
     "ROW_SIZE",
     "EntriesBatch",
     "EventsBatch",
+    "Operation",
     "Signer",
     "TaskTable",
+    "TemplateFacts",
     "account_from_bytes",
     "account_to_bytes",
     "contract_from_bytes",
@@ -237,6 +239,79 @@ class TaskTable:
         """The table of a snapshot. Raises :class:`~sorofast.errors.SnapshotError`."""
 
 @final
+class Operation:
+    """What a transaction does: one operation, with named holes for the numbers that differ from run to run.
+
+    It says nothing about who sends it, so one object serves every run. Equal operations compare equal.
+    """
+
+    @staticmethod
+    def invoke(contract: bytes, function: str, args: list[bytes | str]) -> Operation:
+        """The call of a contract's function.
+
+        An argument is the XDR of a contract value, or the name of a hole: a u64 that each run fills in. A name (1 to
+        32 lower-case letters, digits, underscores) may occur several times. Raises
+        :class:`~sorofast.errors.XdrError` for an argument that does not decode or that nests deeper than the
+        network's decoders follow (500 levels of XDR, of which a vector takes four), ``ValueError`` for a name, a
+        function, more than 64 arguments or more than 64 KiB of them.
+        """
+
+    @staticmethod
+    def restore() -> Operation:
+        """Brings back what is archived of the read-write footprint."""
+
+    @staticmethod
+    def extend(ledgers: int) -> Operation:
+        """Lets what is in the read-only footprint live for at least so many ledgers."""
+
+    @staticmethod
+    def payment(destination: bytes, amount_stroops: int) -> Operation:
+        """Pays lumens to an account that exists. Raises ``ValueError`` unless the amount is positive."""
+
+    @property
+    def holes(self) -> list[str]:
+        """Names of the holes in order of first appearance; a run's values come in this order."""
+    @property
+    def kind(self) -> Literal["invoke", "restore", "extend", "payment"]: ...
+    def __eq__(self, other: object, /) -> bool: ...
+    def __ne__(self, other: object, /) -> bool: ...
+    __hash__ = None  # type: ignore[assignment]
+
+@final
+class TemplateFacts:
+    """What a template declares, its holes filled with the values asked about."""
+
+    @property
+    def holes(self) -> list[str]:
+        """Names of the holes in the order of a run's values."""
+    @property
+    def source(self) -> Literal["keeper", "channel"]:
+        """Whose operation it is."""
+    @property
+    def resource_fee_stroops(self) -> int:
+        """The resource fee, padding included; a run costs at most this and its inclusion fee."""
+    @property
+    def instructions(self) -> int: ...
+    @property
+    def read_bytes(self) -> int:
+        """Bytes read from disk."""
+    @property
+    def write_bytes(self) -> int:
+        """Bytes that may be written, padding included."""
+    @property
+    def read_only(self) -> list[str]:
+        """Base64 ``LedgerKey`` per entry the run may only read."""
+    @property
+    def read_write(self) -> list[str]:
+        """Base64 ``LedgerKey`` per entry it may write."""
+    @property
+    def archived(self) -> list[int]:
+        """Which of ``read_write``, counted from 0, the run restores from the archive."""
+    @property
+    def reusable(self) -> bool:
+        """Whether later runs may use the template: False when it restores archived entries."""
+
+@final
 class Signer:
     """The keeper's and the channels' keys, and the templates their transactions are made from.
 
@@ -270,16 +345,122 @@ class Signer:
         authorisation is not the plain source-account root, :class:`~sorofast.errors.XdrError` when it does not decode.
         """
 
+    def learn_call(
+        self,
+        key: int,
+        operation: Operation,
+        values: list[int],
+        transaction_data: str,
+        auth: list[str],
+        min_resource_fee_stroops: int,
+        *,
+        source: Literal["keeper", "channel"] = "keeper",
+        must_write: str | None = None,
+        write_bytes_pad: int = 0,
+        fee_pad_stroops: int = 0,
+    ) -> int:
+        """Makes a template for a key from the simulation of a run with these values; returns the template's number.
+
+        ``transaction_data`` and ``auth`` are base64 as the simulation gave them; the authorisation entries are kept
+        as they are, none, one or many, if the signature of the operation's source is all they ask for. Where a value
+        stands as a u64 in the called contract's own ledger keys or in what is authorised, it becomes a hole. With
+        ``must_write`` the value of the hole of that name is a task's number, and a run that does not write ``Task``
+        or ``TaskMeta`` of it is refused. ``write_bytes_pad`` is declared on top of the bytes written and
+        ``fee_pad_stroops`` on top of the resource fee, for entries that grow. Equal templates are stored once; the
+        oldest unused ones give way at the bound.
+
+        Raises :class:`~sorofast.errors.TemplateError` when somebody else's consent is needed (it says whose), when
+        the task is not written, when a value stands where another value of the call is the same number, or for a fee
+        or padding no transaction can declare; :class:`~sorofast.errors.XdrError` when something does not decode;
+        ``ValueError`` when the values do not match the holes.
+        """
+
     def template(self, shape: int) -> int | None:
-        """Number of the template of a shape."""
+        """Number of the template of a key."""
+
+    def template_facts(self, key: int, values: list[int] | None = None) -> TemplateFacts | None:
+        """What a key's template declares, its holes filled with these values (zeros if there are none given).
+
+        None without a template, and for the template of a payment.
+        """
+
+    def template_digest(self, key: int) -> bytes | None:
+        """SHA-256 over all that is in a key's template; equal digests make equal transactions."""
+
+    def export_template(self, key: int) -> bytes:
+        """A key's template for the other members of the fleet: versioned, bounded, sealed with the keeper's secret.
+
+        Raises :class:`~sorofast.errors.TemplateError` when there is none, or when it restores archived entries.
+        """
+
+    def import_template(self, key: int, data: bytes) -> int:
+        """Gives a key a template that a member of the fleet exported; returns the template's number.
+
+        What a template says is signed, so only one that was made with the same keeper's secret is taken. Raises
+        :class:`~sorofast.errors.TemplateError` for damage, another version, another network or another keeper.
+        """
 
     def forget(self, shape: int) -> None:
-        """Drops a shape's template, if it has one."""
+        """Drops a key's template, if it has one."""
 
     def simulation_envelope(self, contract: bytes, task_id: int, channel: int, sequence: int) -> str:
         """Base64 of the unsigned ``execute`` envelope that a simulation is asked about.
 
         ``sequence`` is that of the envelope. Raises ``IndexError`` for a channel there is not.
+        """
+
+    def simulation_envelope_of(
+        self,
+        operation: Operation,
+        values: list[int],
+        channel: int,
+        sequence: int,
+        *,
+        source: Literal["keeper", "channel"] = "keeper",
+        transaction_data: str | None = None,
+    ) -> str:
+        """Base64 of the unsigned envelope that a simulation of an operation is asked about.
+
+        The channel is the transaction's source; ``source`` says whose the operation is. ``transaction_data`` is the
+        footprint that a restore or an extend is about. Raises ``IndexError`` for a channel there is not and
+        ``ValueError`` when the values do not match the holes.
+        """
+
+    def build(
+        self,
+        items: list[tuple[int, tuple[int, ...], int, int, int, int]],
+        inclusion_fee_stroops: int,
+    ) -> list[tuple[bytes, str, int]]:
+        """Builds and signs one transaction per item: ``(hash, envelope base64, fee_stroops)`` in the same order.
+
+        An item is ``(key, values, channel index, sequence, max_ledger, max_time_s)``; the operation is the
+        template's. The channel is the source and signs; the keeper signs too where the operation is its own. Ledger
+        bounds (0, max_ledger) and time bounds (0, max_time_s). Raises :class:`~sorofast.errors.TemplateError` for a
+        key without template or a fee beyond 32 bits, ``IndexError`` for a channel there is not, ``ValueError`` when
+        the values do not match the holes.
+        """
+
+    def build_operation(
+        self,
+        operation: Operation,
+        values: list[int],
+        channel: int,
+        sequence: int,
+        max_ledger: int,
+        max_time_s: int,
+        inclusion_fee_stroops: int,
+        *,
+        transaction_data: str | None = None,
+        auth: list[str] | None = None,
+        min_resource_fee_stroops: int | None = None,
+        source: Literal["keeper", "channel"] = "keeper",
+        write_bytes_pad: int = 0,
+        fee_pad_stroops: int = 0,
+    ) -> tuple[bytes, str, int]:
+        """Builds and signs one operation without a stored template: ``(hash, envelope base64, fee_stroops)``.
+
+        For a restore or an extend ``transaction_data`` is the simulation's (of a call that found archived entries:
+        the ``restorePreamble``'s); a payment has none. Raises like :meth:`learn_call` and :meth:`build`.
         """
 
     def build_executes(

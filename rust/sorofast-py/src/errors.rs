@@ -9,7 +9,7 @@ use sorofast_core::keys::SecretError as KeyError;
 use sorofast_core::rpc::{BodyError as Body, RequestError};
 use sorofast_core::strkey::StrkeyError as AddressError;
 use sorofast_core::table::SnapshotError as Snapshot;
-use sorofast_core::tx::{BuildError, TemplateError as Template};
+use sorofast_core::tx::{BuildError, OperationError, SharedError, TemplateError as Template};
 use sorofast_core::xdr::XdrError as Xdr;
 
 mod imported {
@@ -63,6 +63,7 @@ impl IntoPython for Template {
     fn into_python(self) -> PyErr {
         match self {
             Self::Xdr(error) => error.into_python(),
+            Self::Values { .. } | Self::NoHole(_) => PyValueError::new_err(self.to_string()),
             other => imported::TemplateError::new_err(other.to_string()),
         }
     }
@@ -73,11 +74,31 @@ impl IntoPython for BuildError {
         match self {
             Self::NoChannel(..) => PyIndexError::new_err(self.to_string()),
             Self::Sequence(_) => PyValueError::new_err(self.to_string()),
-            Self::Sign(_, error) => error.into_python(),
-            Self::NoTemplate(..) | Self::Fee(_) => {
-                imported::TemplateError::new_err(self.to_string())
-            }
+            Self::Sign(error) => error.into_python(),
+            Self::Template(error) => error.into_python(),
+            Self::NoTemplate(_)
+            | Self::NoTemplateOfTask(..)
+            | Self::OtherContract(_)
+            | Self::Fee(_) => imported::TemplateError::new_err(self.to_string()),
         }
+    }
+}
+
+impl IntoPython for OperationError {
+    fn into_python(self) -> PyErr {
+        match self {
+            Self::Argument(index, function, error) => {
+                let reason = format!("argument {index} of `{function}`: {}", error.reason);
+                imported::XdrError::new_err((error.offset, reason))
+            }
+            other => PyValueError::new_err(other.to_string()),
+        }
+    }
+}
+
+impl IntoPython for SharedError {
+    fn into_python(self) -> PyErr {
+        imported::TemplateError::new_err(self.to_string())
     }
 }
 

@@ -7,6 +7,7 @@ mod address;
 mod args;
 mod bodies;
 mod errors;
+mod operation;
 mod reasons;
 mod signer;
 mod table;
@@ -27,9 +28,11 @@ mod _core {
         registry_request, EntriesBatch, EventsBatch,
     };
     #[pymodule_export]
+    use crate::operation::Operation;
+    #[pymodule_export]
     use crate::reasons::reason_codes;
     #[pymodule_export]
-    use crate::signer::Signer;
+    use crate::signer::{Signer, TemplateFacts};
     #[pymodule_export]
     use crate::table::TaskTable;
 

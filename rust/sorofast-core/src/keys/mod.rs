@@ -2,10 +2,12 @@
 
 mod mnemonic;
 mod pair;
+mod seal;
 mod sep5;
 
 pub use mnemonic::seed_of_mnemonic;
 pub use pair::{KeyPair, Signature};
+pub use seal::{Seal, SEAL_LENGTH};
 pub use sep5::channel_seed;
 
 use thiserror::Error;

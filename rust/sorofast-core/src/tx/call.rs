@@ -1,42 +1,57 @@
-//! The call that a transaction makes, and the consent that goes with it.
+//! Any call of a contract: contract, function and arguments, of which some are numbers that each run fills in.
 
-use crate::registry::layout::EXECUTE;
-use crate::types::{AccountKey, ContractId, TaskId};
-use crate::xdr::{tag, Writer};
+use super::holes::Hole;
+use crate::types::ContractId;
+use crate::xdr::{find_numbers, tag, Reader, Writer, XdrError};
 
-const CREDENTIALS_SOURCE_ACCOUNT: u32 = 0;
-const CONTRACT_FUNCTION: u32 = 0;
-
-/// Who calls what.
-#[derive(Debug, Clone, Copy)]
-pub(super) struct Call<'a> {
-    pub(super) keeper: &'a AccountKey,
-    pub(super) contract: &'a ContractId,
-    pub(super) task: TaskId,
+/// One argument.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) enum Argument {
+    /// A contract value that is the same in every run.
+    Value(Box<[u8]>),
+    /// An unsigned 64-bit integer of each run; which of the operation's names it has.
+    Hole(u32),
 }
 
-impl Call<'_> {
-    /// Contract, function and arguments, in the operation and in its authorisation alike.
-    pub(super) fn write(&self, writer: &mut Writer) {
-        writer.contract(self.contract);
-        writer.opaque(EXECUTE.as_bytes());
-        writer.words([2, tag::ADDRESS, 0]);
-        writer.account(self.keeper);
-        writer.word(tag::U64);
-        writer.wide(self.task.0);
+/// A call; see the module's text.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Call {
+    pub(super) contract: ContractId,
+    pub(super) function: Box<[u8]>,
+    pub(super) arguments: Vec<Argument>,
+}
+
+impl Call {
+    /// Contract, function and arguments, in an operation and in its authorisation alike. The holes are noted and left
+    /// at zero.
+    pub(super) fn write(&self, writer: &mut Writer, holes: &mut Vec<Hole>) {
+        writer.contract(&self.contract);
+        writer.opaque(&self.function);
+        writer.word(self.arguments.len() as u32);
+        for argument in &self.arguments {
+            match argument {
+                Argument::Value(value) => writer.bytes(value),
+                Argument::Hole(name) => {
+                    writer.word(tag::U64);
+                    holes.push(Hole {
+                        at: writer.len() as u32,
+                        name: *name,
+                    });
+                    writer.wide(0);
+                }
+            }
+        }
     }
 
-    /// The keeper's consent, given by its signature under the transaction: no nonce, no expiry, nothing below the call.
-    pub(super) fn write_authorization(&self, writer: &mut Writer) {
-        writer.words([CREDENTIALS_SOURCE_ACCOUNT, CONTRACT_FUNCTION]);
-        self.write(writer);
-        writer.word(0);
-    }
-
-    /// The authorisation entry a simulation must come back with.
-    pub(super) fn authorization(&self) -> Vec<u8> {
-        let mut writer = Writer::with_capacity(160);
-        self.write_authorization(&mut writer);
-        writer.0
+    /// The numbers among the arguments that are no holes.
+    pub(super) fn constants(&self) -> Result<Vec<u64>, XdrError> {
+        let mut constants = Vec::new();
+        for argument in &self.arguments {
+            if let Argument::Value(value) = argument {
+                let reader = &mut Reader::new(value);
+                constants.extend(find_numbers(reader)?.iter().map(|(_, number)| number));
+            }
+        }
+        Ok(constants)
     }
 }

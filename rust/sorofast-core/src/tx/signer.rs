@@ -2,25 +2,36 @@
 
 use thiserror::Error;
 
-use super::call::Call;
 use super::envelope::{network_id, simulation_envelope, Header, Payload};
-use super::template::{Template, TemplateError, Templates};
+use super::error::TemplateError;
+use super::operation::{Operation, TASK};
+use super::shared::{Fleet, SharedError};
+use super::template::{check_values, unsigned_body, Padding, Simulated, Source, Template};
+use super::templates::Templates;
 use crate::base64;
-use crate::keys::{channel_seed, seed_of_mnemonic, KeyPair, SecretError};
+use crate::keys::{channel_seed, seed_of_mnemonic, KeyPair, Seal, SecretError};
 use crate::strkey::{self, Kind};
-use crate::types::{AccountKey, ContractId, Ledger, Sequence, Stroops, TaskId};
+use crate::types::{AccountKey, ContractId, Ledger, Sequence, TaskId};
 
 /// Channels one engine may have.
 pub const CHANNELS_MOST: u32 = 10_000;
 const SIMULATION_FEE_STROOPS: u32 = 100;
+const SEAL_PURPOSE: &str = "sorofast template";
 
 /// One run to build.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct ExecuteItem {
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct BuildItem {
     /// Whose template to use.
-    pub shape: u64,
-    /// The task to run.
-    pub task: TaskId,
+    pub key: u64,
+    /// What goes into the template's holes, in the order of their names.
+    pub values: Vec<u64>,
+    /// Where it stands in the ledger.
+    pub place: BuildPlace,
+}
+
+/// Who sends a transaction and until when it can be included.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct BuildPlace {
     /// Index of the channel that is the source.
     pub channel: u32,
     /// The channel's next sequence number.
@@ -29,6 +40,40 @@ pub struct ExecuteItem {
     pub max_ledger: Ledger,
     /// Last second it can be in.
     pub max_time_s: u64,
+}
+
+/// What is simulated.
+#[derive(Debug, Clone, Copy)]
+pub struct SimulationItem<'a> {
+    /// The operation.
+    pub operation: &'a Operation,
+    /// What goes into its holes.
+    pub values: &'a [u64],
+    /// Whose operation it is.
+    pub source: Source,
+    /// Index of the channel that is the source.
+    pub channel: u32,
+    /// The envelope's sequence number.
+    pub sequence: Sequence,
+    /// The footprint, for an operation that is about one.
+    pub data: Option<&'a [u8]>,
+}
+
+/// What a template is made from.
+#[derive(Debug, Clone, Copy)]
+pub struct Lesson<'a> {
+    /// The operation.
+    pub operation: &'a Operation,
+    /// What its holes held in the simulation.
+    pub values: &'a [u64],
+    /// Whose operation it is.
+    pub source: Source,
+    /// What the simulation said.
+    pub simulated: Simulated<'a>,
+    /// Name of the hole that holds a task's number, where a run that does not write that task is none.
+    pub must_write: Option<&'a str>,
+    /// What to declare beyond what the simulation said.
+    pub padding: Padding,
 }
 
 /// A signed transaction.
@@ -43,11 +88,20 @@ pub struct Built {
 }
 
 /// A run that cannot be built.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Error)]
+#[derive(Debug, Clone, PartialEq, Eq, Error)]
 pub enum BuildError {
     /// Simulate it first.
     #[error("shape {0} of task {1} has no template; simulate the task first")]
-    NoTemplate(u64, u64),
+    NoTemplateOfTask(u64, u64),
+    /// Simulate it first.
+    #[error("there is no template for {0:#018x}; simulate the call first")]
+    NoTemplate(u64),
+    /// Not what the template was made for.
+    #[error("the template of shape {0} calls another contract")]
+    OtherContract(u64),
+    /// Not as many values as holes, or no template can be made.
+    #[error(transparent)]
+    Template(#[from] TemplateError),
     /// Not one of ours.
     #[error("channel {0} of {1} does not exist")]
     NoChannel(u32, usize),
@@ -58,8 +112,8 @@ pub enum BuildError {
     #[error("{0} is no sequence number of a transaction")]
     Sequence(i64),
     /// The cryptography library refused.
-    #[error("task {0} cannot be signed: {1}")]
-    Sign(u64, SecretError),
+    #[error("the transaction cannot be signed: {0}")]
+    Sign(SecretError),
 }
 
 /// The keys of one keeper and what its transactions are made from.
@@ -69,6 +123,7 @@ pub struct Signer {
     keeper: KeyPair,
     channels: Vec<KeyPair>,
     templates: Templates,
+    seal: Seal,
 }
 
 impl Signer {
@@ -89,10 +144,9 @@ impl Signer {
             None if channels > 0 => return Err(SecretError::NoMnemonic(channels)),
             None => {}
             Some(phrase) => {
-                let seed = seed_of_mnemonic(phrase)?;
+                let root = seed_of_mnemonic(phrase)?;
                 for index in 0..channels {
-                    let seed = channel_seed(&seed, index)?;
-                    let pair = KeyPair::from_seed(&seed)?;
+                    let pair = KeyPair::from_seed(&*channel_seed(&root, index)?)?;
                     if pair.public_key() == keeper.public_key() {
                         return Err(SecretError::KeeperIsChannel(index));
                     }
@@ -105,6 +159,7 @@ impl Signer {
             keeper,
             channels: pairs,
             templates: Templates::default(),
+            seal: Seal::new(&seed, SEAL_PURPOSE),
         })
     }
 
@@ -131,94 +186,156 @@ impl Signer {
             .ok_or(BuildError::NoChannel(index, self.channels.len()))
     }
 
-    /// Makes a template from a simulation of `task`.
-    pub fn learn(
+    /// Makes a template from a simulation, in place of the one the key had; returns the template's number.
+    pub fn learn(&mut self, key: u64, lesson: &Lesson<'_>) -> Result<u32, TemplateError> {
+        let template = self.template_of(lesson)?;
+        Ok(self.templates.insert(key, template))
+    }
+
+    fn template_of(&self, lesson: &Lesson<'_>) -> Result<Template, TemplateError> {
+        let keeper = self.keeper();
+        Template::learn(
+            lesson.operation,
+            lesson.values,
+            (lesson.source == Source::Keeper).then_some(&keeper),
+            &lesson.simulated,
+            lesson.must_write,
+            lesson.padding,
+        )
+    }
+
+    /// Makes a template from a simulation of a registry's task, which must ask for nothing but the keeper's plain
+    /// consent.
+    pub fn learn_task(
         &mut self,
         shape: u64,
         task: TaskId,
         contract: &ContractId,
-        data: &[u8],
-        auth: &[Vec<u8>],
-        min_resource_fee: Stroops,
+        simulated: &Simulated<'_>,
     ) -> Result<u32, TemplateError> {
-        let keeper = self.keeper();
-        let call = Call {
-            keeper: &keeper,
-            contract,
-            task,
+        let operation = Operation::execute(*contract, &self.keeper());
+        if simulated.auth != [operation.consent(&[task.0])] {
+            return Err(TemplateError::Authorization(simulated.auth.len()));
+        }
+        let lesson = Lesson {
+            operation: &operation,
+            values: &[task.0],
+            source: Source::Keeper,
+            simulated: *simulated,
+            must_write: Some(TASK),
+            padding: Padding::default(),
         };
-        let template = Template::learn(&call, data, auth, min_resource_fee)?;
-        Ok(self.templates.insert(shape, template))
+        self.learn(shape, &lesson)
     }
 
-    /// Drops a shape's template.
-    pub fn forget(&mut self, shape: u64) {
-        self.templates.forget(shape);
+    /// Drops a key's template.
+    pub fn forget(&mut self, key: u64) {
+        self.templates.forget(key);
+    }
+
+    const fn fleet<'a>(&'a self, keeper: &'a AccountKey) -> Fleet<'a> {
+        Fleet {
+            network: &self.network,
+            keeper,
+            seal: &self.seal,
+        }
+    }
+
+    /// A template as bytes, for the other members of the fleet.
+    pub fn export_template(&self, template: &Template) -> Result<Vec<u8>, SharedError> {
+        template.to_bytes(&self.fleet(&self.keeper()))
+    }
+
+    /// Gives a key the template that another member of the fleet made; returns the template's number.
+    pub fn import_template(&mut self, key: u64, bytes: &[u8]) -> Result<u32, SharedError> {
+        let template = Template::from_bytes(bytes, &self.fleet(&self.keeper()))?;
+        Ok(self.templates.insert(key, template))
     }
 
     /// Base64 of the unsigned envelope that a simulation is asked about.
-    pub fn simulation_envelope(
-        &self,
-        contract: &ContractId,
-        task: TaskId,
-        channel: u32,
-        sequence: Sequence,
-    ) -> Result<String, BuildError> {
-        let (channel, keeper) = (self.channel(channel)?.public_key(), self.keeper());
+    pub fn simulation_envelope(&self, item: &SimulationItem<'_>) -> Result<String, BuildError> {
+        let (channel, keeper) = (self.channel(item.channel)?.public_key(), self.keeper());
         let header = Header {
             channel: &channel,
-            sequence,
+            sequence: item.sequence,
             fee_stroops: SIMULATION_FEE_STROOPS,
             bounds: None,
         };
-        let call = Call {
-            keeper: &keeper,
-            contract,
-            task,
-        };
-        Ok(base64::encode(&simulation_envelope(&header, &call)))
+        let source = (item.source == Source::Keeper).then_some(&keeper);
+        let body = unsigned_body(item.operation, item.values, source, item.data)?;
+        Ok(base64::encode(&simulation_envelope(&header, &body)))
     }
 
     /// Builds and signs one run.
-    pub fn build(
+    pub fn build(&self, item: &BuildItem, inclusion_fee: u32) -> Result<Built, BuildError> {
+        let template = self
+            .templates
+            .get(item.key)
+            .ok_or(BuildError::NoTemplate(item.key))?;
+        self.build_from(template, &item.values, &item.place, inclusion_fee)
+    }
+
+    /// Builds and signs one run of a registry's task.
+    pub fn build_task(
         &self,
         contract: &ContractId,
-        item: &ExecuteItem,
+        shape: u64,
+        task: TaskId,
+        place: &BuildPlace,
         inclusion_fee: u32,
     ) -> Result<Built, BuildError> {
         let template = self
             .templates
-            .get(item.shape)
-            .ok_or(BuildError::NoTemplate(item.shape, item.task.0))?;
-        let source = self.channel(item.channel)?;
-        if item.sequence.0 <= 0 {
-            return Err(BuildError::Sequence(item.sequence.0));
+            .get(shape)
+            .ok_or(BuildError::NoTemplateOfTask(shape, task.0))?;
+        if template.contract.as_ref() != Some(contract) {
+            return Err(BuildError::OtherContract(shape));
+        }
+        self.build_from(template, &[task.0], place, inclusion_fee)
+    }
+
+    /// Builds and signs an operation of its own, from its simulation or, if it is a payment, from nothing else.
+    pub fn build_operation(
+        &self,
+        lesson: &Lesson<'_>,
+        place: &BuildPlace,
+        inclusion_fee: u32,
+    ) -> Result<Built, BuildError> {
+        let template = self.template_of(lesson)?;
+        self.build_from(&template, lesson.values, place, inclusion_fee)
+    }
+
+    fn build_from(
+        &self,
+        template: &Template,
+        values: &[u64],
+        place: &BuildPlace,
+        inclusion_fee: u32,
+    ) -> Result<Built, BuildError> {
+        check_values(template.names(), values)?;
+        let source = self.channel(place.channel)?;
+        if place.sequence.0 <= 0 {
+            return Err(BuildError::Sequence(place.sequence.0));
         }
         let fee = i64::from(inclusion_fee) + template.resource_fee.0;
         let fee_stroops = u32::try_from(fee).map_err(|_| BuildError::Fee(fee))?;
-        let (channel, keeper) = (source.public_key(), self.keeper());
+        let channel = source.public_key();
         let header = Header {
             channel: &channel,
-            sequence: item.sequence,
+            sequence: place.sequence,
             fee_stroops,
-            bounds: Some((item.max_time_s, item.max_ledger)),
+            bounds: Some((place.max_time_s, place.max_ledger)),
         };
-        let call = Call {
-            keeper: &keeper,
-            contract,
-            task: item.task,
-        };
-        let payload = Payload::new(&self.network, &header, &call, template);
+        let payload = Payload::new(&self.network, &header, template, values);
         let hash = payload.hash();
-        let sign = |pair: &KeyPair| {
-            pair.sign(&hash)
-                .map_err(|error| BuildError::Sign(item.task.0, error))
+        let sign = |pair: &KeyPair| pair.sign(&hash).map_err(BuildError::Sign);
+        let signed = match template.source() {
+            Source::Keeper => payload.sign(&[sign(source)?, sign(&self.keeper)?]),
+            Source::Channel => payload.sign(&[sign(source)?]),
         };
-        let signatures = [sign(source)?, sign(&self.keeper)?];
-        let envelope = base64::encode(&payload.into_envelope(&signatures));
         Ok(Built {
             hash,
-            envelope,
+            envelope: base64::encode(signed.envelope()),
             fee_stroops,
         })
     }

@@ -1,19 +1,38 @@
-//! The resources of a simulated transaction: which of its bytes depend on the task it was simulated for.
+//! The resources of a transaction: which entries it may touch, and what it may use.
+
+use std::ops::Range;
 
 use super::reader::{Reader, XdrError};
-use super::scval::{read_address, read_symbol, skip_value, tag, Address};
-use crate::types::{ContractId, Stroops, TaskId};
+use super::scval::{read_address, skip_value, Address};
+use crate::types::Stroops;
 
-/// What a template is made from.
+/// One key of a footprint.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct LedgerKey {
+    /// Where the whole `LedgerKey` is.
+    pub bytes: Range<usize>,
+    /// The contract whose data it names, and where the value that is its key is.
+    pub data: Option<([u8; 32], Range<usize>)>,
+}
+
+/// A `SorobanTransactionData`, as far as the engine looks into it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct TransactionData {
-    /// Offsets of the eight-byte task ids in the registry's own keys.
-    pub holes: Vec<u32>,
-    /// Whether the task's own entry is in the read-write footprint.
-    pub writes_task: bool,
-    /// Offset of the eight-byte resource fee.
-    pub fee_offset: usize,
-    /// The resource fee found there.
+    /// Which of the read-write keys, counted from 0, name entries that the transaction restores from the archive.
+    pub archived: Vec<u32>,
+    /// Keys the transaction may read.
+    pub read_only: Vec<LedgerKey>,
+    /// Keys it may read and write.
+    pub read_write: Vec<LedgerKey>,
+    /// Instructions it may execute.
+    pub instructions: u32,
+    /// Bytes it may read from disk.
+    pub read_bytes: u32,
+    /// Bytes it may write.
+    pub write_bytes: u32,
+    /// Offset of the four bytes that say how many it may write; the eight of the resource fee follow.
+    pub write_bytes_offset: usize,
+    /// The resource fee.
     pub resource_fee: Stroops,
 }
 
@@ -21,20 +40,18 @@ const KEYS_MOST: usize = 400;
 const ASSET_CODE_SHORT: usize = 4;
 const ASSET_CODE_LONG: usize = 12;
 
-/// Walks a `SorobanTransactionData`, noting where the registry's keys carry this task's id.
-pub fn read_transaction_data(
-    data: &[u8],
-    contract: &ContractId,
-    task: TaskId,
-) -> Result<TransactionData, XdrError> {
+/// Reads a `SorobanTransactionData`.
+pub fn read_transaction_data(data: &[u8]) -> Result<TransactionData, XdrError> {
     let reader = &mut Reader::new(data);
     let offset = reader.position();
+    let mut archived = Vec::new();
     match reader.u32()? {
         0 => {}
         // Version 1 names the archived entries among the read-write keys that the transaction restores.
         1 => {
-            let archived = reader.count(4)?;
-            reader.take(4 * archived)?;
+            for _ in 0..reader.count(4)? {
+                archived.push(reader.u32()?);
+            }
         }
         other => {
             return Err(XdrError::new(
@@ -43,28 +60,32 @@ pub fn read_transaction_data(
             ))
         }
     }
-    let mut holes = Vec::new();
-    read_keys(reader, contract, task, &mut holes)?;
-    let writes_task = read_keys(reader, contract, task, &mut holes)?;
-    // Instructions, bytes read from disk, bytes written.
-    reader.take(12)?;
-    let fee_offset = reader.position();
+    let read_only = read_keys(reader)?;
+    let read_write = read_keys(reader)?;
+    if let Some(beyond) = archived.iter().find(|&&at| at as usize >= read_write.len()) {
+        return Err(XdrError::new(
+            offset,
+            format!("archived entry {beyond} is beyond the read-write keys"),
+        ));
+    }
+    let (instructions, read_bytes) = (reader.u32()?, reader.u32()?);
+    let write_bytes_offset = reader.position();
+    let write_bytes = reader.u32()?;
     let resource_fee = Stroops(reader.i64()?);
     reader.finish()?;
     Ok(TransactionData {
-        holes,
-        writes_task,
-        fee_offset,
+        archived,
+        read_only,
+        read_write,
+        instructions,
+        read_bytes,
+        write_bytes,
+        write_bytes_offset,
         resource_fee,
     })
 }
 
-fn read_keys(
-    reader: &mut Reader<'_>,
-    contract: &ContractId,
-    task: TaskId,
-    holes: &mut Vec<u32>,
-) -> Result<bool, XdrError> {
+fn read_keys(reader: &mut Reader<'_>) -> Result<Vec<LedgerKey>, XdrError> {
     let offset = reader.position();
     let count = reader.count(4)?;
     if count > KEYS_MOST {
@@ -73,66 +94,41 @@ fn read_keys(
             format!("{count} keys, a footprint holds at most {KEYS_MOST}"),
         ));
     }
-    let mut has_task = false;
-    for _ in 0..count {
-        has_task |= read_key(reader, contract, task, holes)?;
-    }
-    Ok(has_task)
+    (0..count).map(|_| read_key(reader)).collect()
 }
 
-fn read_key(
-    reader: &mut Reader<'_>,
-    contract: &ContractId,
-    task: TaskId,
-    holes: &mut Vec<u32>,
-) -> Result<bool, XdrError> {
-    let offset = reader.position();
+fn read_key(reader: &mut Reader<'_>) -> Result<LedgerKey, XdrError> {
+    let start = reader.position();
+    let mut data = None;
     match reader.u32()? {
-        0 => skip_account(reader).map(|()| false),
+        0 => skip_account(reader)?,
         1 => {
             skip_account(reader)?;
-            skip_asset(reader).map(|()| false)
+            skip_asset(reader)?;
         }
         6 => {
-            let own = read_address(reader)? == Address::Contract(&contract.0);
-            let mut has_task = false;
-            if own {
-                let mut ahead = reader.clone();
-                if let Some((hole, name)) = find_hole(&mut ahead, task)? {
-                    holes.push(hole as u32);
-                    has_task = name == b"Task" || name == b"TaskMeta";
-                }
-            }
+            let address = read_address(reader)?;
+            let key = reader.position();
             skip_value(reader)?;
+            if let Address::Contract(contract) = address {
+                data = Some((*contract, key..reader.position()));
+            }
             reader.bool()?;
-            Ok(has_task)
         }
-        7 => reader.take(32).map(|_| false),
-        other => Err(XdrError::new(
-            offset,
-            format!("a key of kind {other} cannot be in a footprint"),
-        )),
+        7 => {
+            reader.take(32)?;
+        }
+        other => {
+            return Err(XdrError::new(
+                start,
+                format!("a key of kind {other} cannot be in a footprint"),
+            ))
+        }
     }
-}
-
-/// Offset of the id in a key `[Symbol, U64(id), …]`, and the symbol.
-fn find_hole<'a>(
-    reader: &mut Reader<'a>,
-    task: TaskId,
-) -> Result<Option<(usize, &'a [u8])>, XdrError> {
-    if reader.u32()? != tag::VEC
-        || !reader.bool()?
-        || reader.count(4)? < 2
-        || reader.u32()? != tag::SYMBOL
-    {
-        return Ok(None);
-    }
-    let name = read_symbol(reader)?;
-    if reader.u32()? != tag::U64 {
-        return Ok(None);
-    }
-    let offset = reader.position();
-    Ok((reader.u64()? == task.0).then_some((offset, name)))
+    Ok(LedgerKey {
+        bytes: start..reader.position(),
+        data,
+    })
 }
 
 fn skip_account(reader: &mut Reader<'_>) -> Result<(), XdrError> {
@@ -140,7 +136,7 @@ fn skip_account(reader: &mut Reader<'_>) -> Result<(), XdrError> {
     reader.take(32).map(drop)
 }
 
-fn skip_asset(reader: &mut Reader<'_>) -> Result<(), XdrError> {
+pub(crate) fn skip_asset(reader: &mut Reader<'_>) -> Result<(), XdrError> {
     let offset = reader.position();
     match reader.u32()? {
         0 => Ok(()),

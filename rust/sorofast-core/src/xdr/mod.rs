@@ -6,13 +6,17 @@ mod footprint;
 mod reader;
 mod result;
 mod scval;
+mod walk;
 mod writer;
 
 pub use account::{read_account, AccountState};
-pub use footprint::{read_transaction_data, TransactionData};
+pub(crate) use footprint::skip_asset;
+pub use footprint::{read_transaction_data, LedgerKey, TransactionData};
 pub use reader::{Reader, XdrError};
 pub use result::{read_result, ResultSummary};
+pub(crate) use scval::skip_executable;
 pub use scval::{
     find_payment, read_address, read_symbol, read_wide, skip_value, tag, Address, Payment,
 };
+pub use walk::{find_numbers, VALUE_LEVELS_MOST, XDR_LEVELS_MOST};
 pub use writer::Writer;

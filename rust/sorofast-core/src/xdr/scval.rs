@@ -71,6 +71,84 @@ pub fn read_symbol<'a>(reader: &mut Reader<'a>) -> Result<&'a [u8], XdrError> {
     reader.opaque(SYMBOL_LONGEST)
 }
 
+/// What the next value is, once its own bytes are read.
+pub(super) enum Step {
+    /// Nothing of interest is in it.
+    Leaf,
+    /// An unsigned 64-bit integer: where its eight bytes are, and what they say.
+    U64(usize, u64),
+    /// So many values follow inside it, and a decoder that recurses goes so many levels deeper for them.
+    Inside(usize, usize),
+}
+
+/// Levels that a recursive decoder goes down for what is in a vector: value, option, vector, elements.
+const LEVELS_OF_VECTOR: usize = 4;
+/// And for what is in a map: value, option, map, elements, entry.
+const LEVELS_OF_MAP: usize = 5;
+/// And for what is in a contract's instance: value, instance, option, map, elements, entry.
+const LEVELS_OF_INSTANCE: usize = 6;
+
+/// Reads a value up to the values inside it, which come next.
+#[inline]
+pub(super) fn step(reader: &mut Reader<'_>) -> Result<Step, XdrError> {
+    let offset = reader.position();
+    match reader.u32()? {
+        tag::VOID | tag::INSTANCE_KEY => {}
+        tag::BOOL => {
+            reader.bool()?;
+        }
+        tag::U32 | tag::I32 => {
+            reader.take(4)?;
+        }
+        tag::ERROR => skip_error(reader)?,
+        tag::U64 => {
+            let at = reader.position();
+            return reader.u64().map(|value| Step::U64(at, value));
+        }
+        tag::I64 | tag::TIMEPOINT | tag::DURATION | tag::NONCE_KEY => {
+            reader.take(8)?;
+        }
+        tag::U128 | tag::I128 => {
+            reader.take(16)?;
+        }
+        tag::U256 | tag::I256 => {
+            reader.take(32)?;
+        }
+        tag::BYTES | tag::STRING | tag::EXECUTABLE_TAG => {
+            reader.opaque(usize::MAX)?;
+        }
+        tag::SYMBOL => {
+            read_symbol(reader)?;
+        }
+        tag::VEC => {
+            if reader.bool()? {
+                return Ok(Step::Inside(reader.count(4)?, LEVELS_OF_VECTOR));
+            }
+        }
+        tag::MAP => {
+            if reader.bool()? {
+                return Ok(Step::Inside(2 * reader.count(8)?, LEVELS_OF_MAP));
+            }
+        }
+        tag::ADDRESS => {
+            read_address(reader)?;
+        }
+        tag::INSTANCE => {
+            skip_executable(reader)?;
+            if reader.bool()? {
+                return Ok(Step::Inside(2 * reader.count(8)?, LEVELS_OF_INSTANCE));
+            }
+        }
+        other => {
+            return Err(XdrError::new(
+                offset,
+                format!("{other} is no kind of contract value"),
+            ))
+        }
+    }
+    Ok(Step::Leaf)
+}
+
 /// Skips one value, whatever it holds.
 ///
 /// Values nest, but what is left to skip is only a number: a vector adds its length to it and a map twice its length.
@@ -79,56 +157,8 @@ pub fn skip_value(reader: &mut Reader<'_>) -> Result<(), XdrError> {
     let mut pending: usize = 1;
     while pending > 0 {
         pending -= 1;
-        let offset = reader.position();
-        match reader.u32()? {
-            tag::VOID | tag::INSTANCE_KEY => {}
-            tag::BOOL => {
-                reader.bool()?;
-            }
-            tag::U32 | tag::I32 => {
-                reader.take(4)?;
-            }
-            tag::ERROR => skip_error(reader)?,
-            tag::U64 | tag::I64 | tag::TIMEPOINT | tag::DURATION | tag::NONCE_KEY => {
-                reader.take(8)?;
-            }
-            tag::U128 | tag::I128 => {
-                reader.take(16)?;
-            }
-            tag::U256 | tag::I256 => {
-                reader.take(32)?;
-            }
-            tag::BYTES | tag::STRING | tag::EXECUTABLE_TAG => {
-                reader.opaque(usize::MAX)?;
-            }
-            tag::SYMBOL => {
-                read_symbol(reader)?;
-            }
-            tag::VEC => {
-                if reader.bool()? {
-                    pending += reader.count(4)?;
-                }
-            }
-            tag::MAP => {
-                if reader.bool()? {
-                    pending += 2 * reader.count(8)?;
-                }
-            }
-            tag::ADDRESS => {
-                read_address(reader)?;
-            }
-            tag::INSTANCE => {
-                skip_executable(reader)?;
-                if reader.bool()? {
-                    pending += 2 * reader.count(8)?;
-                }
-            }
-            other => {
-                return Err(XdrError::new(
-                    offset,
-                    format!("{other} is no kind of contract value"),
-                ))
-            }
+        if let Step::Inside(values, _) = step(reader)? {
+            pending += values;
         }
     }
     Ok(())
@@ -147,7 +177,7 @@ fn skip_error(reader: &mut Reader<'_>) -> Result<(), XdrError> {
     Ok(())
 }
 
-fn skip_executable(reader: &mut Reader<'_>) -> Result<(), XdrError> {
+pub(crate) fn skip_executable(reader: &mut Reader<'_>) -> Result<(), XdrError> {
     let offset = reader.position();
     match reader.u32()? {
         0 => reader.take(32).map(drop),

@@ -13,7 +13,7 @@ from sorofast.engine.context import WorkerContext
 from sorofast.engine.cycle import Run
 from sorofast.errors import DecodeError, RedisUnreachable
 from sorofast.executions.key import Execution
-from sorofast.executions.records import Operation, Settle, WalRecord
+from sorofast.executions.records import Settle, WalRecord
 from sorofast.triggers.base import Due
 
 __all__ = ["Built", "build", "commit"]
@@ -43,11 +43,10 @@ def build(
     lifetime_s = (config.engine.envelope_ledgers + 3) * context.ledgers.target_s
     max_time_s = math.ceil(close_s + lifetime_s) + MAX_TIME_EXTRA_S
     items = [
-        (run.due.template, run.due.values[0], run.channel, run.sequence, max_ledger, max_time_s)
-        for run in runs
+        (run.due.template, run.due.values, run.channel, run.sequence, max_ledger, max_time_s) for run in runs
     ]
     try:
-        signed = context.signer.build_executes(context.contract, items, config.fees.inclusion_fee_stroops)
+        signed = context.signer.build(items, config.fees.inclusion_fee_stroops)
     except DecodeError as error:
         # A template was forgotten between plan and build.
         context.log.warning("build_failed", error=str(error))
@@ -73,7 +72,8 @@ def build(
             epoch=epoch,
             template=run.due.template,
             due_s=run.due.due_s,
-            operation=Operation("invoke", context.contract, "execute"),
+            operation=run.due.call.described,
+            proof=run.due.call.proof,
             fee_stroops=fee_stroops,
         )
         built.records.append(record)

@@ -16,6 +16,7 @@ from sorofast.coordination.streams import LedgerEntry, ledger_of, stream_id
 from sorofast.engine.context import WorkerContext
 from sorofast.engine.shard import ShardRunner
 from sorofast.errors import RpcUnreachable, SnapshotError, WrongContract
+from sorofast.registry.layout import execute_call
 from sorofast.triggers.tasks import TaskSource
 
 __all__ = ["load_shard"]
@@ -38,7 +39,8 @@ async def load_shard(
     table, since = await _load_table(context, state, shard, at)
     state = await _confirm_channels(context, term, state, shard, at.ledger)
     await _recall_successes(context, state, since)
-    runner = ShardRunner(context, shard, term, state, [TaskSource(table, shard, context.shards)])
+    call = execute_call(context.contract, context.signer.keeper)
+    runner = ShardRunner(context, shard, term, state, [TaskSource(table, call, shard, context.shards)])
     runner.taken_ledger = since
     return runner
 

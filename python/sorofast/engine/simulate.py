@@ -63,7 +63,9 @@ class Simulator:
     async def _one(self, case: tuple[Due, int, int]) -> Simulated:
         due, channel, sequence = case
         context, fields = self._context, due.execution.fields()
-        envelope = context.signer.simulation_envelope(context.contract, due.values[0], channel, sequence)
+        envelope = context.signer.simulation_envelope_of(
+            due.call.operation, list(due.values), channel, sequence
+        )
         try:
             # The shard's cycle waits for this, so it may not take as long as other calls may.
             async with asyncio.timeout(SIMULATE_TIMEOUT_S):
@@ -82,13 +84,14 @@ class Simulator:
             )
             return Simulated(due, None, code_of(reason))
         try:
-            context.signer.learn(
+            context.signer.learn_call(
                 due.template,
-                due.values[0],
+                due.call.operation,
+                list(due.values),
                 simulation.transaction_data,
                 list(simulation.auth),
                 simulation.min_resource_fee_stroops,
-                context.contract,
+                must_write=due.call.must_write,
             )
         except TemplateError as error:
             context.log.info("task_skipped", **fields, reason="simulation_no_effect", error=str(error))

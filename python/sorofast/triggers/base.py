@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from typing import Protocol
 
 from sorofast.coordination.streams import LedgerEntry
+from sorofast.executions.call import Call
 from sorofast.executions.key import Execution, Subject
 from sorofast.executions.outcome import Ended, Outcome
 
@@ -21,12 +22,14 @@ __all__ = ["Due", "TriggerSource"]
 class Due:
     """An execution that is due at `due_s` (unix seconds), with the call that runs it.
 
-    `template` is the key of the call's template and `values` fill the template's holes. A `gated` one is sent only
-    after a simulation saw it run. `fresh` says that it falls due now, rather than having waited for something else.
+    `values` fill the call's holes, and `template` is the key of the call's template: equal keys, equal footprints. A
+    `gated` one is sent only after a simulation saw it run. `fresh` says that it falls due now, rather than having
+    waited for something else.
     """
 
     execution: Execution
     due_s: int
+    call: Call
     template: int
     values: tuple[int, ...]
     gated: bool = False

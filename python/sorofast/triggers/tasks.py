@@ -6,6 +6,7 @@ from collections.abc import Iterable, Mapping
 
 from sorofast import _core
 from sorofast.coordination.streams import LedgerEntry
+from sorofast.executions.call import Call
 from sorofast.executions.key import TASKS, Execution, Subject
 from sorofast.executions.outcome import Ended, Outcome
 from sorofast.reasons import code_of
@@ -20,16 +21,17 @@ FRESH = frozenset({code_of("none"), NOT_DUE})
 
 
 class TaskSource:
-    """Satisfies `TriggerSource` for the tasks of `shard`, out of `shards`. A task's id is the value of its template's
-    hole.
+    """Satisfies `TriggerSource` for the tasks of `shard`, out of `shards`. `call` runs one; its hole takes the task's
+    id.
 
     A task whose last run had no effect is *gated*: it is sent only after a simulation saw it run.
     """
 
     name = TASKS
 
-    def __init__(self, table: _core.TaskTable, shard: int, shards: int) -> None:
+    def __init__(self, table: _core.TaskTable, call: Call, shard: int, shards: int) -> None:
         self.table = table
+        self._call = call
         self._shard = shard
         self._shards = shards
         self._gated: set[int] = set()
@@ -42,6 +44,7 @@ class TaskSource:
             Due(
                 execution=Execution(TASKS, row.task_id, row.last_run_s),
                 due_s=row.due_s,
+                call=self._call,
                 template=row.shape,
                 values=(row.task_id,),
                 gated=row.task_id in self._gated,

@@ -10,15 +10,17 @@ from hypothesis import strategies as st
 from sorofast.engine.cycle import Backoff, CycleView, Plan, plan_cycle
 from sorofast.executions.key import TASKS, Execution, Subject
 from sorofast.reasons import code_of
+from sorofast.registry.layout import execute_call
 from sorofast.triggers.base import Due
 
 CLOSE_S = 10_000
+CALL = execute_call(bytes(32), bytes(32))
 KNOWN = 1
 UNKNOWN = 2
 
 
 def due(task_id: int, *, due_s: int = CLOSE_S, template: int = KNOWN, gated: bool = False) -> Due:
-    return Due(Execution(TASKS, task_id, due_s - 60), due_s, template, (task_id,), gated=gated)
+    return Due(Execution(TASKS, task_id, due_s - 60), due_s, CALL, template, (task_id,), gated=gated)
 
 
 def subjects(*task_ids: int) -> frozenset[Subject]:

@@ -8,11 +8,13 @@ from sorofast.executions.key import TASKS, Execution
 from sorofast.executions.outcome import ChannelView, Ended, Outcome
 from sorofast.executions.records import WalRecord
 from sorofast.reasons import code_of
+from sorofast.registry.layout import execute_call
 from sorofast.registry.row import Flag, Row
 from sorofast.triggers.tasks import TaskSource
 
 WINDOW, INTERVAL_S, LANDED_S = 1_000, 60, 1_065
 RUN = Execution(TASKS, 7, WINDOW)
+CALL = execute_call(bytes(32), bytes(range(32)))
 
 
 def row(last_run_s: int = WINDOW, ledger: int = 100) -> Row:
@@ -22,7 +24,7 @@ def row(last_run_s: int = WINDOW, ledger: int = 100) -> Row:
 def source(*rows: Row) -> TaskSource:
     table = _core.TaskTable()
     table.apply(b"".join(one.pack() for one in rows), 0, 1)
-    return TaskSource(table, 0, 1)
+    return TaskSource(table, CALL, 0, 1)
 
 
 def ended(outcome: Outcome, landed_s: int = LANDED_S) -> Ended:
@@ -67,6 +69,7 @@ def test_a_task_is_due_at_its_last_run_plus_its_interval() -> None:
     assert tasks.due(WINDOW + INTERVAL_S - 1, 10) == []
     (due,) = tasks.due(WINDOW + INTERVAL_S, 10)
     assert (due.execution, due.due_s, due.template, due.values) == (RUN, WINDOW + INTERVAL_S, 9, (7,))
+    assert due.call.operation.holes == ["task"]
     assert due.fresh
     assert not due.gated
     assert tasks.due(WINDOW + INTERVAL_S, 10) == []

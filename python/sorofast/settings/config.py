@@ -100,7 +100,7 @@ class RunConfig:
     shards: int = _SHARDS
     max_inflight: int = 1_000
     timing: Literal["eager", "safe"] = "eager"
-    drain_timeout_s: float = 30.0
+    drain_timeout_s: float = 7.0
     envelope_ledgers: int = 5
     guard_s: float = 0.5
 

@@ -252,3 +252,53 @@ async def test_an_embedded_server_that_is_killed_is_started_again_and_the_work_g
         report = await place.trial.end(run)
     nothing_lost(report)
     assert report.missed == 0, report
+
+
+@pytest.mark.timeout(240)
+async def test_a_drain_does_not_wait_for_a_network_that_is_gone_and_the_next_run_settles_what_was_left(
+    tmp_path: Path,
+) -> None:
+    async with place_of(tmp_path) as place:
+        async with at_work(place) as run:
+            (network,) = [child for child in psutil.Process().children() if "sandbox" in child.name()]
+            network.suspend()
+            try:
+                began = time.monotonic()
+                tell(everybody_of(run), signal.SIGTERM)
+                assert await run.wait() == 0, run.failure
+                took_s = time.monotonic() - began
+            finally:
+                network.resume()
+        report = await finish(place)
+    nothing_lost(report)
+    assert took_s < STOP_MAX_S
+
+
+@pytest.mark.timeout(240)
+async def test_a_second_signal_ends_a_drain_at_once(tmp_path: Path) -> None:
+    async with place_of(tmp_path, ledger_close="4s") as place:
+        async with at_work(place) as run:
+            everybody = everybody_of(run)
+            run.send_signal(signal.SIGTERM)
+            await run.wait_for(lambda event: event["event"] == "draining", "drain", 10)
+            await asyncio.sleep(1.1)  # what comes within a second belongs to the first
+            began = time.monotonic()
+            run.send_signal(signal.SIGTERM)
+            assert await run.wait() == 0, run.failure
+            took_s = time.monotonic() - began
+            assert await seconds_until_gone(everybody) < 1.0
+        report = await finish(place, ledgers=5)
+    nothing_lost(report)
+    assert took_s < 2.0
+
+
+@pytest.mark.timeout(240)
+async def test_a_run_that_is_told_to_end_while_it_starts_ends_in_order(tmp_path: Path) -> None:
+    async with place_of(tmp_path) as place, place.run("brief") as run:
+        async with asyncio.timeout(30):
+            while not any("valkey" in child.name() for child in psutil.Process(run.pid).children()):
+                await asyncio.sleep(0.01)
+        everybody = [psutil.Process(run.pid), *psutil.Process(run.pid).children(recursive=True)]
+        tell(everybody, signal.SIGTERM)
+        assert await run.wait() == 0, run.failure
+        assert await seconds_until_gone(everybody) < 1.0

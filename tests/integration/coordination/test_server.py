@@ -241,3 +241,68 @@ async def test_a_server_that_goes_away_is_unreachable_and_then_back(config: Redi
             await fleet.renew_follower(Term("follower", "a", 1, 0.0))
         async with EmbeddedServer(config):
             assert (await fleet.heartbeat("a", {})).keys() == {"a"}
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGHUP])
+async def test_a_signal_to_the_whole_group_is_not_for_the_server(
+    config: RedisConfig, number: signal.Signals
+) -> None:
+    server = EmbeddedServer(config)
+    async with server as url:
+        assert server.pid is not None
+        os.kill(server.pid, number)
+        async with await open_redis(RedisConfig(url=url)) as redis:
+            for _ in range(50):
+                await redis.incr("n")
+                await asyncio.sleep(
+                    0.01
+                )  # its own clock ticks ten times a second, and looks for signals then
+        assert is_running(server.pid)
+
+
+@pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGINT, signal.SIGSEGV])
+async def test_a_server_that_ends_unasked_is_started_again_on_its_data_and_socket(
+    config: RedisConfig, number: signal.Signals
+) -> None:
+    server = EmbeddedServer(config)
+    server.restarted.listen()
+    async with server as url, await open_redis(RedisConfig(url=url)) as redis:
+        await redis.set("kept", "yes")
+        before = server.pid
+        assert before is not None
+        os.kill(before, number)
+        assert await server.restarted.wait() == server.pid
+        assert server.pid != before
+        assert await redis.get("kept") == b"yes"
+        assert running_url(config) == url
+        assert server.running
+    assert not is_running(server.pid or before)
+
+
+async def test_a_server_that_keeps_dying_ends_with_the_reason(config: RedisConfig) -> None:
+    assert config.dir is not None
+    server = EmbeddedServer(config)
+    async with server:
+        assert server.pid is not None
+        data = config.dir / "redis" / "appendonlydir"
+        for file in data.iterdir():
+            file.write_bytes(b"this is no append-only file")
+        os.kill(server.pid, signal.SIGKILL)
+        with pytest.raises(
+            RedisUnreachable, match=r"ended 5 times in \d+ s, last with status 1: .*server\.log"
+        ):
+            await asyncio.wait_for(server.ended(), 30)
+        assert server.pid is None
+
+
+async def test_stopping_waits_for_a_server_that_is_just_being_started_again(config: RedisConfig) -> None:
+    server = EmbeddedServer(config)
+    async with server:
+        assert server.pid is not None
+        os.kill(server.pid, signal.SIGKILL)
+        await asyncio.sleep(0)
+        await server.stop()
+        await server.stop()
+    assert running_url(config) is None
+    async with EmbeddedServer(config) as url, await open_redis(RedisConfig(url=url)) as redis:
+        assert await redis.ping()

@@ -2,16 +2,12 @@
 
 from __future__ import annotations
 
-import ast
 import re
-from collections.abc import Iterator
-from dataclasses import dataclass
-from functools import cache
-from pathlib import Path
 
 import pytest
 
-ROOT = Path(__file__).resolve().parent.parent
+from helpers.rules import ROOT, is_a_test, names_in, rows_of
+
 PAGE = ROOT / "docs" / "fidelity.md"
 AREAS = (
     "JSON-RPC",
@@ -26,57 +22,15 @@ AREAS = (
     "Faults",
 )
 HEADER = ("Rule", "Source", "Test")
-# An attribute line may stand between #[test] and the function, but not one that leaves the test out.
-RUST_TEST = re.compile(
-    r"#\[(?:tokio::)?test[^\]]*\]\s*(?:#\[(?!ignore)[^\]]*\]\s*)*(?:async\s+)?fn\s+(\w+)", re.ASCII
-)
-
-
-@dataclass(frozen=True)
-class Row:
-    line: int
-    area: str
-    cells: tuple[str, ...]
-
-
-def rows_of(page: str) -> Iterator[Row]:
-    """The rows of every table, without heads and rules; a bar inside of backticks is escaped as Markdown has it."""
-    area, in_table = "", False
-    for number, line in enumerate(page.splitlines(), start=1):
-        if line.startswith("## "):
-            area = line[3:].strip()
-        if not line.startswith("|"):
-            in_table = False
-            continue
-        cells = tuple(cell.strip() for cell in re.split(r"(?<!\\)\|", line.strip().strip("|")))
-        if in_table and not all(re.fullmatch(r":?-+:?", cell) for cell in cells):
-            yield Row(number, area, cells)
-        elif not in_table and cells != HEADER:
-            yield Row(number, area, ("",))  # a table with other columns says nothing here
-        in_table = True
-
-
-@cache
-def named_in(path: str) -> frozenset[str]:
-    """Names of the tests of a Python or Rust file; none for a file that is not there."""
-    file = ROOT / path
-    if not file.is_file():
-        return frozenset()
-    text = file.read_text(encoding="utf-8")
-    if file.suffix == ".rs":
-        return frozenset(RUST_TEST.findall(text))
-    names = (
-        node.name
-        for node in ast.walk(ast.parse(text))
-        if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef) and node.name.startswith("test_")
-    )
-    return frozenset(names) if file.name.startswith("test_") else frozenset()
 
 
 def problems_of(page: str) -> list[str]:
     """What is wrong with the page, by line."""
     found, filled, rules = [], set(), set()
     for row in rows_of(page):
+        if row.header != HEADER:
+            found.append(f"{row.line}: a table here has the columns {list(HEADER)}")
+            continue
         if len(row.cells) != len(HEADER) or not all(row.cells):
             found.append(f"{row.line}: needs {len(HEADER)} cells, none of them empty: {row.cells}")
             continue
@@ -85,10 +39,9 @@ def problems_of(page: str) -> list[str]:
         if (row.area, rule) in rules:
             found.append(f"{row.line}: stands here twice: {rule}")
         rules.add((row.area, rule))
-        for name in re.split(r"<br>|,", shown_by):
-            path, colons, test = name.strip().strip("`").partition("::")
-            if not colons or test not in named_in(path):
-                found.append(f"{row.line}: there is no test {name.strip()}")
+        found += [
+            f"{row.line}: there is no test {name}" for name in names_in(shown_by) if not is_a_test(name)
+        ]
     areas = re.findall(r"^## (.+)$", page, re.MULTILINE)
     if tuple(areas) != AREAS:
         found.append(f"the sections are {areas}, not {list(AREAS)}")

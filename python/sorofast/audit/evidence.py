@@ -354,7 +354,7 @@ def _u64_argument(transaction: AppliedTransaction, position: int) -> int:
     raw = base64.b64decode(transaction.args[position]) if position < len(transaction.args) else b""
     if len(raw) != 12 or not raw.startswith(b"\x00\x00\x00\x05"):
         raise DecodeError(
-            f"argument {position} of {transaction.function} in ledger {transaction.ledger} is no u64"
+            f"argument {position} of {transaction.function} in ledger {transaction.ledger} is not a u64"
         )
     return int.from_bytes(raw[4:], "big")
 

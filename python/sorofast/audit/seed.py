@@ -52,15 +52,15 @@ class SeedOptions:
     def __post_init__(self) -> None:
         low, high = self.intervals_s
         if not 1 <= self.tasks <= _TASKS_MAX:
-            raise UsageError(f"--tasks {self.tasks}: there can be 1 to {_TASKS_MAX} tasks")
+            raise UsageError(f"--tasks {self.tasks}: must be 1 to {_TASKS_MAX}")
         if not 1 <= low <= high:
             raise UsageError(
-                f"--intervals {low}s-{high}s: the range goes from a second or more to no less than that"
+                f"--intervals {low}s-{high}s: the lower bound must be 1s or more, and not above the upper bound"
             )
         if self.due_per_ledger is not None and not 0 < self.due_per_ledger <= self.tasks / 2:
             raise UsageError(
-                f"--due-per-ledger {self.due_per_ledger:g}: give more than 0 and at most half of the tasks, "
-                "so that a task rests for a ledger between its runs"
+                f"--due-per-ledger {self.due_per_ledger:g}: must be above 0 and at most half of the tasks, "
+                "since a task runs at most in every other ledger"
             )
 
 

@@ -22,36 +22,38 @@ _LATENESS = ("all", "first_runs", "recurring")
 
 def demo(
     *,
-    tasks: Annotated[Whole, Parameter(help="Tasks in the registry.")] = 200,
-    workers: Annotated[Whole, Parameter(help="Worker processes of the engine.")] = 4,
+    tasks: Annotated[Whole, Parameter(help="Number of tasks in the registry.")] = 200,
+    workers: Annotated[Whole, Parameter(help="Number of worker processes.")] = 4,
     duration: Annotated[
-        str | None, Parameter(help="How long the engine runs, as 60s or 5m. Without it: until Ctrl-C.")
+        str | None, Parameter(help="How long the engine runs, e.g. 60s or 5m; by default until Ctrl-C.")
     ] = None,
     due_per_ledger: Annotated[
         float | None,
         Parameter(help="Choose the intervals so that about this many tasks fall due per ledger."),
     ] = None,
-    intervals: Annotated[str, Parameter(help="Range of the tasks' intervals.")] = "20s-120s",
-    ledger_close: Annotated[str, Parameter(help="Time from one ledger to the next.")] = "1s",
-    ledger_jitter: Annotated[str | None, Parameter(help="How far a ledger may close from its time.")] = None,
+    intervals: Annotated[str, Parameter(help="Range of task intervals, e.g. 20s-120s.")] = "20s-120s",
+    ledger_close: Annotated[str, Parameter(help="Time between ledgers.")] = "1s",
+    ledger_jitter: Annotated[
+        str | None, Parameter(help="Random variation of each close time, e.g. 200ms.")
+    ] = None,
     consensus_delay: Annotated[
         str | None,
-        Parameter(help="From a ledger's close to when it is visible; a quarter of the close by default."),
+        Parameter(
+            help="Delay from a ledger's close until it is visible; by default a quarter of --ledger-close."
+        ),
     ] = None,
-    seed: Annotated[Whole, Parameter(help="The same seed gives the same tasks.")] = 0,
-    port: Annotated[Whole, Parameter(help="The local network's port; 0 takes a free one.")] = 0,
-    output: Annotated[
-        OutputFormat, Parameter(name=("--output", "-o"), help="How the result is printed.")
-    ] = "table",
+    seed: Annotated[Whole, Parameter(help="Seed of the tasks: the same seed gives the same tasks.")] = 0,
+    port: Annotated[Whole, Parameter(help="Port of the local network; 0 picks a free one.")] = 0,
+    output: Annotated[OutputFormat, Parameter(name=("--output", "-o"), help="Output format.")] = "table",
     quiet: Annotated[bool, Parameter(name=("--quiet", "-q"), negative="", help="Print no progress.")] = False,
     verbose: Annotated[
-        bool, Parameter(name=("--verbose", "-v"), negative="", help="Errors come with their traceback.")
+        bool, Parameter(name=("--verbose", "-v"), negative="", help="Show tracebacks of errors.")
     ] = False,
 ) -> int:
-    """A local network, a registry and a fleet: watch tasks being executed, and see the ledger audited.
+    """Run a local network, a registry and a fleet; watch tasks being executed, then audit the ledger.
 
-    Everything runs on this machine and is gone in the end. The counters come from the ledger, not from the
-    engine. Exit code 1 if a run was missed or done twice.
+    Everything runs on this machine and is removed at the end. The counters come from the ledger, not from the
+    engine. Exit code 1 if an execution was missed or done twice.
     """
     del verbose  # the root looks for it itself, when an error has to be shown
     from sorofast.audit.seed import SeedOptions
@@ -61,17 +63,17 @@ def demo(
     from sorofast.sandbox.process import SandboxOptions
 
     if not 1 <= workers <= WORKERS_MAX:
-        raise UsageError(f"--workers {workers}: give 1 to {WORKERS_MAX}")
+        raise UsageError(f"--workers {workers}: must be 1 to {WORKERS_MAX}")
     ledger_close_s = parse_duration_s(ledger_close, "--ledger-close")
     if ledger_close_s <= 0:
-        raise UsageError(f"--ledger-close {ledger_close}: a demo needs ledgers that close by themselves")
+        raise UsageError(
+            f"--ledger-close {ledger_close}: must be above 0, since a demo needs ledgers that close by themselves"
+        )
     duration_s = None if duration is None else parse_duration_s(duration, "--duration")
     if duration_s == 0:
-        raise UsageError(
-            f"--duration {duration}: give the engine some time, or leave it out and end with Ctrl-C"
-        )
+        raise UsageError(f"--duration {duration}: must be above 0; leave it out to run until Ctrl-C")
     if not 0 <= port <= 65_535:
-        raise UsageError(f"--port {port}: a port is 1 to 65535, or 0 for a free one")
+        raise UsageError(f"--port {port}: must be 1 to 65535, or 0 for a free one")
     for name, text in (("--ledger-jitter", ledger_jitter), ("--consensus-delay", consensus_delay)):
         if text is not None:
             parse_duration_s(text, name)

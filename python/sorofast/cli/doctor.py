@@ -70,7 +70,7 @@ class Findings:
 
 
 def doctor(*, options: Options = DEFAULTS) -> int:
-    """Check everything a run needs, and say how to fix what is not right."""
+    """Check everything a run needs, and show how to fix each problem."""
     findings = Findings()
     found: list[Settings] = []
 
@@ -172,10 +172,12 @@ def _channel_seed(keeper: KeeperConfig) -> str:
     if keeper.channel_seed is None and keeper.channel_seed_file is not None:
         path = keeper.channel_seed_file.expanduser()
         if not path.exists():
-            raise SecretError(f"{path} does not exist; `sorofast channels create {keeper.channels}` makes it")
+            raise SecretError(
+                f"{path} does not exist; `sorofast channels create {keeper.channels}` creates it"
+            )
     if keeper.read_channel_seed() is None:
         raise SecretError(
-            "no channel seed: set keeper.channel_seed_file; `sorofast channels create` makes the file"
+            "no channel seed: set keeper.channel_seed_file; `sorofast channels create` creates the file"
         )
     return _private_file(keeper.channel_seed_file) if keeper.channel_seed is None else "from the environment"
 
@@ -204,12 +206,12 @@ async def _clock(rpc: RpcClient) -> str:
     behind_s = SystemClock().wall() - close_s
     if behind_s < -CLOCK_BEHIND_MAX_S:
         raise SorofastError(
-            f"this machine's clock is {-behind_s:.0f} s behind the last ledger's close time; set it by NTP"
+            f"this machine's clock is {-behind_s:.0f} s behind the last ledger's close time; synchronize it (NTP)"
         )
     if behind_s > CLOCK_AHEAD_MAX_S:
         raise SorofastError(
-            f"the last ledger closed {behind_s:.0f} s ago by this machine's clock: the network stands still, "
-            "or the clock is ahead; set it by NTP"
+            f"the last ledger closed {behind_s:.0f} s ago by this machine's clock: the network has stopped, "
+            "or the clock is ahead; synchronize it (NTP)"
         )
     return f"the last ledger closed {behind_s:.1f} s ago"
 

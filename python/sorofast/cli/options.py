@@ -24,7 +24,7 @@ def _whole(kind: type[int], tokens: Sequence[Token]) -> int:
     del kind
     text = tokens[0].value
     if not _WHOLE.fullmatch(text):
-        raise ValueError(f"{text!r} is no whole number.")
+        raise ValueError(f"{text!r} is not a whole number.")
     return int(text)
 
 
@@ -45,7 +45,7 @@ class GlobalOptions:
     """Options shared by all commands. They win over environment variables, the settings file and the defaults."""
 
     config: Annotated[
-        Path | None, _option("--config", "-c", text="Settings file; ./sorofast.toml if there is one.")
+        Path | None, _option("--config", "-c", text="Settings file; by default ./sorofast.toml if it exists.")
     ] = None
     rpc_url: Annotated[str | None, _option("--rpc-url", text="URL of the Stellar RPC server.")] = None
     network_passphrase: Annotated[
@@ -57,14 +57,14 @@ class GlobalOptions:
     redis_url: Annotated[
         str | None, _option("--redis-url", text="Redis or Valkey: redis://…, unix://… or 'embedded'.")
     ] = None
-    output: Annotated[OutputFormat, _option("--output", "-o", text="How results are printed.")] = "table"
-    verbose: Annotated[
-        bool, _option("--verbose", "-v", text="Log more; errors come with their traceback.")
-    ] = False
+    output: Annotated[OutputFormat, _option("--output", "-o", text="Output format of results.")] = "table"
+    verbose: Annotated[bool, _option("--verbose", "-v", text="Log more, and show tracebacks of errors.")] = (
+        False
+    )
     quiet: Annotated[bool, _option("--quiet", "-q", text="Print no progress and log only warnings.")] = False
-    log_format: Annotated[
-        LogFormat | None, _option("--log-format", text="How logs are written to stderr.")
-    ] = None
+    log_format: Annotated[LogFormat | None, _option("--log-format", text="Format of the log on stderr.")] = (
+        None
+    )
 
     @property
     def json(self) -> bool:

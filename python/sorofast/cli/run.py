@@ -16,7 +16,9 @@ def run(
     workers: Annotated[str | None, Parameter(help="Worker processes, or 'auto' for one per core.")] = None,
     timing: Annotated[
         Literal["eager", "safe"] | None,
-        Parameter(help="eager: send what will be due when the next ledger closes. safe: wait until it is."),
+        Parameter(
+            help="eager: send tasks that will be due when the next ledger closes. safe: wait until they are due."
+        ),
     ] = None,
     drain_timeout: Annotated[
         float | None,

@@ -16,11 +16,11 @@ sandbox_app = App(name="sandbox", help="A local Stellar network for tests and tr
 
 # The summaries stand here so that help imports no command.
 for _path, _summary in (
-    ("sandbox_control:advance", "Let time pass: close ledgers at once, with the clock moved on."),
-    ("sandbox_fault:fault", "Break the network the way networks break: by a plan in a file, or by flags."),
+    ("sandbox_control:advance", "Advance time: close ledgers immediately and move the clock forward."),
+    ("sandbox_fault:fault", "Inject faults into the network, from a plan file or by flags."),
     ("sandbox_control:save", "Save the whole state of the network to a file."),
     ("sandbox_control:load", "Replace the whole state of the network by the one in a file."),
-    ("sandbox_control:reset", "Take the network back to the ledger it began with."),
+    ("sandbox_control:reset", "Reset the network to the ledger it began with."),
     (
         "sandbox_control:accounts",
         "List the accounts that were funded when the network began, with their keys.",
@@ -28,10 +28,10 @@ for _path, _summary in (
 ):
     sandbox_app.command(f"sorofast.cli.{_path}", name=_path.partition(":")[2], help=_summary)
 
-_NETWORK = Group("Where it listens, and which network it is", sort_key=10)
-_PACE = Group("Ledgers, time and chance", sort_key=11)
-_RULES = Group("The network's rules", sort_key=12)
-_BEGINNING = Group("What there is in the beginning", sort_key=13)
+_NETWORK = Group("Network", sort_key=10)
+_PACE = Group("Ledgers, time and randomness", sort_key=11)
+_RULES = Group("Limits", sort_key=12)
+_BEGINNING = Group("Initial state", sort_key=13)
 _TROUBLE = Group("Faults", sort_key=14)
 
 
@@ -45,32 +45,34 @@ class StartFlags:
         Parameter(
             group=_NETWORK,
             negative="",
-            help="Let HOST be no loopback address. The admin interface has no password.",
+            help="Allow --host to be an address that other machines can reach. The admin interface has no password.",
         ),
     ] = False
     port: Annotated[
-        Whole, Parameter(group=_NETWORK, help="Port for RPC, friendbot and admin; 0 takes a free one.")
+        Whole, Parameter(group=_NETWORK, help="Port for RPC, friendbot and admin; 0 picks a free one.")
     ] = 8000
     network_passphrase: Annotated[
-        str | None, Parameter(group=_NETWORK, help="The standalone network's unless given.")
+        str | None, Parameter(group=_NETWORK, help="Network passphrase; by default the standalone network's.")
     ] = None
     protocol: Annotated[Whole | None, Parameter(group=_NETWORK, help="Protocol version.")] = None
     ledger_close: Annotated[
         str,
         LEADING_HYPHEN,
         Parameter(
-            group=_PACE, help="Time from one ledger to the next; 0s closes them only on the admin call."
+            group=_PACE, help="Time between ledgers; with 0s a ledger closes only when `advance` asks for it."
         ),
     ] = "5s"
     ledger_jitter: Annotated[
-        str | None, LEADING_HYPHEN, Parameter(group=_PACE, help="How far a ledger may close from its time.")
+        str | None,
+        LEADING_HYPHEN,
+        Parameter(group=_PACE, help="Random variation of each close time, e.g. 200ms."),
     ] = None
     consensus_delay: Annotated[
         str | None,
         LEADING_HYPHEN,
         Parameter(
             group=_PACE,
-            help="From a ledger's close to when it is visible; a quarter of the close by default.",
+            help="Delay from a ledger's close until it is visible; by default a quarter of --ledger-close.",
         ),
     ] = None
     flood_delay: Annotated[
@@ -78,57 +80,66 @@ class StartFlags:
         LEADING_HYPHEN,
         Parameter(
             group=_PACE,
-            help="Transactions reach the rest of the network in slices, and so much later; at once unless given.",
+            help="Delay before transactions reach the rest of the network, in batches; by default none.",
         ),
     ] = None
     clock: Annotated[
         Literal["system", "manual"],
         Parameter(
-            group=_PACE, help="`manual` stands still until an advance moves it; it needs --ledger-close 0s."
+            group=_PACE,
+            help="`system` is this machine's clock; `manual` moves only by `advance` and needs --ledger-close 0s.",
         ),
     ] = "system"
     start_time: Annotated[
         Whole | None,
         Parameter(
-            group=_PACE, help="Close time of the first ledger in seconds since 1970; now unless given."
+            group=_PACE, help="Close time of the first ledger as a Unix time in seconds; by default now."
         ),
     ] = None
     seed: Annotated[
         Whole | None,
-        Parameter(group=_PACE, help="What all chance follows from; drawn at random, and told, unless given."),
+        Parameter(group=_PACE, help="Seed of all randomness; by default drawn at random and printed."),
     ] = None
     limits: Annotated[
         Literal["mainnet", "slp7", "testnet", "unlimited"] | None,
-        Parameter(
-            group=_RULES, help="Limits of transactions and ledgers; the public network's unless given."
-        ),
+        Parameter(group=_RULES, help="Transaction and ledger limits; by default the public network's."),
     ] = None
     retention: Annotated[
         Whole | None,
-        Parameter(group=_RULES, help="How many ledgers the RPC remembers; a week's unless given."),
+        Parameter(group=_RULES, help="How many ledgers the RPC keeps; by default a week of them."),
     ] = None
     accounts: Annotated[
         Whole | None,
-        Parameter(group=_BEGINNING, help="Accounts with 10,000 XLM and keys known to all; 10 unless given."),
+        Parameter(
+            group=_BEGINNING,
+            help="Number of accounts with 10,000 XLM and publicly known keys; by default 10.",
+        ),
     ] = None
     seed_tasks: Annotated[
-        Whole | None, Parameter(group=_BEGINNING, help="Task registries with so many tasks in all.")
+        Whole | None,
+        Parameter(group=_BEGINNING, help="Create task registries with this many tasks in total."),
     ] = None
     seed_task_interval: Annotated[
         str | None,
         LEADING_HYPHEN,
-        Parameter(group=_BEGINNING, help="Range of those tasks' intervals, as 20s-120s."),
+        Parameter(group=_BEGINNING, help="Range of the seeded tasks' intervals, e.g. 20s-120s."),
     ] = None
     seed_task_generations: Annotated[
-        str | None, Parameter(group=_BEGINNING, help="Generations of TaskConfig those are of, as G0,G4.")
+        str | None, Parameter(group=_BEGINNING, help="Generations of TaskConfig to seed, e.g. G0,G4.")
     ] = None
     load: Annotated[
-        str | None, Parameter(group=_BEGINNING, help="A state file, from `sorofast sandbox save`.")
+        str | None,
+        Parameter(group=_BEGINNING, help="Start from this state file, written by `sorofast sandbox save`."),
     ] = None
-    faults: Annotated[str | None, Parameter(group=_TROUBLE, help="A fault plan, TOML or JSON.")] = None
+    faults: Annotated[
+        str | None, Parameter(group=_TROUBLE, help="Fault plan to start with, in TOML or JSON.")
+    ] = None
     replicas: Annotated[
         Whole | None,
-        Parameter(group=_TROUBLE, help="RPC servers of the same ledger on further ports, to lag and flap."),
+        Parameter(
+            group=_TROUBLE,
+            help="Number of extra RPC servers on further ports, which faults can make lag or switch between.",
+        ),
     ] = None
 
 
@@ -140,7 +151,7 @@ def start(
     *,
     flags: Annotated[StartFlags, Parameter(name="*")] = _DEFAULTS,
     output: Annotated[
-        OutputFormat, Parameter(name=("--output", "-o"), help="How the lines with the URLs are printed.")
+        OutputFormat, Parameter(name=("--output", "-o"), help="Output format of the lines with the URLs.")
     ] = "table",
     quiet: Annotated[bool, Parameter(name=("--quiet", "-q"), negative="", show=False)] = False,
     verbose: Annotated[bool, Parameter(name=("--verbose", "-v"), negative="", show=False)] = False,
@@ -169,7 +180,7 @@ def _check_files(flags: StartFlags) -> None:
     """What can be told of them in one line before the network starts."""
     for option, file in (("--load", flags.load), ("--faults", flags.faults)):
         if file is not None and not Path(file).exists():
-            raise UsageError(f"{option} {file}: there is no such file")
+            raise UsageError(f"{option} {file}: file not found")
     if flags.load is None:
         return
     for option, value in (
@@ -179,4 +190,4 @@ def _check_files(flags: StartFlags) -> None:
         ("--seed-tasks", flags.seed_tasks),
     ):
         if value is not None:
-            raise UsageError(f"{option} cannot be given with --load: a saved state has its own")
+            raise UsageError(f"{option} cannot be combined with --load: the saved state already has one")

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from sorofast.sandbox.answers import Moment
     from sorofast.sandbox.blocking_client import BlockingAdminClient
 
-_GROUP = Group("Which sandbox, and how results are printed", sort_key=90)
+_GROUP = Group("Sandbox address and output", sort_key=90)
 # SDKs give a transaction some minutes by this machine's clock.
 _AHEAD_S = 60
 
@@ -31,20 +31,18 @@ class ControlOptions:
         Parameter(
             name="--url",
             group=_GROUP,
-            help="The sandbox's address; else $SOROFAST_SANDBOX_URL, else http://localhost:8000.",
+            help="URL of the sandbox; by default $SOROFAST_SANDBOX_URL or http://localhost:8000.",
         ),
     ] = None
     output: Annotated[
-        OutputFormat, Parameter(name=("--output", "-o"), group=_GROUP, help="How the result is printed.")
+        OutputFormat, Parameter(name=("--output", "-o"), group=_GROUP, help="Output format.")
     ] = "table"
     quiet: Annotated[
-        bool, Parameter(name=("--quiet", "-q"), negative="", group=_GROUP, help="Print no remarks.")
+        bool, Parameter(name=("--quiet", "-q"), negative="", group=_GROUP, help="Print only the result.")
     ] = False
     verbose: Annotated[
         bool,
-        Parameter(
-            name=("--verbose", "-v"), negative="", group=_GROUP, help="Errors come with their traceback."
-        ),
+        Parameter(name=("--verbose", "-v"), negative="", group=_GROUP, help="Show tracebacks of errors."),
     ] = False
 
     @property
@@ -89,26 +87,26 @@ def advance(
     *,
     ledgers: Annotated[
         Whole | None,
-        Parameter(help="How many ledgers to close; 1 unless given, or as many as --spread needs."),
+        Parameter(help="Number of ledgers to close; by default 1, or as many as --spread needs."),
     ] = None,
     time: Annotated[
         str | None,
         LEADING_HYPHEN,
-        Parameter(help="How far the ledger's clock moves: 500ms, 5s, 2m, 3h or 30d."),
+        Parameter(help="How far to move the ledger's clock forward: 500ms, 5s, 2m, 3h or 30d."),
     ] = None,
     spread: Annotated[
         bool,
         Parameter(
             negative="",
-            help="Spread the time over the ledgers instead of passing it before the first; without --ledgers one "
-            "closes every five seconds of it.",
+            help="Spread --time evenly over the ledgers instead of moving the clock before the first; without "
+            "--ledgers, one ledger closes per five seconds.",
         ),
     ] = False,
     options: Options = DEFAULTS,
 ) -> None:
-    """Let time pass: close ledgers at once, with the clock moved on.
+    """Advance time: close ledgers immediately and move the clock forward.
 
-    Entries live for so many ledgers and tasks wait for so many seconds, so a month is best passed with both:
+    The lifetime of entries is counted in ledgers and the interval of tasks in seconds, so a month needs both:
     `sorofast sandbox advance --time 30d --spread`.
     """
     from sorofast.sandbox.durations import ledgers_to_close, parse_span_s
@@ -119,8 +117,8 @@ def advance(
     _show_moment(moment, options)
     if seconds and moment.close_time > clock.time() + _AHEAD_S:
         note(
-            "The ledger's clock is ahead of this machine's: transactions whose time bounds come from here (most SDKs' "
-            "timeouts) are too late (txTOO_LATE). Count from the latest close time, or give no bounds.",
+            "The ledger's clock is ahead of this machine's: transactions whose time bounds come from this machine "
+            "(most SDKs' timeouts) fail with txTOO_LATE. Count from the latest close time, or set no time bounds.",
             quiet=options.quiet,
         )
 
@@ -140,7 +138,7 @@ def load(file: Path, /, *, options: Options = DEFAULTS) -> None:
 
 
 def reset(*, options: Options = DEFAULTS) -> None:
-    """Take the network back to the ledger it began with; its faults and flags stay."""
+    """Reset the network to the ledger it began with; faults and flags stay as they are."""
     _show_moment(connect(options).reset(), options)
 
 

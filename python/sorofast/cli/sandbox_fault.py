@@ -12,23 +12,24 @@ from sorofast.cli.output import print_json, print_pairs, print_table
 from sorofast.cli.sandbox_control import DEFAULTS, Options, connect
 from sorofast.errors import UsageError
 
-_CALLS = Group("One rule for the answers to JSON-RPC calls", sort_key=10)
-_LEDGERS = Group("One event of the ledger", sort_key=11)
+_CALLS = Group("A fault rule for JSON-RPC calls", sort_key=10)
+_LEDGERS = Group("A ledger event", sort_key=11)
 
 
 def fault(
     plan: Annotated[
         Path | None,
-        Parameter(help="A fault plan in TOML or JSON. What is given replaces the plan in force as a whole."),
+        Parameter(help="Fault plan in TOML or JSON. It replaces the whole current plan."),
     ] = None,
     /,
     *,
     show: Annotated[
-        bool, Parameter(negative="", help="Show the plan in force and how often it struck (the default).")
+        bool,
+        Parameter(negative="", help="Show the current plan and how often each rule applied (the default)."),
     ] = False,
-    clear: Annotated[bool, Parameter(negative="", help="End all faults.")] = False,
+    clear: Annotated[bool, Parameter(negative="", help="Remove all faults.")] = False,
     latency: Annotated[
-        str | None, LEADING_HYPHEN, Parameter(group=_CALLS, help="Answer so much later, as 500ms.")
+        str | None, LEADING_HYPHEN, Parameter(group=_CALLS, help="Delay every answer, e.g. 500ms.")
     ] = None,
     http_status: Annotated[
         Whole | None, Parameter(group=_CALLS, help="Answer with this HTTP status, 400 to 599.")
@@ -38,36 +39,39 @@ def fault(
     ] = None,
     drop_request: Annotated[
         bool,
-        Parameter(group=_CALLS, negative="", help="Close the connection without carrying the call out."),
+        Parameter(group=_CALLS, negative="", help="Close the connection without executing the call."),
     ] = False,
     drop_reply: Annotated[
         bool,
-        Parameter(group=_CALLS, negative="", help="Carry the call out, then close the connection."),
+        Parameter(
+            group=_CALLS, negative="", help="Execute the call, then close the connection without an answer."
+        ),
     ] = False,
     method: Annotated[
-        str | None, Parameter(group=_CALLS, help="Only calls of this JSON-RPC method; all unless given.")
+        str | None,
+        Parameter(group=_CALLS, help="Apply only to calls of this JSON-RPC method; by default to all."),
     ] = None,
-    count: Annotated[Whole | None, Parameter(group=_CALLS, help="Strike only so many calls.")] = None,
+    count: Annotated[Whole | None, Parameter(group=_CALLS, help="Apply to this many calls only.")] = None,
     probability: Annotated[
-        float | None, Parameter(group=_CALLS, help="Strike only this share of the calls, 0 to 1.")
+        float | None, Parameter(group=_CALLS, help="Apply with this probability, 0 to 1.")
     ] = None,
     stall: Annotated[
         str | None,
         LEADING_HYPHEN,
-        Parameter(group=_LEDGERS, help="Close the next ledger so much later, as 30s."),
+        Parameter(group=_LEDGERS, help="Delay the close of the next ledger, e.g. 30s."),
     ] = None,
     empty: Annotated[
         Whole | None,
-        Parameter(group=_LEDGERS, help="Close so many empty ledgers although transactions wait."),
+        Parameter(group=_LEDGERS, help="Close this many empty ledgers although transactions are waiting."),
     ] = None,
     burst: Annotated[
-        Whole | None, Parameter(group=_LEDGERS, help="Close so many ledgers at once behind the next one.")
+        Whole | None, Parameter(group=_LEDGERS, help="Close this many ledgers at once after the next one.")
     ] = None,
     options: Options = DEFAULTS,
 ) -> None:
-    """Break the network the way networks break: by a plan in a file, or by flags for one rule or event.
+    """Inject faults into the network: a plan from a file, or one rule or ledger event by flags.
 
-    Without anything the plan in force is shown.
+    Without arguments, show the current plan.
     """
     from sorofast.sandbox.files import read_fault_plan
 
@@ -90,12 +94,12 @@ def fault(
             ("--show", show),
             ("--clear", clear),
             ("a rule", rule is not None),
-            ("an event of the ledger", event is not None),
+            ("a ledger event", event is not None),
         )
         if given
     ]
     if len(chosen) > 1:
-        raise UsageError(f"give {' or '.join(chosen)}, not both; a plan in a file may have many rules")
+        raise UsageError(f"give only one of {' and '.join(chosen)}; use a plan file for several rules")
     wanted = None
     if plan is not None:
         wanted = read_fault_plan(plan)
@@ -147,13 +151,11 @@ def _rule(
     _require_range("--count", count, 1)
     _require_range("--probability", probability, 0, 1)
     if not kinds and given and is_event:
-        raise UsageError(
-            f"--{next(iter(given))} narrows which calls are struck; an event of the ledger has none"
-        )
+        raise UsageError(f"--{next(iter(given))} applies to rules for calls, not to ledger events")
     if not kinds and given:
-        raise UsageError(f"--{next(iter(given))} needs to know what shall happen; give {names}")
+        raise UsageError(f"--{next(iter(given))} needs a fault to apply to; add {names}")
     if len(kinds) > 1:
-        raise UsageError(f"give only one of {names}; a plan in a file may have many rules")
+        raise UsageError(f"give only one of {names}; use a plan file for several rules")
     return kinds[0] | given if kinds else None
 
 
@@ -171,9 +173,7 @@ def _event(stall: str | None, empty: int | None, burst: int | None) -> dict[str,
         _require_range("--burst", burst, 1)
         events.append({"kind": "burst", "ledgers": burst})
     if len(events) > 1:
-        raise UsageError(
-            "give only one of --stall, --empty and --burst; a plan in a file may have many events"
-        )
+        raise UsageError("give only one of --stall, --empty and --burst; use a plan file for several events")
     return events[0] if events else None
 
 
@@ -181,7 +181,7 @@ def _require_range(option: str, value: float | None, low: int, high: int | None 
     """UsageError for what the sandbox would refuse without knowing the option's name."""
     if value is not None and (not value >= low or (high is not None and value > high)):
         bounds = f"at least {low}" if high is None else f"{low} to {high}"
-        raise UsageError(f"{option} {value}: it has to be {bounds}")
+        raise UsageError(f"{option} {value}: must be {bounds}")
 
 
 def _show_plan(plan: dict[str, Any]) -> None:

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 
 def status(*, options: Options = DEFAULTS) -> None:
-    """Show the fleet: who is alive, who owns which shard, the newest ledger, and what waits or is dead."""
+    """Show the fleet: live workers, shard owners, the newest ledger, and executions in flight, retried or given up."""
     from sorofast.views.fleet import read_fleet
 
     settings = load(options)
@@ -30,7 +30,7 @@ def _print(view: FleetView) -> None:
     owned = sum(1 for shard in view.shards if shard.owner is not None)
     print_pairs(
         [
-            ("fleet", view.generation or f"none has been created under the prefix {view.prefix!r} yet"),
+            ("fleet", view.generation or f"no fleet exists yet under the prefix {view.prefix!r}"),
             (
                 "ledger",
                 "none yet"

@@ -29,26 +29,27 @@ _U64_MAX = 2**64 - 1
 @tasks_app.command(name="list")
 def list_(
     *,
-    limit: Annotated[Whole, Parameter(help="How many tasks to show at most.")] = 100,
-    start: Annotated[Whole, Parameter(help="The first task id to look at.")] = 1,
+    limit: Annotated[Whole, Parameter(help="Maximum number of tasks to show.")] = 100,
+    start: Annotated[Whole, Parameter(help="First task id to show.")] = 1,
     state: Annotated[
-        str | None, Parameter(help="Only tasks in this state: due, waiting, or the name of a reason.")
+        str | None,
+        Parameter(help="Show only tasks in this state: due, waiting, or the reason a task does not run."),
     ] = None,
     options: Options = DEFAULTS,
 ) -> None:
-    """List tasks, read from the chain: when each is due, what gas it has, and what stands against running it.
+    """List tasks, read from the chain: when each is due, what gas it has, and why it does not run.
 
-    A task is due when its time has come and its entry says nothing against a run. Whether the run itself succeeds
-    is not asked here; `sorofast tasks show` simulates it.
+    A task is due when its time has come and nothing in its entry prevents a run. Whether the run itself succeeds is
+    not checked here; `sorofast tasks show` simulates it.
     """
     from sorofast.views.task import STATES, TaskPage, read_tasks
 
     if not 1 <= limit <= LIMIT_MAX:
-        raise UsageError(f"--limit is {limit}; 1 to {LIMIT_MAX} tasks can be shown")
+        raise UsageError(f"--limit is {limit}; choose a number from 1 to {LIMIT_MAX}")
     if start < 1:
         raise UsageError(f"--start is {start}; task ids begin at 1")
     if state is not None and state not in STATES:
-        raise UsageError(f"--state {state} is none; there are {', '.join(STATES)}")
+        raise UsageError(f"unknown state `{state}`; choose one of {', '.join(STATES)}")
     settings = load(options)
     require_for_chain(settings, contract=True)
     network, contract = settings.network(), settings.contract()
@@ -69,8 +70,8 @@ def list_(
         )
     if len(page.tasks) == limit and page.tasks[-1].id < page.counter:
         note(
-            f"showing {limit}; the registry's ids go on to {page.counter}: --start {page.tasks[-1].id + 1}, "
-            "or a higher --limit",
+            f"showing {limit} tasks, but ids go up to {page.counter}: continue with --start {page.tasks[-1].id + 1}, "
+            "or raise --limit",
             quiet=options.quiet,
         )
 
@@ -97,9 +98,9 @@ def _due_text(due_s: int | None, last_run_s: int, now_s: int) -> str:
 
 @tasks_app.command
 def show(task_id: Whole, /, *, options: Options = DEFAULTS) -> None:
-    """Show one task in full: its configuration, why it does or does not run, and what the fleet knows of it.
+    """Show one task in full: its configuration, why it does or does not run, and its executions in the fleet.
 
-    The run of a task that is due is simulated, as the keeper's or, without one, as the creator's.
+    If the task is due, its run is simulated as the keeper or, without one configured, as its creator.
     """
     import msgspec
 
@@ -181,12 +182,12 @@ def register(
         ),
     ] = None,
     resolver: Annotated[
-        str | None, Parameter(help="A contract asked before each run, as a C… address.")
+        str | None, Parameter(help="Resolver contract asked before each run, as a C… address.")
     ] = None,
     whitelist: Annotated[
         list[str] | None,
         Parameter(
-            help="Keepers that may run the task; anybody when left out.", consume_multiple=True, negative=""
+            help="Keepers that may run the task; by default anybody.", consume_multiple=True, negative=""
         ),
     ] = None,
     source_secret_file: Annotated[
@@ -258,14 +259,16 @@ def register(
 
 def _check_id(task_id: int) -> None:
     if not 1 <= task_id <= _U64_MAX:
-        raise UsageError(f"{task_id} is no task id; they are whole numbers from 1")
+        raise UsageError(f"{task_id} is not a task id; task ids are whole numbers from 1")
 
 
 def _seconds(text: str) -> int:
     match = _DURATION.fullmatch(text)
     seconds = int(match[1]) * _UNIT_S[match[2]] if match else 0
     if not 1 <= seconds <= _U64_MAX:
-        raise UsageError(f"--interval {text}: write seconds from 1, or a duration such as 90s, 5m, 2h, 1d")
+        raise UsageError(
+            f"--interval {text}: give whole seconds (1 or more), or a duration such as 90s, 5m, 2h, 1d"
+        )
     return seconds
 
 
@@ -279,6 +282,6 @@ def _check_address(option: str, address: str, kinds: str) -> None:
         elif "G" in kinds and address.startswith("G"):
             _core.account_to_bytes(address)
         else:
-            raise StrkeyError(f"{address!r} is no {' or '.join(f'{kind}…' for kind in kinds)} address")
+            raise StrkeyError(f"{address!r} is not a {' or '.join(f'{kind}…' for kind in kinds)} address")
     except StrkeyError as error:
         raise UsageError(f"{option}: {error}") from None

@@ -73,10 +73,10 @@ def decode_config(entry_xdr: str) -> TaskConfig:
         entry = stellar_xdr.LedgerEntryData.from_xdr(entry_xdr)
     except Exception as error:
         # The library raises what its reader happens to meet: struct, value, EOF and key errors.
-        raise XdrError(0, f"no ledger entry: {error}") from error
+        raise XdrError(0, f"not a ledger entry: {error}") from error
     data = entry.contract_data
     if data is None:
-        raise XdrError(0, "the entry is no contract data")
+        raise XdrError(0, "the entry is not contract data")
     fields = _fields_by_name(data.val)
     known = {name: fields.pop(name, None) for name in _KNOWN}
     return TaskConfig(
@@ -181,7 +181,7 @@ def wasm_of(code_xdr: str) -> bytes:
     """The wasm in a contract code entry (LedgerEntryData, base64)."""
     code = stellar_xdr.LedgerEntryData.from_xdr(code_xdr).contract_code
     if code is None:
-        raise XdrError(0, "the entry is no contract code")
+        raise XdrError(0, "the entry is not contract code")
     return code.code
 
 
@@ -249,7 +249,7 @@ def encode_config(task: NewTask, fields: dict[str, stellar_xdr.SCSpecTypeDef] | 
     dropped = {"resolver": task.resolver, "whitelist": task.whitelist}
     for name, value in dropped.items():
         if value and name not in fields:
-            raise SorofastError(f"this contract's tasks have no {name}; register the task without it")
+            raise SorofastError(f"this contract's tasks have no {name}; leave it out")
     return scval.to_struct(chosen)
 
 

@@ -33,7 +33,7 @@ async def identify(rpc: RpcClient, contract_id: str) -> Identity:
     functions = None if wasm is None else function_names(wasm)
     if functions is not None and not functions >= NEEDED:
         raise WrongContract(
-            f"{contract_id} is no task registry: it has no `register` or `execute`; correct contract.id"
+            f"{contract_id} is not a task registry: it has no `register` or `execute` function; correct contract.id"
         )
     return Identity(head.counter, wasm)
 

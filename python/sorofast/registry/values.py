@@ -106,7 +106,7 @@ def check_symbol(name: str, where: str) -> str:
     """`name` if a contract can have such a symbol (the library encodes any text). Raises UsageError."""
     if not _SYMBOL.fullmatch(name):
         raise UsageError(
-            f"{where}: {_shown(name)} is no symbol; it has 1 to 32 letters, digits and underscores"
+            f"{where}: {_shown(name)} is not a symbol; symbols are 1 to 32 letters, digits and underscores"
         )
     return name
 
@@ -134,7 +134,7 @@ def _scalar(kind: str, value: object, where: str) -> stellar_xdr.SCVal:
         if kind == "address" and isinstance(value, str):
             return scval.to_address(value)
     except (SdkError, ValueError, TypeError):
-        raise UsageError(f"{where}: {_shown(value)} is no {kind}; {_expected(kind)}") from None
+        raise UsageError(f"{where}: {_shown(value)} is not a valid {kind}; {_expected(kind)}") from None
     raise UsageError(
         f"{where}: {_shown(value)} cannot be read as {kind:.40}; known types are {', '.join(TYPES)}"
     )

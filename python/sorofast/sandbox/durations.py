@@ -23,7 +23,7 @@ def parse_duration_s(text: str, option: str) -> float:
     if match is None and text.strip() == "0":
         return 0.0
     if match is None:
-        raise UsageError(f"{option} {text}: write a duration as 500ms, 5s, 2m or 1h")
+        raise UsageError(f"{option} {text}: invalid duration; use e.g. 500ms, 5s, 2m or 1h")
     return int(match[1]) * _SECONDS[match[2]]
 
 
@@ -33,10 +33,10 @@ def parse_span_s(text: str, option: str) -> float:
     if match is None and text.strip() == "0":
         return 0.0
     if match is None:
-        raise UsageError(f"{option} {text}: write a time as 500ms, 5s, 2m, 3h or 30d")
+        raise UsageError(f"{option} {text}: invalid duration; use e.g. 500ms, 5s, 2m, 3h or 30d")
     seconds = int(match[1]) * _SECONDS[match[2]]
     if seconds > SPAN_S_MAX:
-        raise UsageError(f"{option} {text}: {SPAN_S_MAX / 86_400:.0f}d is the longest time to pass at once")
+        raise UsageError(f"{option} {text}: at most {SPAN_S_MAX / 86_400:.0f}d can pass at once")
     return seconds
 
 
@@ -45,16 +45,16 @@ def ledgers_to_close(ledgers: int | None, time_s: float, *, spread: bool, dashes
     network in the time. UsageError for what cannot be; `dashes` stand before the names of the options in it.
     """
     if spread and time_s <= 0:
-        raise UsageError(f"{dashes}spread has no time to spread; give {dashes}time as well")
+        raise UsageError(f"{dashes}spread needs {dashes}time")
     if ledgers is None:
         ledgers = max(1, math.floor(time_s / LEDGER_CLOSE_S)) if spread else 1
         if ledgers > LEDGERS_MAX:
             raise UsageError(
-                f"the time holds {ledgers} ledgers, and {LEDGERS_MAX} is the most to close at once; "
-                f"give {dashes}ledgers, or pass it in several parts"
+                f"that time spans {ledgers} ledgers, but at most {LEDGERS_MAX} can close at once; "
+                f"give {dashes}ledgers, or advance in several steps"
             )
     if not 0 <= ledgers <= LEDGERS_MAX:
-        raise UsageError(f"{dashes}ledgers {ledgers}: give a number from 0 to {LEDGERS_MAX}")
+        raise UsageError(f"{dashes}ledgers {ledgers}: must be 0 to {LEDGERS_MAX}")
     return ledgers
 
 
@@ -65,5 +65,7 @@ def parse_range_s(text: str, option: str) -> tuple[int, int]:
     first, dash, last = text.partition("-")
     low, high = (parse_duration_s(part, option) for part in (first, last if dash else first))
     if low != int(low) or high != int(high) or not 1 <= low <= high:
-        raise UsageError(f"{option} {text}: write a range of whole seconds, the lower end first, as 20s-120s")
+        raise UsageError(
+            f"{option} {text}: invalid range; use whole seconds, the lower bound first, e.g. 20s-120s"
+        )
     return int(low), int(high)

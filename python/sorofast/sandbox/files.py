@@ -24,7 +24,7 @@ def replacing(path: Path) -> Iterator[BinaryIO]:
     """
     path = path.resolve()  # a link stays one
     if path.exists() and not path.is_file():
-        raise UsageError(f"{path} cannot be written: it is no regular file")
+        raise UsageError(f"{path} cannot be written: it is not a regular file")
     if path.exists() and not os.access(path, os.W_OK):
         raise UsageError(f"{path} cannot be written: it is read-only")
     directory = path.parent
@@ -48,7 +48,7 @@ def opened(path: Path) -> Iterator[tuple[BinaryIO, int]]:
     """A file to read and its length in bytes. UsageError when it cannot be read, or has no length to tell."""
     try:
         if path.exists() and not path.is_file():
-            raise UsageError(f"{path} cannot be read: it is no regular file")
+            raise UsageError(f"{path} cannot be read: it is not a regular file")
         file = path.open("rb")
     except OSError as error:
         raise UsageError(f"{path} cannot be read: {error.strerror or error}") from error
@@ -62,7 +62,7 @@ def read_fault_plan(path: Path) -> dict[str, Any]:
     """
     with opened(path) as (file, size):
         if size > PLAN_BYTES_MAX:
-            raise UsageError(f"{path} is longer than {PLAN_BYTES_MAX} bytes; that is no fault plan")
+            raise UsageError(f"{path} is longer than {PLAN_BYTES_MAX} bytes, the limit for a fault plan")
         content = file.read(PLAN_BYTES_MAX)
     is_json = path.suffix.lower() == ".json" or content.lstrip().startswith(b"{")
     kind = "JSON" if is_json else "TOML"
@@ -71,7 +71,7 @@ def read_fault_plan(path: Path) -> dict[str, Any]:
     except (tomllib.TOMLDecodeError, msgspec.DecodeError, UnicodeDecodeError) as error:
         raise UsageError(f"{path} cannot be read as {kind}: {error}") from error
     except RecursionError:
-        raise UsageError(f"{path} cannot be read as {kind}: it is nested too deep") from None
+        raise UsageError(f"{path} cannot be read as {kind}: it is nested too deeply") from None
     if not isinstance(plan, dict):
-        raise UsageError(f'{path} holds no fault plan: that is an object, as {{"rules": []}}')
+        raise UsageError(f'{path} is not a fault plan; expected an object such as {{"rules": []}}')
     return plan

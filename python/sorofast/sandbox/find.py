@@ -26,7 +26,7 @@ def find_url(given: str | None = None) -> str:
         usable = False
         parts = urlsplit("")
     if not usable or parts.query or parts.fragment:
-        raise UsageError(f"{origin} {text}: write the sandbox's address as {DEFAULT_URL}")
+        raise UsageError(f"{origin} {text}: invalid URL; use e.g. {DEFAULT_URL}")
     path = parts.path.rstrip("/")
     for interface in _INTERFACES:
         if path.endswith(interface):

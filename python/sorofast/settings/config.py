@@ -167,4 +167,6 @@ class EngineConfig:
         try:
             return msgspec.json.decode(text, type=cls, dec_hook=_decode_path)
         except msgspec.DecodeError as error:
-            raise ConfigError(f"the configuration handed over is not one: {redact(str(error))}") from None
+            raise ConfigError(
+                f"the configuration from the supervisor is invalid: {redact(str(error))}"
+            ) from None

@@ -23,14 +23,16 @@ def read_secret_file(path: Path) -> str:
                 raise SecretError(f"{path} is not a regular file; name a file that holds the secret")
             mode = stat.S_IMODE(status.st_mode)
             if mode & 0o077:
-                raise SecretError(f"{path} can be used by others (mode {mode:04o}); run: chmod 600 {path}")
+                raise SecretError(
+                    f"{path} is accessible to other users (mode {mode:04o}); run: chmod 600 {path}"
+                )
             data = file.read(limits.SECRET_FILE_BYTES_MAX + 1)
     except OSError as error:
         reason = (error.strerror or "unreadable").lower()
         raise SecretError(f"{path} cannot be read ({reason}); name a file that holds the secret") from None
     if len(data) > limits.SECRET_FILE_BYTES_MAX:
         raise SecretError(
-            f"{path} is longer than {limits.SECRET_FILE_BYTES_MAX} bytes; that is no secret of ours"
+            f"{path} is longer than {limits.SECRET_FILE_BYTES_MAX} bytes, the limit for a secret file"
         )
     try:
         return data.decode()

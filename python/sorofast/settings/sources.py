@@ -83,7 +83,9 @@ def flags_layer(overrides: Mapping[str, object], problems: list[str]) -> Layer:
     values = {key: value for key, value in _flatten(overrides) if value is not None}
     for key in SECRET_KEYS & values.keys():
         del values[key]
-        problems.append(f"{key} (from the command line): is a secret; name a file with mode 0600 instead")
+        problems.append(
+            f"{key} (from the command line): is a secret; use {key}_file with a file of mode 0600 instead"
+        )
     return Layer(values, dict.fromkeys(values, "the command line"))
 
 
@@ -98,7 +100,7 @@ def environment_layer(environ: Mapping[str, str], problems: list[str]) -> Layer:
             continue
         if variable not in by_variable:
             hint = suggestion(variable, [*by_variable, *sorted(_NO_SETTINGS)])
-            problems.append(f"{variable} (from the environment): names no setting{hint}; unset it")
+            problems.append(f"{variable} (from the environment): is not a setting{hint}; unset it")
             continue
         values[by_variable[variable]] = value
     return Layer(values, {key: f"environment variable {env_name(key)}" for key in values})
@@ -132,7 +134,7 @@ def file_layer(path: Path | None, problems: list[str]) -> Layer:
         raise ConfigError(f"{path}: cannot be read ({reason}); name an existing file with --config") from None
     if len(data) > limits.CONFIG_FILE_BYTES_MAX:
         raise ConfigError(
-            f"{path}: is longer than {limits.CONFIG_FILE_BYTES_MAX} bytes; that is no configuration"
+            f"{path}: is longer than {limits.CONFIG_FILE_BYTES_MAX} bytes, the limit for a settings file"
         )
     try:
         tree = tomllib.loads(data.decode())
@@ -141,7 +143,7 @@ def file_layer(path: Path | None, problems: list[str]) -> Layer:
     values = dict(_flatten(tree))
     for key in SECRET_KEYS & values.keys():
         del values[key]
-        problems.append(f"{key} (from {path}): is a secret, which does not belong there; use {key}_file")
+        problems.append(f"{key} (from {path}): is a secret and does not belong in this file; use {key}_file")
     for key in _PATH_KEYS:  # a path in a file is meant from where the file is
         value = values.get(key)
         if isinstance(value, str):

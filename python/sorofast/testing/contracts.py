@@ -91,16 +91,16 @@ def read_wasm(wasm: bytes | str | Path) -> bytes:
         except OSError as error:
             raise UsageError(f"{path} cannot be read: {error.strerror or error}") from error
     if not code.startswith(_MAGIC):
-        raise UsageError(f"{origin} is no wasm: it does not begin with \\0asm")
+        raise UsageError(f"{origin} is not wasm: it does not begin with \\0asm")
     if len(code) > _WASM_BYTES_MAX:
-        raise UsageError(f"{origin} is longer than {_WASM_BYTES_MAX} bytes; that is no contract")
+        raise UsageError(f"{origin} is longer than {_WASM_BYTES_MAX} bytes, the limit for a contract")
     return code
 
 
 def require_contract(address: object) -> None:
     """UsageError for what is no contract's address."""
     if not isinstance(address, str) or not StrKey.is_valid_contract(address):
-        raise UsageError(f"{address!r} is no contract's address: that begins with C and has 56 characters")
+        raise UsageError(f"{address!r} is not a contract address; those begin with C and have 56 characters")
 
 
 def deploy(

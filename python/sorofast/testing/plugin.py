@@ -52,7 +52,7 @@ def _scope(fixture_name: str, config: pytest.Config) -> Any:
     del fixture_name
     scope = _option(config, "sandbox_scope")
     if scope not in _SCOPES:
-        raise pytest.UsageError(f"sandbox_scope is {scope!r}; it is one of {', '.join(_SCOPES)}")
+        raise pytest.UsageError(f"unknown sandbox_scope {scope!r}; choose one of {', '.join(_SCOPES)}")
     return scope
 
 

@@ -14,7 +14,9 @@ from sorofast.sandbox.client import AdminClient, FaultRule
 pytestmark = pytest.mark.asyncio(loop_scope="session")
 
 
-async def test_create_then_create_more_then_list(network: Network, tmp_path: Path) -> None:
+async def test_creating_channels_again_creates_only_the_missing_ones(
+    network: Network, tmp_path: Path
+) -> None:
     seed = tmp_path / "channels.seed"
     config = network.config("channels", keeper__channel_seed_file=str(seed), keeper__channels=130)
 
@@ -59,7 +61,9 @@ async def test_a_reply_lost_after_acceptance_creates_nothing_twice(
     assert done.json["created"] == 64
 
 
-async def test_a_keeper_without_money_is_told_so(network: Network, tmp_path: Path) -> None:
+async def test_creating_channels_without_enough_money_says_how_much_is_needed(
+    network: Network, tmp_path: Path
+) -> None:
     poor = Keypair.random()
     secret = tmp_path / "poor.secret"
     secret.touch(mode=0o600)
@@ -80,7 +84,7 @@ async def test_a_keeper_without_money_is_told_so(network: Network, tmp_path: Pat
     assert "needs" in done.error["message"]
 
 
-async def test_no_seed_is_made_for_another_network(network: Network, tmp_path: Path) -> None:
+async def test_no_channel_seed_is_created_for_the_wrong_network(network: Network, tmp_path: Path) -> None:
     seed = tmp_path / "channels.seed"
     config = network.config(
         "other", keeper__channel_seed_file=str(seed), network__passphrase="Some Other Network ; 2026"

@@ -31,7 +31,9 @@ async def deploy(network: Network, wasm: Path, secret: Path, *more: str) -> tupl
     return process.returncode or 0, out.decode().strip(), err.decode()
 
 
-async def test_a_registry_that_takes_tasks(network: Network, admin: AdminClient, tmp_path: Path) -> None:
+async def test_a_deployed_registry_accepts_tasks(
+    network: Network, admin: AdminClient, tmp_path: Path
+) -> None:
     secret = network.folder / "keeper.secret"
     for name in ("task_registry", "counter"):
         (tmp_path / name).write_bytes(await admin.contract_wasm(name))
@@ -47,7 +49,9 @@ async def test_a_registry_that_takes_tasks(network: Network, admin: AdminClient,
     assert (done.code, done.out) == (0, "1\n"), done.err
 
 
-async def test_what_is_wrong_is_one_line(network: Network, admin: AdminClient, tmp_path: Path) -> None:
+async def test_a_deployment_with_bad_input_is_refused_in_one_line(
+    network: Network, admin: AdminClient, tmp_path: Path
+) -> None:
     wasm = tmp_path / "counter"
     wasm.write_bytes(await admin.contract_wasm("counter"))
     secret = tmp_path / "open.secret"

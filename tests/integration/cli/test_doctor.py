@@ -17,7 +17,7 @@ def failed(report: dict[str, Any]) -> dict[str, dict[str, Any]]:
     return {check["check"]: check for check in report["checks"] if not check["ok"]}
 
 
-async def test_all_is_well(network: Network, tmp_path: Path) -> None:
+async def test_doctor_passes_when_everything_is_right(network: Network, tmp_path: Path) -> None:
     config = network.config(
         "well", keeper__channel_seed_file=str(tmp_path / "channels.seed"), redis__dir=str(tmp_path)
     )
@@ -35,7 +35,7 @@ async def test_all_is_well(network: Network, tmp_path: Path) -> None:
     assert network.keeper.secret not in done.out + table.out
 
 
-async def test_a_wrong_contract(network: Network) -> None:
+async def test_doctor_finds_a_wrong_contract(network: Network) -> None:
     config = network.config("contract", contract__id=Address.from_raw_contract(bytes(32)).address)
     done = await sorofast("doctor", "-c", config, "-o", "json")
     assert done.code == 3
@@ -47,10 +47,10 @@ async def test_a_wrong_contract(network: Network) -> None:
         "doctor", "-c", network.config("counter", contract__id=network.target), "-o", "json"
     )
     assert done.code == 3
-    assert "no task registry" in failed(done.json)["contract"]["detail"]
+    assert "not a task registry" in failed(done.json)["contract"]["detail"]
 
 
-async def test_an_unreachable_rpc(network: Network, closed_port: int) -> None:
+async def test_doctor_finds_an_unreachable_rpc(network: Network, closed_port: int) -> None:
     config = network.config("rpc", network__rpc_url=f"http://127.0.0.1:{closed_port}")
     done = await sorofast("doctor", "-c", config, "-o", "json")
     assert done.code == 4
@@ -67,7 +67,9 @@ async def test_an_unreachable_rpc(network: Network, closed_port: int) -> None:
     [("SNOTASEED", 0o600, "secret seed"), (None, 0o600, "cannot be read"), ("", 0o644, "chmod 600")],
     ids=["malformed", "missing", "open"],
 )
-async def test_a_bad_secret(network: Network, tmp_path: Path, text: str | None, mode: int, said: str) -> None:
+async def test_doctor_finds_a_bad_secret(
+    network: Network, tmp_path: Path, text: str | None, mode: int, said: str
+) -> None:
     secret = tmp_path / "bad.secret"
     if text is not None:
         secret.touch(mode=0o600)
@@ -83,7 +85,7 @@ async def test_a_bad_secret(network: Network, tmp_path: Path, text: str | None, 
         assert text not in done.out + done.err + listed.err
 
 
-async def test_a_seed_with_a_wrong_checksum(network: Network, tmp_path: Path) -> None:
+async def test_doctor_finds_a_seed_phrase_with_a_wrong_checksum(network: Network, tmp_path: Path) -> None:
     seed = tmp_path / "channels.seed"
     seed.touch(mode=0o600)
     seed.write_text(" ".join(["abandon"] * 24), encoding="utf-8")
@@ -94,7 +96,7 @@ async def test_a_seed_with_a_wrong_checksum(network: Network, tmp_path: Path) ->
     assert "abandon" not in done.out + done.err
 
 
-async def test_a_passphrase_of_another_network(network: Network) -> None:
+async def test_doctor_finds_the_passphrase_of_another_network(network: Network) -> None:
     config = network.config("passphrase", network__passphrase="Test SDF Network ; September 2015")
     done = await sorofast("doctor", "-c", config, "-o", "json")
     assert done.code == 3
@@ -103,7 +105,7 @@ async def test_a_passphrase_of_another_network(network: Network) -> None:
     assert (done.code, done.error["kind"]) == (3, "WrongPassphrase")
 
 
-async def test_an_unreachable_redis(network: Network, closed_port: int) -> None:
+async def test_doctor_finds_an_unreachable_redis(network: Network, closed_port: int) -> None:
     config = network.config("redis", redis__url=f"redis://127.0.0.1:{closed_port}/0")
     done = await sorofast("doctor", "-c", config, "-o", "json")
     assert done.code == 4
@@ -112,7 +114,9 @@ async def test_an_unreachable_redis(network: Network, closed_port: int) -> None:
     assert (done.code, done.error["kind"]) == (4, "RedisUnreachable")
 
 
-async def test_missing_channels_name_the_command_that_makes_them(network: Network, tmp_path: Path) -> None:
+async def test_doctor_names_the_command_that_creates_missing_channels(
+    network: Network, tmp_path: Path
+) -> None:
     config = network.config("missing", keeper__channel_seed_file=str(tmp_path / "channels.seed"))
     done = await sorofast("doctor", "-c", config, "-o", "json")
     assert done.code == 3

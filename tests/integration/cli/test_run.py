@@ -31,7 +31,7 @@ RUN_DEADLINE_S = 60.0
     ],
     ids=["contract", "passphrase", "rpc", "redis", "secret", "seed"],
 )
-async def test_what_cannot_work_is_refused(
+async def test_a_run_with_unusable_settings_is_refused(
     network: Network,
     channels: None,
     closed_port: int,

@@ -49,7 +49,9 @@ def fails(capsys: pytest.CaptureFixture[str], *arguments: str) -> tuple[int, str
     return code, captured.err
 
 
-def test_time_passes(sandbox: Ready, capsys: pytest.CaptureFixture[str]) -> None:
+def test_advance_moves_the_clock_and_closes_ledgers(
+    sandbox: Ready, capsys: pytest.CaptureFixture[str]
+) -> None:
     start = 1_800_000_000
     assert run(capsys, "advance")["latest_ledger"] == 2
     moment = run(capsys, "advance", "--ledgers", "10", "--time", "30d")
@@ -65,33 +67,33 @@ def test_time_passes(sandbox: Ready, capsys: pytest.CaptureFixture[str]) -> None
         (["advance", "--time", "30"], "--time 30"),
         (["advance", "--spread"], "--time"),
         (["advance", "--ledgers", "-1"], "--ledgers -1"),
-        (["advance", "--ledgers", "1.5"], "no whole number"),
-        (["advance", "--ledgers", "99999999999"], "from 0 to 10000000"),
+        (["advance", "--ledgers", "1.5"], "not a whole number"),
+        (["advance", "--ledgers", "99999999999"], "must be 0 to 10000000"),
         (["advance", "--time", "-5s"], "--time -5s"),
-        (["advance", "--time", "100000d"], "3650d is the longest"),
+        (["advance", "--time", "100000d"], "at most 3650d"),
         (["advance", "--time", "3650d", "--spread"], "give --ledgers"),
         (["fault", "--count", "-1", "--drop-reply"], "--count -1"),
         (["fault", "--empty", "0"], "--empty 0"),
         (["fault", "--http-status", "200"], "--http-status 200"),
         (["fault", "--probability", "1.5", "--drop-reply"], "--probability 1.5"),
-        (["fault", "--method", "getHealth", "--stall", "30s"], "--method narrows which calls"),
+        (["fault", "--method", "getHealth", "--stall", "30s"], "--method applies to rules for calls"),
         (["fault", "--latency", "-5ms"], "--latency -5ms"),
-        (["fault", "--rpc-error", "3.7"], "no whole number"),
-        (["save", "/dev/null"], "no regular file"),
-        (["load", "/dev/zero"], "no regular file"),
+        (["fault", "--rpc-error", "3.7"], "not a whole number"),
+        (["save", "/dev/null"], "not a regular file"),
+        (["load", "/dev/zero"], "not a regular file"),
         (["start", "--port", "87.9"], "--port"),
         (["start", "--load", "nowhere.state"], "--load nowhere.state"),
         (["start", "--faults", "nowhere.toml"], "--faults nowhere.toml"),
-        (["start", "--load", __file__, "--accounts", "5"], "--accounts cannot be given with --load"),
+        (["start", "--load", __file__, "--accounts", "5"], "--accounts cannot be combined with --load"),
         (["fault", "--count", "3"], "--latency"),
         (["fault", "--latency", "5ms", "--drop-reply"], "only one of"),
-        (["fault", "--clear", "--show"], "--show or --clear"),
+        (["fault", "--clear", "--show"], "--show and --clear"),
         (["fault", "--stall", "5s", "--burst", "2"], "only one of"),
         (["fault", "nowhere.toml"], "nowhere.toml cannot be read"),
         (["accounts", "--url", "localhost:8000"], "--url localhost:8000"),
     ],
 )
-def test_what_makes_no_sense_is_a_mistake_of_usage(
+def test_invalid_arguments_are_usage_errors(
     sandbox: Ready, capsys: pytest.CaptureFixture[str], arguments: list[str], words: str
 ) -> None:
     code, said = fails(capsys, *arguments)
@@ -99,7 +101,7 @@ def test_what_makes_no_sense_is_a_mistake_of_usage(
     assert words in said
 
 
-def test_a_number_that_cannot_be_is_refused_by_its_flags_name() -> None:
+def test_an_invalid_value_is_refused_by_its_flags_name() -> None:
     for flag in ("--port", "--seed", "--accounts", "--seed-tasks", "--start-time", "--retention"):
         done = subprocess.run(
             [sys.executable, "-m", "sorofast", "sandbox", "start", flag, "-1"],
@@ -124,7 +126,9 @@ def test_a_number_that_cannot_be_is_refused_by_its_flags_name() -> None:
         assert "is not a duration" in done.stderr
 
 
-def test_who_goes_ahead_of_this_machine_is_told(sandbox: Ready, capsys: pytest.CaptureFixture[str]) -> None:
+def test_advancing_past_this_machines_clock_prints_a_warning(
+    sandbox: Ready, capsys: pytest.CaptureFixture[str]
+) -> None:
     ahead_s = int(time.time()) - 1_800_000_000 + 86_400
     assert execute(["sandbox", "advance", "--time", f"{max(ahead_s, 86_400)}s"]) == 0
     assert "txTOO_LATE" in capsys.readouterr().err
@@ -134,7 +138,7 @@ def test_who_goes_ahead_of_this_machine_is_told(sandbox: Ready, capsys: pytest.C
     assert capsys.readouterr().err == ""
 
 
-def test_a_rule_is_set_shown_and_cleared(sandbox: Ready, capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_fault_rule_is_set_shown_and_cleared(sandbox: Ready, capsys: pytest.CaptureFixture[str]) -> None:
     set_to = run(capsys, "fault", "--method", "getHealth", "--http-status", "503", "--count", "2")
     (rule,) = set_to["rules"]
     assert rule["method"] == "getHealth"
@@ -150,7 +154,9 @@ def test_a_rule_is_set_shown_and_cleared(sandbox: Ready, capsys: pytest.CaptureF
     assert "none" in capsys.readouterr().out
 
 
-def test_a_plan_comes_from_a_file(sandbox: Ready, capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
+def test_a_fault_plan_is_read_from_a_file(
+    sandbox: Ready, capsys: pytest.CaptureFixture[str], tmp_path: Path
+) -> None:
     plan = tmp_path / "plan.toml"
     plan.write_text('[[rules]]\nmethod = "sendTransaction"\nkind = "drop_reply"\nprobability = 0.5\n')
     (rule,) = run(capsys, "fault", str(plan))["rules"]
@@ -162,7 +168,7 @@ def test_a_plan_comes_from_a_file(sandbox: Ready, capsys: pytest.CaptureFixture[
     assert "nonsense" in said
 
 
-def test_where_no_sandbox_is_the_way_to_one_is_told(
+def test_without_a_sandbox_the_error_says_how_to_start_one(
     capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     with socket.create_server(("127.0.0.1", 0)) as server:
@@ -174,7 +180,7 @@ def test_where_no_sandbox_is_the_way_to_one_is_told(
         assert "SOROFAST_SANDBOX_URL" in said
 
 
-def test_a_server_that_is_no_sandbox_is_not_taken_for_one(
+def test_another_kind_of_server_is_not_taken_for_a_sandbox(
     sandbox: Ready, capsys: pytest.CaptureFixture[str]
 ) -> None:
     code, said = fails(capsys, "advance", "--url", sandbox.rpc_url + "/elsewhere")
@@ -194,7 +200,7 @@ def test_time_is_spread_over_the_ledgers_it_takes(sandbox: Ready, capsys: pytest
     )
 
 
-def test_accounts_and_their_public_keys(sandbox: Ready, capsys: pytest.CaptureFixture[str]) -> None:
+def test_accounts_are_listed_with_their_keys(sandbox: Ready, capsys: pytest.CaptureFixture[str]) -> None:
     found = run(capsys, "accounts")
     assert len(found["accounts"]) == 10
     for account in found["accounts"]:

@@ -46,7 +46,7 @@ async def shown(task: str, config: str) -> Done:
     return done
 
 
-async def test_a_due_task_whose_run_succeeds(network: Network) -> None:
+async def test_show_simulates_a_due_task_that_succeeds(network: Network) -> None:
     config = network.config("runs")
     task = await registered(network, config, network.target, "increment")
     done = await shown(task, config)
@@ -54,7 +54,7 @@ async def test_a_due_task_whose_run_succeeds(network: Network) -> None:
     assert "succeeds in a simulation" in done.json["explanation"]
 
 
-async def test_a_due_task_whose_target_traps(network: Network, contracts: dict[str, str]) -> None:
+async def test_show_reports_a_target_that_traps(network: Network, contracts: dict[str, str]) -> None:
     config = network.config("traps")
     task = await registered(network, config, contracts["always_panics"], "run")
     done = await shown(task, config)
@@ -64,7 +64,7 @@ async def test_a_due_task_whose_target_traps(network: Network, contracts: dict[s
     assert "its run fails in a simulation: HostError" in table.out
 
 
-async def test_a_contract_error_has_its_name_but_may_be_the_targets(
+async def test_a_contract_error_is_shown_with_the_registrys_name_for_it(
     network: Network, contracts: dict[str, str]
 ) -> None:
     config = network.config("fails")
@@ -77,7 +77,7 @@ async def test_a_contract_error_has_its_name_but_may_be_the_targets(
     assert (await shown(unnamed, config)).json["simulation"]["error"] == "HostError: Error(Contract, #999)"
 
 
-async def test_a_due_task_whose_resolver_says_no_and_then_yes(
+async def test_show_reports_a_resolver_that_declines_and_then_accepts(
     network: Network, contracts: dict[str, str]
 ) -> None:
     config = network.config("resolver")
@@ -95,7 +95,7 @@ async def test_a_due_task_whose_resolver_says_no_and_then_yes(
     assert (await shown(task, config)).json["simulation"]["outcome"] == "runs"
 
 
-async def test_without_a_keeper_the_creator_is_the_source(network: Network) -> None:
+async def test_without_a_keeper_show_simulates_as_the_creator(network: Network) -> None:
     task = await registered(network, network.config("creator"), network.target, "increment")
     done = await sorofast(
         "tasks", "show", task, "-o", "json", "--rpc-url", network.urls.rpc_url,
@@ -105,7 +105,7 @@ async def test_without_a_keeper_the_creator_is_the_source(network: Network) -> N
     assert done.json["simulation"]["outcome"] == "runs"
 
 
-async def test_a_simulation_that_is_not_answered_hides_nothing_else(
+async def test_an_unanswered_simulation_does_not_hide_the_rest_of_the_task(
     network: Network, admin: AdminClient
 ) -> None:
     config = network.config("unanswered")
@@ -128,9 +128,9 @@ async def test_a_simulation_that_is_not_answered_hides_nothing_else(
     ],
     ids=lambda command: command[0],
 )
-async def test_a_contract_that_is_no_registry(network: Network, command: list[str]) -> None:
+async def test_a_contract_that_is_not_a_registry_is_refused(network: Network, command: list[str]) -> None:
     config = network.config("stranger", contract__id=network.target)
     arguments = [argument or network.target for argument in command]
     done = await sorofast("tasks", *arguments, "-c", config, "-o", "json")
     assert (done.code, done.error["kind"], done.out) == (3, "WrongContract", "")
-    assert f"{network.target} is no task registry" in done.error["message"]
+    assert f"{network.target} is not a task registry" in done.error["message"]

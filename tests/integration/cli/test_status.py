@@ -29,16 +29,20 @@ async def redis(tmp_path: Path) -> AsyncIterator[RedisConfig]:
         yield RedisConfig(url=url, prefix=f"test-{token_hex(4)}")
 
 
-async def test_a_fleet_that_has_not_begun(redis: RedisConfig, tmp_path: Path) -> None:
+async def test_status_before_the_first_run_says_that_there_is_no_fleet(
+    redis: RedisConfig, tmp_path: Path
+) -> None:
     config = write_config(tmp_path, redis)
     done = await sorofast("status", "-c", config, "-o", "json")
     assert done.code == 0, done.err
     assert (done.json["members"], done.json["ledger"], done.json["in_flight"]) == ({}, None, 0)
     table = await sorofast("status", "-c", config)
-    assert "none has been created" in table.out
+    assert "no fleet exists yet" in table.out
 
 
-async def test_members_shards_and_what_is_in_flight(redis: RedisConfig, tmp_path: Path) -> None:
+async def test_status_shows_members_shards_and_executions_in_flight(
+    redis: RedisConfig, tmp_path: Path
+) -> None:
     client = await open_redis(redis)
     try:
         fleet, store = Fleet(client, redis.prefix), ShardStore(client, redis.prefix, 16)
@@ -87,7 +91,7 @@ async def test_members_shards_and_what_is_in_flight(redis: RedisConfig, tmp_path
     assert "host-1" in table.out
 
 
-async def test_without_redis_a_tasks_records_are_a_note() -> None:
+async def test_without_redis_a_tasks_executions_are_a_note() -> None:
     view = await read_executions(RedisConfig(url="redis://127.0.0.1:9/0"), 16, 3)
     assert view.shard == _core.shard_of(3, 16)
     assert "127.0.0.1:9" in str(view.note)

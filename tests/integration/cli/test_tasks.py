@@ -42,7 +42,7 @@ def undecodable_entry(contract: str, task_id: int, ledger: int) -> bytes:
     return base64.b64decode(entry.to_xdr())
 
 
-async def test_register_show_and_list(network: Network, admin: AdminClient) -> None:
+async def test_a_registered_task_is_shown_and_listed(network: Network, admin: AdminClient) -> None:
     config = network.config("tasks")
     keeper = network.keeper.public_key
     first = await register(network, config, "--function", "increment", "--interval", "1h")
@@ -89,7 +89,7 @@ async def test_register_show_and_list(network: Network, admin: AdminClient) -> N
         assert "undecodable" in table.out or "whitelist" in table.out
 
 
-async def test_the_id_alone_is_the_result(network: Network) -> None:
+async def test_register_prints_only_the_id_on_stdout(network: Network) -> None:
     done = await sorofast(
         "tasks", "register", "--target", network.target, "--function", "increment", "--interval", "60",
         "--gas", "1000", "-c", network.config("id"),
@@ -99,13 +99,15 @@ async def test_the_id_alone_is_the_result(network: Network) -> None:
     assert "transaction" in done.err
 
 
-async def test_a_task_that_is_not_there(network: Network) -> None:
+async def test_showing_an_unknown_task_is_refused(network: Network) -> None:
     done = await sorofast("tasks", "show", "123456789", "-c", network.config("absent"), "-o", "json")
     assert done.code == 1
     assert "does not exist" in done.error["message"]
 
 
-async def test_a_creator_without_an_account(network: Network, tmp_path: Path) -> None:
+async def test_registering_from_an_account_that_does_not_exist_is_refused(
+    network: Network, tmp_path: Path
+) -> None:
     secret = tmp_path / "creator.secret"
     secret.touch(mode=0o600)
     secret.write_text(Keypair.random().secret, encoding="utf-8")
@@ -118,7 +120,7 @@ async def test_a_creator_without_an_account(network: Network, tmp_path: Path) ->
     assert done.err.count("\n") == 1
 
 
-async def test_what_the_contract_refuses_is_told(network: Network) -> None:
+async def test_a_refusal_by_the_contract_is_explained(network: Network) -> None:
     """The network's own limit on a value is beyond what our checks know, so the simulation says it."""
     done = await sorofast(
         "tasks", "register", "--target", network.target, "--function", "increment", "--interval", "60",

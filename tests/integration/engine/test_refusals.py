@@ -70,7 +70,7 @@ async def test_a_run_that_cannot_work_says_why_and_ends_with_the_right_code(tmp_
         loose.chmod(0o644)
         cases: list[tuple[str, str, int, str]] = [
             ("id", OTHER_CONTRACT, 3, OTHER_CONTRACT),
-            ("id", network.registry.targets[0], 3, "no task registry"),
+            ("id", network.registry.targets[0], 3, "not a task registry"),
             ("id", "CNOTANADDRESS", 3, "contract"),
             ("passphrase", "Public Global Stellar Network ; September 2015", 3, "passphrase"),
             ("rpc_url", "http://127.0.0.1:9/rpc", 4, "127.0.0.1:9"),

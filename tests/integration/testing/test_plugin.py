@@ -206,7 +206,7 @@ def test_a_network_that_runs_already_is_used_as_it_is(pytester: pytest.Pytester)
         (["--sandbox-args=--no-such-flag"], r"no sandbox: the sandbox did not start: .*--no-such-flag"),
         (["--sandbox-args=--limits foo"], r"no sandbox: .*'foo' for '--limits.*possible values: mainnet"),
         (["--sandbox-url=http://127.0.0.1:1"], r"no sandbox: .*127\.0\.0\.1:1/admin/stats gave no answer"),
-        (["--sandbox-url=nonsense"], r"no sandbox: .*nonsense: write the sandbox's address"),
+        (["--sandbox-url=nonsense"], r"no sandbox: .*nonsense: invalid URL"),
     ],
 )
 def test_a_network_that_does_not_start_is_one_line(
@@ -224,7 +224,7 @@ def test_a_scope_that_is_none_is_refused(pytester: pytest.Pytester) -> None:
     pytester.makeini("[pytest]\nsandbox_scope = forever\n")
     result = pytester.runpytest_subprocess()
     assert result.ret != 0
-    assert "sandbox_scope is 'forever'" in result.stdout.str() + result.stderr.str()
+    assert "unknown sandbox_scope 'forever'" in result.stdout.str() + result.stderr.str()
 
 
 def test_a_network_that_was_killed_is_replaced(pytester: pytest.Pytester) -> None:

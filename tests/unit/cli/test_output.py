@@ -39,7 +39,7 @@ def test_an_error_is_one_line_on_stderr(capsys: pytest.CaptureFixture[str]) -> N
     assert captured.err == "error: no answer\nerror: first: wrong\nerror: second: wrong too\n"
 
 
-def test_what_servers_say_cannot_steer_the_terminal(capsys: pytest.CaptureFixture[str]) -> None:
+def test_text_from_servers_cannot_control_the_terminal(capsys: pytest.CaptureFixture[str]) -> None:
     print_table(["name"], [("\x1b[2Jgone\x9b1m",)])
     print_pairs([("name", "a\rb\nc")])
     print_error(ConfigError("\x1b]0;title\x07"), exit_code=3, as_json=False, verbose=False)
@@ -49,7 +49,7 @@ def test_what_servers_say_cannot_steer_the_terminal(capsys: pytest.CaptureFixtur
     assert captured.err == "error: \\x1b]0;title\\x07\n"
 
 
-def test_an_error_as_json(capsys: pytest.CaptureFixture[str]) -> None:
+def test_an_error_is_printed_as_json(capsys: pytest.CaptureFixture[str]) -> None:
     print_error(ConfigError("first\nsecond"), exit_code=3, as_json=True, verbose=False)
     captured = capsys.readouterr()
     assert json.loads(captured.err) == {
@@ -57,7 +57,9 @@ def test_an_error_as_json(capsys: pytest.CaptureFixture[str]) -> None:
     }
 
 
-def test_a_traceback_only_when_asked_for_and_without_secrets(capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_traceback_is_shown_only_when_asked_for_and_without_secrets(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
     secret = Keypair.random().secret
     try:
         raise ConfigError(f"a library said {secret}")
@@ -72,11 +74,11 @@ def test_a_traceback_only_when_asked_for_and_without_secrets(capsys: pytest.Capt
     ("stroops", "text"),
     [(0, "0.0000000"), (1, "0.0000001"), (-15_000_000, "-1.5000000"), (2**62, "461168601842.7387904")],
 )
-def test_stroops_as_xlm(stroops: int, text: str) -> None:
+def test_stroops_are_printed_as_xlm(stroops: int, text: str) -> None:
     assert xlm(stroops) == text
 
 
-def test_times_and_durations() -> None:
+def test_times_and_durations_are_printed_for_people() -> None:
     assert utc(0) == "1970-01-01 00:00:00"
     assert utc(2**64 - 1) == str(2**64 - 1)
     assert [duration(s) for s in (0, 45, 300, 9_000, 90_061)] == ["0s", "45s", "5m", "2h 30m", "1d 1h"]

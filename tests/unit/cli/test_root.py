@@ -30,7 +30,7 @@ def write_config(path: Path, text: str) -> str:
     return str(path)
 
 
-def test_version(capsys: pytest.CaptureFixture[str]) -> None:
+def test_version_names_the_core_and_python(capsys: pytest.CaptureFixture[str]) -> None:
     assert execute(["--version"]) == 0
     assert capsys.readouterr().out.startswith(f"sorofast {__version__} (core ")
 
@@ -60,9 +60,9 @@ def test_every_command_can_be_imported(path: str) -> None:
         (["status", "--limt", "3"], "--limt"),
         (["tasks", "show"], "TASK"),
         (["tasks", "show", "x"], "x"),
-        (["tasks", "show", "0"], "0 is no task id"),
+        (["tasks", "show", "0"], "0 is not a task id"),
         (["tasks", "list", "--limit", "0"], "--limit is 0"),
-        (["tasks", "list", "--state", "sleepy"], "--state sleepy"),
+        (["tasks", "list", "--state", "sleepy"], "unknown state `sleepy`; choose one of due, waiting"),
         (["status", "-o", "yaml"], "yaml"),
         (["channels", "create", "0"], "COUNT is 0"),
         (["channels", "create", "99999"], "COUNT is 99999"),
@@ -102,16 +102,19 @@ REGISTER = [
         (["--interval", "0"], "--interval 0"),
         (["--interval", "soon"], "--interval soon"),
         (["--gas", "-1"], "--gas is -1"),
-        (["--function", "no-symbol"], "no symbol"),
+        (["--function", "no-symbol"], "not a symbol"),
         (["--target", "GABC"], "--target"),
         (["--resolver", CONTRACT[:-1] + "A"], "--resolver"),
         (["--args", "5"], "has no type"),
-        (["--args", "u32:-1"], "'-1' is no u32; write a whole number from 0 to 2^32 - 1"),
-        (["--args", "u64:abc"], "argument 1: 'abc' is no u64; write a whole number from 0 to 2^64 - 1"),
+        (["--args", "u32:-1"], "'-1' is not a valid u32; write a whole number from 0 to 2^32 - 1"),
+        (
+            ["--args", "u64:abc"],
+            "argument 1: 'abc' is not a valid u64; write a whole number from 0 to 2^64 - 1",
+        ),
         (["--args", "i128:x"], "write a whole number from -2^127 to 2^127 - 1"),
-        (["--args", "timepoint:soon"], "'soon' is no timepoint; write a whole number"),
-        (["--args", "bytes:abc"], "'abc' is no bytes; write an even number of hex digits"),
-        (["--args", "address:here"], "'here' is no address; write a G… or C… address"),
+        (["--args", "timepoint:soon"], "'soon' is not a valid timepoint; write a whole number"),
+        (["--args", "bytes:abc"], "'abc' is not a valid bytes; write an even number of hex digits"),
+        (["--args", "address:here"], "'here' is not a valid address; write a G… or C… address"),
         (["--args", "[1]"], "has no type"),
         (["--args", "[oops"], "not JSON"),
     ],
@@ -165,7 +168,7 @@ def test_configuration_mistakes_exit_3(
         (["run"], {"contract.id", "keeper.secret_file", "keeper.channel_seed_file"}),
     ],
 )
-def test_all_that_is_not_set_is_named_at_once(
+def test_every_missing_setting_is_named_at_once(
     arguments: list[str],
     missing: set[str],
     capsys: pytest.CaptureFixture[str],
@@ -230,7 +233,7 @@ ENGLISH_OF_OURS = {
 }
 
 
-def test_an_unforeseen_exception_is_one_line_unless_verbose(
+def test_an_unexpected_exception_is_one_line_unless_verbose(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     def broken(arguments: list[str]) -> int:
@@ -245,7 +248,7 @@ def test_an_unforeseen_exception_is_one_line_unless_verbose(
     assert "Traceback" in capsys.readouterr().err
 
 
-def test_config_show_tells_values_and_origins(
+def test_config_show_prints_values_and_origins(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     secret = Keypair.random().secret
@@ -266,7 +269,7 @@ def test_config_show_tells_values_and_origins(
     assert "pw" not in shown["redis.url"]["value"]
 
 
-def test_a_reader_that_leaves_is_no_error() -> None:
+def test_a_closed_output_pipe_is_not_an_error() -> None:
     reader, writer = os.pipe()
     os.close(reader)
     try:

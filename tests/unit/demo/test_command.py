@@ -27,7 +27,9 @@ from sorofast.cli.root import execute
         (["--due-per-ledger", "5000", "--tasks", "100000"], "channels"),
     ],
 )
-def test_it_is_a_usage_error(capsys: pytest.CaptureFixture[str], arguments: list[str], message: str) -> None:
+def test_invalid_arguments_are_usage_errors(
+    capsys: pytest.CaptureFixture[str], arguments: list[str], message: str
+) -> None:
     assert execute(["demo", *arguments]) == 2
     output = capsys.readouterr()
     assert output.out == ""

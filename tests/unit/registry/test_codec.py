@@ -27,7 +27,7 @@ def entry_of(value: stellar_xdr.SCVal) -> str:
     return stellar_xdr.LedgerEntryData(stellar_xdr.LedgerEntryType.CONTRACT_DATA, contract_data=data).to_xdr()
 
 
-def test_what_is_registered_reads_back() -> None:
+def test_a_registered_task_reads_back() -> None:
     config = decode_config(entry_of(encode_config(JUNE, None)))
     assert config.creator == CREATOR
     assert (config.target, config.function, config.args) == (TARGET, "tick", [{"u64": 5}])
@@ -60,7 +60,7 @@ def test_an_early_generation_has_fewer_fields_and_a_late_one_more() -> None:
         entry_of(scval.to_map({scval.to_uint32(1): scval.to_void()})),
     ],
 )
-def test_what_is_no_task_is_an_error_with_a_reason(entry: str) -> None:
+def test_an_undecodable_task_is_an_error_with_a_reason(entry: str) -> None:
     with pytest.raises(XdrError):
         decode_config(entry)
 
@@ -96,7 +96,7 @@ def test_a_new_task_has_the_deployed_contracts_fields() -> None:
     assert value.map.sc_map[1].val == scval.to_uint32(60)
 
 
-def test_what_the_deployed_contract_cannot_hold_is_refused() -> None:
+def test_a_field_the_deployed_contract_lacks_is_refused() -> None:
     with pytest.raises(SorofastError, match="32 bits"):
         encode_config(NewTask(CREATOR, TARGET, "tick", [], 2**32, 1), {"interval": spec_type("U32")})
     with pytest.raises(SorofastError, match="no resolver"):

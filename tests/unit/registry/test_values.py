@@ -43,7 +43,7 @@ ACCOUNT = Keypair.from_raw_ed25519_seed(bytes(32)).public_key
         ),
     ],
 )
-def test_written_values(text: str, value: stellar_xdr.SCVal) -> None:
+def test_values_are_parsed_from_text(text: str, value: stellar_xdr.SCVal) -> None:
     assert parse_value(text) == value
 
 
@@ -53,7 +53,7 @@ def test_written_values(text: str, value: stellar_xdr.SCVal) -> None:
      "bytes:0", "address:GABC", "float:1.5", '{"u64": 1.5}', '{"u64": true}', '{"u64": 1, "u32": 1}', "{", "vec:5",
      '{"map": [1]}', '{"nothing": 1}'],
 )  # fmt: skip
-def test_what_is_no_value(text: str) -> None:
+def test_invalid_values_are_refused(text: str) -> None:
     with pytest.raises(UsageError, match="value"):
         parse_value(text)
 
@@ -69,7 +69,7 @@ def test_arguments_one_by_one_or_as_one_array() -> None:
         parse_arguments(["void"] * 33)
 
 
-def test_depth_is_bounded() -> None:
+def test_nesting_of_values_is_bounded() -> None:
     with pytest.raises(UsageError, match="nested"):
         parse_value('{"vec": [' * 40 + "null" + "]}" * 40)
     deep = scval.to_void()
@@ -119,14 +119,14 @@ scalars = st.one_of(
 
 
 @given(st.recursive(scalars, lambda inner: st.lists(inner, max_size=4).map(scval.to_vec), max_leaves=20))
-def test_what_is_rendered_can_be_written(value: stellar_xdr.SCVal) -> None:
+def test_rendered_values_can_be_parsed_again(value: stellar_xdr.SCVal) -> None:
     import json
 
     shown = render(value)
     assert parse_arguments([json.dumps([shown])]) == [value]
 
 
-def test_what_has_no_form_is_shown_as_xdr() -> None:
+def test_values_without_a_text_form_are_shown_as_xdr() -> None:
     value = stellar_xdr.SCVal(stellar_xdr.SCValType.SCV_LEDGER_KEY_CONTRACT_INSTANCE)
     assert render(value) == {"xdr": value.to_xdr()}
     assert render(scval.to_string(b"\xff")) == {"xdr": scval.to_string(b"\xff").to_xdr()}

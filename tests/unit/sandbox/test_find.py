@@ -20,7 +20,7 @@ from sorofast.sandbox.find import find_url
         ("https://proxy.example/box/rpc", "https://proxy.example/box"),
     ],
 )
-def test_the_url_of_an_interface_will_do(given: str, found: str) -> None:
+def test_the_url_of_an_interface_is_accepted(given: str, found: str) -> None:
     assert find_url(given) == found
 
 
@@ -36,8 +36,8 @@ def test_the_option_wins_over_the_variable_and_that_over_the_default(monkeypatch
 @pytest.mark.parametrize(
     "text", ["", "localhost:8000", "ftp://x", "http://", "http://x:99999", "http://x/?a=1"]
 )
-def test_what_is_no_address_is_refused_with_its_origin(text: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    with pytest.raises(UsageError, match=r"--url .*: write the sandbox's address as http"):
+def test_an_invalid_url_is_refused_with_its_origin(text: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    with pytest.raises(UsageError, match=r"--url .*: invalid URL; use e.g. http"):
         find_url(text)
     if text:
         monkeypatch.setenv("SOROFAST_SANDBOX_URL", text)

@@ -43,7 +43,7 @@ def problems(
     return str(caught.value).splitlines()
 
 
-def test_without_anything_there_is_no_network_and_every_missing_key_is_named() -> None:
+def test_without_settings_every_missing_key_is_named() -> None:
     settings = load_settings(environ={})
     with pytest.raises(ConfigError) as caught:
         settings.engine_config()
@@ -91,11 +91,11 @@ def test_each_layer_wins_over_the_one_below() -> None:
     }
 
 
-def test_flags_may_come_nested_too() -> None:
+def test_flags_may_be_nested_tables() -> None:
     assert load_settings(None, {"engine": {"shards": 4}}, {}).get("engine.shards") == 4
 
 
-def test_the_file_is_found_here_or_by_variable() -> None:
+def test_the_settings_file_is_found_in_the_current_folder_or_by_variable() -> None:
     write("[engine]\nshards = 2\n")
     other = write("[engine]\nshards = 3\n", "other.toml")
     assert load_settings(environ={}).get("engine.shards") == 2
@@ -104,7 +104,7 @@ def test_the_file_is_found_here_or_by_variable() -> None:
         load_settings(Path("absent.toml"), environ={})
 
 
-def test_everything_wrong_is_said_at_once_with_its_origin() -> None:
+def test_all_problems_are_reported_at_once_with_their_origins() -> None:
     lines = problems(
         '[network]\nrpc_url = "ftp://host"\n[engine]\nwokers = 3\nshards = "many"\n[enigne]\nworkers = 1\n',
         {"engine.timing": "fast"},
@@ -145,17 +145,17 @@ def test_everything_wrong_is_said_at_once_with_its_origin() -> None:
         ("[network]\nrpc_url = 'http://[::1'", "must be an http:// or https:// URL"),
     ],
 )
-def test_values_that_cannot_be_right(toml: str, sentence: str) -> None:
+def test_invalid_values_are_refused(toml: str, sentence: str) -> None:
     (line,) = problems(toml)
     assert sentence in line
     assert "\n" not in line
 
 
-def test_workers_may_follow_the_machine() -> None:
+def test_workers_auto_follows_the_number_of_processors() -> None:
     assert load_settings(None, {"engine.workers": "auto"}, {}).get("engine.workers") >= 1
 
 
-def test_paths_in_a_file_are_meant_from_where_it_is(tmp_path: Path) -> None:
+def test_paths_in_a_settings_file_are_relative_to_it(tmp_path: Path) -> None:
     folder = tmp_path / "etc"
     folder.mkdir()
     path = write(COMPLETE, str(folder / "sorofast.toml"))
@@ -165,7 +165,7 @@ def test_paths_in_a_file_are_meant_from_where_it_is(tmp_path: Path) -> None:
     assert settings.get("redis.dir") == Path("here")
 
 
-def test_the_engine_gets_plain_frozen_objects_that_cross_a_pipe() -> None:
+def test_the_engines_configuration_is_frozen_and_survives_json() -> None:
     settings = load_settings(
         write(COMPLETE), {"engine.workers": 3}, {"SOROFAST_KEEPER__CHANNEL_SEED": PHRASE}
     )
@@ -177,7 +177,7 @@ def test_the_engine_gets_plain_frozen_objects_that_cross_a_pipe() -> None:
     assert "\n" not in config.to_json()
     with pytest.raises(AttributeError):
         config.engine.workers = 4  # type: ignore[misc]
-    with pytest.raises(ConfigError, match="handed over"):
+    with pytest.raises(ConfigError, match="from the supervisor is invalid"):
         EngineConfig.from_json('{"network": 1}')
 
 
@@ -204,8 +204,8 @@ def test_no_secret_is_shown() -> None:
 @pytest.mark.parametrize(
     ("toml", "overrides", "environ", "sentence"),
     [
-        (f'[keeper]\nsecret = "{SEED}"', {}, {}, "does not belong there; use keeper.secret_file"),
-        ("", {"keeper.secret": SEED}, {}, "name a file with mode 0600"),
+        (f'[keeper]\nsecret = "{SEED}"', {}, {}, "does not belong in this file; use keeper.secret_file"),
+        ("", {"keeper.secret": SEED}, {}, "use keeper.secret_file with a file of mode 0600"),
         (f'[contract]\nid = "{SEED}"', {}, {}, "contract.id"),
         (
             "",

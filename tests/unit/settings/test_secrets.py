@@ -34,7 +34,9 @@ def test_secret_files_are_read_when_only_the_owner_can(tmp_path: Path) -> None:
     ],
     ids=["group", "others", "no seed", "binary", "too long"],
 )
-def test_unfit_secret_files_are_refused(tmp_path: Path, content: bytes, mode: int, sentence: str) -> None:
+def test_unsafe_or_malformed_secret_files_are_refused(
+    tmp_path: Path, content: bytes, mode: int, sentence: str
+) -> None:
     path = tmp_path / "keeper.secret"
     path.write_bytes(content)
     path.chmod(mode)
@@ -44,7 +46,7 @@ def test_unfit_secret_files_are_refused(tmp_path: Path, content: bytes, mode: in
     assert "hunter2" not in str(caught.value)
 
 
-def test_absent_secrets_are_named(tmp_path: Path) -> None:
+def test_missing_secrets_are_named(tmp_path: Path) -> None:
     with pytest.raises(SecretError, match="no such file"):
         read_secret_file(tmp_path / "absent")
     with pytest.raises(SecretError, match="not a regular file"):

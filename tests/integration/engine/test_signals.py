@@ -19,8 +19,8 @@ import psutil
 import pytest
 
 from helpers.demo import Trial, fleet_of, network_of, options_of
+from sorofast.audit.report import Report
 from sorofast.demo.fleet import RunProcess
-from sorofast.sandbox.audit import Report
 
 STOP_MAX_S = 10.0
 ORPHAN_MAX_S = 3.0

@@ -281,13 +281,15 @@ def test_the_log_of_bytes_sent_is_written_at_once_and_tells_what_an_envelope_is(
         keeper, 900, envelope, Network.STANDALONE_NETWORK_PASSPHRASE
     )
     log = SentLog(tmp_path / "sent.jsonl", Network.STANDALONE_NETWORK_PASSPHRASE)
-    entry = log.sent(envelope.to_xdr(), "rpc", 70, forwarded=True)
+    entry = log.read(envelope.to_xdr(), "rpc", 70)
+    assert log.entries == []
+    log.sent(entry, forwarded=True)
     written = [json.loads(line) for line in log.path.read_text(encoding="utf-8").splitlines()]
     assert [line["hash"] for line in written] == [envelope.hash_hex()]
     assert (entry.channel, entry.sequence, entry.task_id) == (channel.public_key, 2**60 + 1, 12)
     assert (entry.max_ledger, entry.max_time_s, entry.function) == (77, 1_800_000_000, "execute")
-    bumped = log.sent(bump.to_xdr(), "rpc", 70, forwarded=True)
+    bumped = log.read(bump.to_xdr(), "rpc", 70)
     assert (bumped.inner_hash, bumped.sequence) == (entry.hash, 2**60 + 1)
     assert bumped.hash != entry.hash
-    assert log.sent("no envelope", "rpc", 70, forwarded=False).hash == ""
+    assert log.read("no envelope", "rpc", 70).hash == ""
     log.close()

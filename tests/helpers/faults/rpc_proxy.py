@@ -29,7 +29,9 @@ _NO_CALL = "?"
 
 @dataclass
 class Call:
-    """One JSON-RPC request; `answer` is what the node said, None while or where it said nothing."""
+    """One JSON-RPC request; `answer` is what the node said, None while or where it said nothing. `sent` is the
+    envelope of a sendTransaction.
+    """
 
     method: str
     params: Any
@@ -145,9 +147,10 @@ class RpcProxy:
         return self._rule(rules.REWRITE, method, how, rewrite=rewrite)
 
     def answer(self, method: str | None, *, result: Any = None, error: Any = None, **how: Any) -> Rule[Call]:
-        """An answer of ours; the node hears nothing. `error` is put in as it is, whatever it is."""
-        body = {"result": result} if error is None else {"error": error}
-        return self._rule(rules.ANSWER, method, how, body=body)
+        """An answer of ours; the node hears nothing. `result` may be a function of the call; `error` is put in as it
+        is, whatever it is.
+        """
+        return self._rule(rules.ANSWER, method, how, result=result, error=error)
 
     def status(self, method: str | None = None, *, code: int = 503, **how: Any) -> Rule[Call]:
         """An HTTP status instead of an answer; the node hears nothing."""
@@ -204,6 +207,9 @@ class RpcProxy:
         if cut is not None:
             await self._hold(cut)
             return _broken(request)
+        if call.method == "sendTransaction" and isinstance(call.params, dict):
+            envelope = str(call.params.get("transaction", ""))
+            call.sent = self._log.read(envelope, self.name, await self._latest_ledger())
         delay_s, rule = await self.rules.striking(call)
         if delay_s:
             await asyncio.sleep(delay_s)
@@ -212,13 +218,16 @@ class RpcProxy:
         kept = kind in (rules.DROP_REQUEST, rules.ANSWER, rules.STATUS) or (
             kind == rules.BLACK_HOLE and not options["carried_out"]
         )
-        await self._note(call, forwarded=not kept)
+        if call.sent is not None:
+            if delay_s:
+                call.sent.latest_ledger = await self._latest_ledger()
+            self._log.sent(call.sent, forwarded=not kept)
         if kind == rules.DROP_REQUEST:
             return _broken(request)
         if kind == rules.STATUS:
             return web.Response(status=options["code"], text="out of order")
         if kind == rules.ANSWER:
-            return _json({"jsonrpc": "2.0", "id": _id_of(body)} | options["body"])
+            return _json({"jsonrpc": "2.0", "id": _id_of(body)} | _own_answer(call, options))
         if kept:
             await self._hold(self._closing)
             return _broken(request)
@@ -252,13 +261,6 @@ class RpcProxy:
             case rules.REWRITE:
                 return _json(rule.options["rewrite"](call, call.answer))
         return web.Response(body=raw, status=status, content_type="application/json")
-
-    async def _note(self, call: Call, *, forwarded: bool) -> None:
-        if call.method != "sendTransaction" or not isinstance(call.params, dict):
-            return
-        envelope = str(call.params.get("transaction", ""))
-        latest = await self._latest_ledger()
-        call.sent = self._log.sent(envelope, self.name, latest, forwarded=forwarded)
 
     async def _forward(self, call: Call, body: bytes, replica: str | None) -> tuple[bytes, int]:
         assert self._session is not None, "the proxy has not been entered"
@@ -296,6 +298,13 @@ def _id_of(body: bytes) -> Any:
         if isinstance(request, dict):
             return request.get("id")
     return None
+
+
+def _own_answer(call: Call, options: dict[str, Any]) -> dict[str, Any]:
+    if options["error"] is not None:
+        return {"error": options["error"]}
+    result = options["result"]
+    return {"result": result(call) if callable(result) else result}
 
 
 def _json(value: Any) -> web.Response:

@@ -256,14 +256,16 @@ class Scene:
         ledgers: int = 10,
         bound_ledgers: int = BOUND_LEDGERS,
         early_max: int | None = 0,
+        bent: bool = True,
         idle_fleet: bool = False,
     ) -> Judgement:
         """Calm, so many more ledgers, a drain of every run that lives, and the oracle's verdict.
 
-        BrokenPromise for whatever did not hold. A fleet that ran nothing is no proof, unless it was meant to
-        be `idle_fleet`.
+        BrokenPromise for whatever did not hold. Where nothing was `bent` no deadline is put off. A fleet that
+        ran nothing is no proof, unless it was meant to be `idle_fleet`.
         """
-        await self.calm()
+        if bent:
+            await self.calm()
         await self.pass_ledgers(max(ledgers, bound_ledgers + 1))
         until = await self.end_runs()
         failures = [*self.rpc.failures, *self.redis.failures]

@@ -63,14 +63,17 @@ class SentLog:
     entries: list[Sent] = field(default_factory=list)
     _file: int | None = None
 
-    def sent(self, envelope: str, endpoint: str, latest_ledger: int, *, forwarded: bool) -> Sent:
-        """Writes the line and hands it to the kernel before it returns."""
-        entry = Sent(len(self.entries), time.time(), endpoint, envelope, latest_ledger, forwarded)
+    def read(self, envelope: str, endpoint: str, latest_ledger: int) -> Sent:
+        """What an envelope is; nothing is written yet."""
+        entry = Sent(-1, time.time(), endpoint, envelope, latest_ledger, forwarded=False)
         _describe(entry, self.passphrase)
-        self.entries.append(entry)
-        line = {"event": "sent"} | {name: getattr(entry, name) for name in Sent.__slots__}
-        self._append(line)
         return entry
+
+    def sent(self, entry: Sent, *, forwarded: bool) -> None:
+        """Writes the line and hands it to the kernel before it returns."""
+        entry.order, entry.forwarded = len(self.entries), forwarded
+        self.entries.append(entry)
+        self._append({"event": "sent"} | {name: getattr(entry, name) for name in Sent.__slots__})
 
     def answered(self, entry: Sent, answer: object) -> None:
         """Notes what the node answered: the JSON-RPC answer as it came."""

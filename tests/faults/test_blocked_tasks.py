@@ -1,0 +1,38 @@
+"""Tasks that wait for others: blocked until those have run once, and not a ledger longer."""
+
+from __future__ import annotations
+
+from itertools import pairwise
+
+from stellar_sdk import scval
+
+from helpers.faults.scene import Scenario, blocked_by
+
+HALF = 12
+
+
+async def test_tasks_blocked_by_others_that_have_run_are_run(scenario: Scenario) -> None:
+    def reshape(task: int) -> dict[str, object] | None:
+        return blocked_by(task - HALF) if task > HALF else None
+
+    async with scenario(tasks=2 * HALF, reshape=reshape) as s:
+        report = await s.judged(ledgers=14, bent=False)
+    blocked = report.runs_of(range(HALF + 1, 2 * HALF + 1))
+    assert len({run.task_id for run in blocked}) == HALF, report.summary()
+
+
+async def test_a_chain_of_tasks_that_have_never_run_is_run_one_after_the_other(scenario: Scenario) -> None:
+    chain = range(1, 5)
+
+    def reshape(task: int) -> dict[str, object] | None:
+        if task not in chain:
+            return None
+        never = {"last_run": scval.to_uint64(0), "resolver": scval.to_void()}
+        return never | (blocked_by(task - 1) if task > 1 else {})
+
+    async with scenario(reshape=reshape) as s:
+        report = await s.judged(ledgers=16, bent=False)
+    first = [report.runs_of([task])[0].ledger for task in chain]
+    assert first == sorted(set(first)), report.summary()
+    # Each is ready in the ledger after the one it waits for, and its owner may be another shard's.
+    assert all(later - earlier <= 4 for earlier, later in pairwise(first)), first

@@ -53,6 +53,7 @@ class FleetKeys:
     follower: str
     cursor: str
     ledgers: str
+    timing: str
 
     @classmethod
     def of(cls, prefix: str) -> FleetKeys:
@@ -64,6 +65,7 @@ class FleetKeys:
             follower=base + FOLLOWER,
             cursor=base + "cursor",
             ledgers=base + "ledgers",
+            timing=base + "timing",
         )
 
 

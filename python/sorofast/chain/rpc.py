@@ -91,7 +91,8 @@ class RpcClient:
         page = {"startLedger": first_ledger, "pagination": {"limit": count}}
         answer = await self._ask("getLedgers", page)
         return [
-            (one.integer("sequence"), close_time_ms(one.text("headerXdr"))) for one in answer.objects("ledgers")
+            (one.integer("sequence"), close_time_ms(one.text("headerXdr")))
+            for one in answer.objects("ledgers")
         ]
 
     async def get_network(self) -> dict[str, Any]:

@@ -15,6 +15,7 @@ from sorofast.clock import Clock
 from sorofast.coordination.fleet import Fleet
 from sorofast.coordination.shard import ShardStore
 from sorofast.coordination.streams import LedgerEntry
+from sorofast.coordination.timing import TimingStore
 from sorofast.executions.outcome import Ended, Outcome
 from sorofast.observability.counters import Counts
 from sorofast.settings import EngineConfig
@@ -74,6 +75,7 @@ class WorkerContext:
     fleet: Fleet
     store: ShardStore
     ledgers: LedgerClock
+    timing: TimingStore
     log: FilteringBoundLogger
     close_redis: Callable[[], Awaitable[None]]
     successes: RecentSuccesses = field(default_factory=RecentSuccesses)

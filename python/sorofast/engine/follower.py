@@ -19,6 +19,8 @@ from sorofast.chain.rpc import KEYS_PER_CALL_MAX, Event
 from sorofast.coordination.leases import Term
 from sorofast.coordination.streams import LEDGER_SCHEMA, LedgerEntry
 from sorofast.engine.context import WorkerContext
+from sorofast.engine.loops import cancel_and_wait
+from sorofast.engine.timing import learn_pace
 from sorofast.errors import DecodeError, EventsLost, LeaseLost, RedisUnreachable, RpcError, RpcUnreachable
 from sorofast.executions.key import TASKS
 from sorofast.failpoints import failpoint
@@ -31,6 +33,7 @@ POLL_SHARE = 0.04
 POLL_MIN_S = 0.02
 POLL_MAX_S = 0.25
 EARLY_SHARE = 0.02
+LATE_SHARE = 0.1
 ERROR_PAUSE_S = 0.25
 # An entry of the stream with this many rows is about a megabyte; beyond it the workers read for themselves.
 CHANGED_MAX = 20_000
@@ -50,6 +53,13 @@ class Follower:
 
     async def run(self) -> None:
         """Publishes ledger after ledger. What the network does wrong is waited out; only the lease ends it."""
+        pace = asyncio.create_task(learn_pace(self._context), name="learn-pace")
+        try:
+            await self._follow()
+        finally:
+            await cancel_and_wait([pace])
+
+    async def _follow(self) -> None:
         while True:
             try:
                 if self._previous < 0:
@@ -66,15 +76,19 @@ class Follower:
         target_s = self._context.ledgers.target_s
         monotonic = self._context.clock.monotonic
         if self._seen_at is not None:
-            early_s = self._seen_at + target_s * (1 - EARLY_SHARE) - monotonic()
+            early_by_s = max(target_s * EARLY_SHARE, self._context.ledgers.guard_s)
+            early_s = self._seen_at + target_s - early_by_s - monotonic()
             await asyncio.sleep(min(max(0.0, early_s), target_s))
+        looked = False
         while True:
             if not self.term.trusted(monotonic()):
                 raise LeaseLost("the follower's lease could not be renewed in time")
             health = await self._context.rpc.get_health()
             if health.latest_ledger > self._previous:
-                self._seen_at = monotonic()
+                # Found at the first look, it may have been there for a while: look sooner next time.
+                self._seen_at = monotonic() - (0.0 if looked else target_s * LATE_SHARE)
                 return health
+            looked = True
             await asyncio.sleep(min(POLL_MAX_S, max(POLL_MIN_S, target_s * POLL_SHARE)))
 
     async def _publish(self, health: Health) -> None:

@@ -148,6 +148,8 @@ class Membership:
             "tasks": sum(len(runner) for runner in self.runners.values()),
             "in_flight": self._context.in_flight.total(),
             "reasons": dict(reasons),
+            "clock_drift_s": self._context.ledgers.drift_s,
+            "guard_s": self._context.ledgers.guard_s,
         }
 
     # What is held, changed

@@ -312,6 +312,8 @@ class ShardRunner:
         record, source = case.record, self._source(case.record)
         self._flights.land(case)
         self._retries.ended(case, retry)
+        if case.early and case.view is not None:
+            self._context.ledgers.early(record.due_s, case.view.sequence_ledger)
         self._context.count(case)
         if case.outcome in (Outcome.FAILED, Outcome.REFUSED):
             # Its footprint or resources may be out of date; the next try simulates.

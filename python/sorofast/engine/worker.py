@@ -2,15 +2,14 @@
 stdout.
 
 It owns shards, reads the fleet's ledger stream, and runs a cycle of every shard for every ledger, and once
-more when the wall clock passes the due time of something that no ledger announced. One worker of the fleet
-is the follower besides.
+more when the network's clock passes the due time of something that no ledger announced. One worker of the
+fleet is the follower besides.
 """
 
 from __future__ import annotations
 
 import asyncio
 import contextlib
-import math
 import os
 import secrets
 import signal
@@ -27,6 +26,7 @@ from sorofast.coordination.client import open_redis
 from sorofast.coordination.fleet import Fleet
 from sorofast.coordination.shard import ShardStore
 from sorofast.coordination.streams import LedgerEntry, stream_id
+from sorofast.coordination.timing import TimingStore
 from sorofast.engine.context import WorkerContext
 from sorofast.engine.fleet_meta import fleet_meta
 from sorofast.engine.hardening import forbid_core_dumps
@@ -35,10 +35,12 @@ from sorofast.engine.membership import Membership
 from sorofast.engine.report import LedgerReport, Reporter, Stopping, Up
 from sorofast.engine.shard import ShardRunner
 from sorofast.engine.signals import stop_on_signals
+from sorofast.engine.timing import share_timing, watch_wall_clock
 from sorofast.errors import FleetMismatch, RedisUnreachable, SorofastError
 from sorofast.executions.records import RECORD_SCHEMAS
 from sorofast.observability.counters import Counts
 from sorofast.observability.logs import configure
+from sorofast.observability.outages import Outages
 from sorofast.settings import EngineConfig
 
 __all__ = ["Worker", "main"]
@@ -68,6 +70,7 @@ class Worker:
         self._sends: set[asyncio.Task[None]] = set()
         self._woken = asyncio.Event()
         self._entry: LedgerEntry | None = None
+        self._outages = Outages(context.log, context.clock)
         self.membership = Membership(context, reporter, self.position, self.stop)
 
     def position(self) -> LedgerEntry | None:
@@ -130,7 +133,8 @@ class Worker:
                 "stream_gap", ledger=entry.ledger, previous=entry.previous, resync=entry.resync
             )
             await self.membership.reload_all("the ledger stream does not tell what changed")
-        context.ledgers.observe(entry.ledger, entry.close_time_s)
+        context.ledgers.observe(entry.ledger, entry.close_time_s, started, context.clock.wall())
+        watch_wall_clock(context.ledgers, self._outages)
         context.remember(entry)
         async with self.membership.ingesting:
             for runner in self.membership.runners.values():
@@ -139,6 +143,7 @@ class Worker:
             self._entry = entry
         if newest:
             # An older entry is only taken in: what it would have us send is past, and the newest one settles it all.
+            await share_timing(context)
             await self._cycle_all(resend=True)
         self._report(entry, context.clock.monotonic() - started)
         self._woken.set()
@@ -156,15 +161,15 @@ class Worker:
             task.add_done_callback(self._sends.discard)
 
     def _until_s(self) -> int:
-        """The last second that counts as due now: what the next close will reach, or what the wall clock
-        has passed.
+        """The last second that counts as due now: what the next close will reach, or what the network's
+        clock has passed.
         """
-        engine = self._context.config.engine
-        passed_s = math.floor(self._context.clock.wall() - engine.guard_s)
-        return max(self._context.ledgers.horizon_s(), passed_s) if engine.timing == "eager" else passed_s
+        return self._context.ledgers.due_until_s(self._context.clock.monotonic())
 
     async def _wave_loop(self) -> None:
-        """Between ledgers: runs a cycle when the wall clock passes the due time of what waits in an index."""
+        """Between ledgers: runs a cycle when the network's clock passes the due time of what waits in an
+        index.
+        """
         while True:
             wait_s = self._next_wave_in_s()
             # Not wait_for: before Python 3.12 it may swallow a cancellation that comes with the event.
@@ -183,8 +188,10 @@ class Worker:
         )
         if soonest is None:
             return WAVE_MAX_S
-        wait_s = soonest + self._context.config.engine.guard_s - self._context.clock.wall()
-        return min(WAVE_MAX_S, max(WAVE_MIN_S, wait_s))
+        if soonest <= self._until_s():
+            # The last wave had to leave it, so the next one is in no hurry.
+            return WAVE_MIN_S
+        return min(WAVE_MAX_S, self._context.ledgers.wait_s(soonest, self._context.clock.monotonic()))
 
     def _report(self, entry: LedgerEntry, took_s: float) -> None:
         context, counts = self._context, self._context.tally
@@ -247,7 +254,12 @@ async def _connect(config: EngineConfig, member: str) -> WorkerContext:
         fleet=fleet,
         # Until the first heartbeat has told what the other members read.
         store=ShardStore(redis, config.redis.prefix, config.engine.shards, schema=min(RECORD_SCHEMAS)),
-        ledgers=LedgerClock(target_s if target_s is not None else TARGET_DEFAULT_S),
+        ledgers=LedgerClock(
+            target_s if target_s is not None else TARGET_DEFAULT_S,
+            wave_guard_s=config.engine.guard_s,
+            eager=config.engine.timing == "eager",
+        ),
+        timing=TimingStore(redis, config.redis.prefix),
         log=log,
         close_redis=redis.aclose,
     )

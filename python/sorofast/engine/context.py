@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import OrderedDict
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
+from typing import Protocol
 
 from structlog.typing import FilteringBoundLogger
 
@@ -13,14 +14,15 @@ from sorofast.chain.ledger import LedgerClock
 from sorofast.chain.rpc import RpcClient
 from sorofast.clock import Clock
 from sorofast.coordination.fleet import Fleet
-from sorofast.coordination.shard import ShardStore
+from sorofast.coordination.shard import ShardState, ShardStore
 from sorofast.coordination.streams import LedgerEntry
 from sorofast.coordination.timing import TimingStore
 from sorofast.executions.outcome import Ended, Outcome
 from sorofast.observability.counters import Counts
 from sorofast.settings import EngineConfig
+from sorofast.triggers.base import TriggerSource
 
-__all__ = ["InFlight", "RecentSuccesses", "WorkerContext"]
+__all__ = ["InFlight", "RecentSuccesses", "SourceLoader", "WorkerContext"]
 
 SUCCESSES_MAX = 50_000
 
@@ -61,6 +63,19 @@ class InFlight:
         return sum(self._shards.values())
 
 
+class SourceLoader(Protocol):
+    """Makes one trigger source of a shard that this worker has just been granted.
+
+    `at` is the newest ledger entry this worker has taken; what is read from the chain must be no older. Returns the
+    source and the ledger after which the stream's entries are still to be given to it; giving it some twice must do no
+    harm.
+    """
+
+    def __call__(
+        self, context: WorkerContext, shard: int, state: ShardState, at: LedgerEntry
+    ) -> Awaitable[tuple[TriggerSource, int]]: ...
+
+
 @dataclass(slots=True)
 class WorkerContext:
     """One worker's connections, secrets and clocks. The signer keeps its seeds to itself."""
@@ -78,6 +93,7 @@ class WorkerContext:
     timing: TimingStore
     log: FilteringBoundLogger
     close_redis: Callable[[], Awaitable[None]]
+    sources: tuple[SourceLoader, ...]
     successes: RecentSuccesses = field(default_factory=RecentSuccesses)
     tally: Counts = field(default_factory=Counts)
     in_flight: InFlight = field(default_factory=InFlight)
@@ -105,6 +121,11 @@ class WorkerContext:
                 self.tally.expired += 1
             case Outcome.REFUSED | Outcome.UNKNOWN:
                 self.tally.errors += 1
+
+    async def close(self) -> None:
+        """Closes what was opened."""
+        await self.rpc.close()
+        await self.close_redis()
 
     @property
     def shards(self) -> int:

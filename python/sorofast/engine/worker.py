@@ -18,17 +18,9 @@ import sys
 
 import structlog
 
-from sorofast import _core
-from sorofast.chain.ledger import LedgerClock
-from sorofast.chain.rpc import RpcClient
-from sorofast.clock import SystemClock
-from sorofast.coordination.client import open_redis
-from sorofast.coordination.fleet import Fleet
-from sorofast.coordination.shard import ShardStore
 from sorofast.coordination.streams import LedgerEntry, stream_id
-from sorofast.coordination.timing import TimingStore
+from sorofast.engine.connect import connect
 from sorofast.engine.context import WorkerContext
-from sorofast.engine.fleet_meta import fleet_meta
 from sorofast.engine.hardening import forbid_core_dumps
 from sorofast.engine.loops import cancel_and_wait, run_loop, unless_set
 from sorofast.engine.membership import Membership
@@ -37,7 +29,6 @@ from sorofast.engine.shard import ShardRunner
 from sorofast.engine.signals import stop_on_signals
 from sorofast.engine.timing import share_timing, watch_wall_clock
 from sorofast.errors import FleetMismatch, RedisUnreachable, SorofastError
-from sorofast.executions.records import RECORD_SCHEMAS
 from sorofast.observability.counters import Counts
 from sorofast.observability.logs import configure
 from sorofast.observability.outages import Outages
@@ -51,7 +42,6 @@ READ_BLOCK_MS = 1_000
 READ_COUNT = 64
 WAVE_MIN_S = 0.2
 WAVE_MAX_S = 1.0
-TARGET_DEFAULT_S = 5.0
 REDIS_PAUSE_S = 0.25
 REDIS_PAUSE_MAX_S = 2.0
 FIRST_ENTRY_PAUSE_S = 0.05
@@ -143,8 +133,9 @@ class Worker:
             self._entry = entry
         if newest:
             # An older entry is only taken in: what it would have us send is past, and the newest one settles it all.
-            await share_timing(context)
             await self._cycle_all(resend=True)
+            # After the sends: what it brings is for the ledgers to come, and Redis may take its time.
+            await share_timing(context)
         self._report(entry, context.clock.monotonic() - started)
         self._woken.set()
 
@@ -230,41 +221,6 @@ class Worker:
         )
 
 
-async def _connect(config: EngineConfig, member: str) -> WorkerContext:
-    log = structlog.get_logger().bind(member=member)
-    signer = _core.Signer(
-        config.network.passphrase,
-        config.keeper.read_secret(),
-        config.keeper.read_channel_seed(),
-        config.keeper.channels,
-    )
-    redis = await open_redis(config.redis)
-    fleet = Fleet(redis, config.redis.prefix)
-    generation = await fleet.check_meta(fleet_meta(config, signer))
-    rpc = RpcClient(config.network.rpc_url, timeout_s=config.network.timeout_s)
-    target_s = await rpc.target_close_s()
-    return WorkerContext(
-        config=config,
-        member=member,
-        generation=generation,
-        clock=SystemClock(),
-        rpc=rpc,
-        signer=signer,
-        contract=_core.contract_to_bytes(config.contract.id),
-        fleet=fleet,
-        # Until the first heartbeat has told what the other members read.
-        store=ShardStore(redis, config.redis.prefix, config.engine.shards, schema=min(RECORD_SCHEMAS)),
-        ledgers=LedgerClock(
-            target_s if target_s is not None else TARGET_DEFAULT_S,
-            wave_guard_s=config.engine.guard_s,
-            eager=config.engine.timing == "eager",
-        ),
-        timing=TimingStore(redis, config.redis.prefix),
-        log=log,
-        close_redis=redis.aclose,
-    )
-
-
 async def _watch_parent(go: asyncio.Event, orphaned: asyncio.Event) -> None:
     """The supervisor's pipe: a line means start, its end means that the supervisor is gone."""
     reader = asyncio.StreamReader(limit=CONFIG_MAX_BYTES)
@@ -298,7 +254,7 @@ async def _end_soon_after(orphaned: asyncio.Event) -> None:
 
 
 async def _one_life(config: EngineConfig, member: str, reporter: Reporter, go: asyncio.Event) -> None:
-    context = await _connect(config, member)
+    context = await connect(config, member)
     try:
         worker = Worker(context, reporter)
         with stop_on_signals(worker.stop, go):
@@ -307,8 +263,7 @@ async def _one_life(config: EngineConfig, member: str, reporter: Reporter, go: a
             if not worker.stop.is_set():
                 await worker.run()
     finally:
-        await context.rpc.close()
-        await context.close_redis()
+        await context.close()
 
 
 def main() -> int:

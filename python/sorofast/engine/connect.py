@@ -1,0 +1,74 @@
+"""The one place where a worker's real clock, sockets, servers and signer are made."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import structlog
+
+from sorofast import _core
+from sorofast.chain.ledger import LedgerClock
+from sorofast.chain.rpc import RpcClient
+from sorofast.clock import SystemClock
+from sorofast.coordination.client import open_redis
+from sorofast.coordination.fleet import Fleet
+from sorofast.coordination.shard import ShardStore
+from sorofast.coordination.timing import TimingStore
+from sorofast.engine.context import SourceLoader, WorkerContext
+from sorofast.engine.fleet_meta import fleet_meta
+from sorofast.engine.load_tasks import load_tasks
+from sorofast.executions.records import RECORD_SCHEMAS
+from sorofast.settings import EngineConfig
+
+__all__ = ["SOURCES", "connect"]
+
+TARGET_DEFAULT_S = 5.0
+
+SOURCES: tuple[SourceLoader, ...] = (load_tasks,)
+"""What makes executions fall due, in every shard."""
+
+
+async def connect(
+    config: EngineConfig, member: str, sources: Sequence[SourceLoader] = SOURCES
+) -> WorkerContext:
+    """Everything a worker named `member` works with; `close` it in the end.
+
+    Raises RedisUnreachable, FleetMismatch, what the network may raise, and ConfigError for unusable secrets.
+    """
+    signer = _core.Signer(
+        config.network.passphrase,
+        config.keeper.read_secret(),
+        config.keeper.read_channel_seed(),
+        config.keeper.channels,
+    )
+    redis = await open_redis(config.redis)
+    rpc = RpcClient(config.network.rpc_url, timeout_s=config.network.timeout_s)
+    try:
+        fleet = Fleet(redis, config.redis.prefix)
+        generation = await fleet.check_meta(fleet_meta(config, signer))
+        target_s = await rpc.target_close_s()
+    except BaseException:
+        await rpc.close()
+        await redis.aclose()
+        raise
+    return WorkerContext(
+        config=config,
+        member=member,
+        generation=generation,
+        clock=SystemClock(),
+        rpc=rpc,
+        signer=signer,
+        contract=_core.contract_to_bytes(config.contract.id),
+        fleet=fleet,
+        # Until the first heartbeat has told what the other members read.
+        store=ShardStore(redis, config.redis.prefix, config.engine.shards, schema=min(RECORD_SCHEMAS)),
+        ledgers=LedgerClock(
+            target_s if target_s is not None else TARGET_DEFAULT_S,
+            wave_guard_s=config.engine.guard_s,
+            eager=config.engine.timing == "eager",
+        ),
+        timing=TimingStore(redis, config.redis.prefix),
+        log=structlog.get_logger().bind(member=member),
+        close_redis=redis.aclose,
+        sources=tuple(sources),
+    )

@@ -1,0 +1,85 @@
+"""Loads a shard's registry tasks: from what its last owner left in Redis, or from the chain."""
+
+from __future__ import annotations
+
+import asyncio
+
+from sorofast import _core
+from sorofast.chain.rpc import KEYS_PER_CALL_MAX
+from sorofast.coordination.shard import ShardState
+from sorofast.coordination.streams import LedgerEntry, ledger_of, stream_id
+from sorofast.engine.context import WorkerContext
+from sorofast.errors import SnapshotError, WrongContract
+from sorofast.registry.layout import execute_call
+from sorofast.triggers.tasks import TaskSource
+
+__all__ = ["load_tasks"]
+
+PARALLEL_READS_MAX = 8
+STREAM_COUNT = 256
+
+
+async def load_tasks(
+    context: WorkerContext, shard: int, state: ShardState, at: LedgerEntry
+) -> tuple[TaskSource, int]:
+    """The shard's tasks, and the ledger they are of. Satisfies `SourceLoader`."""
+    table, since = await _load_table(context, shard, state, at)
+    call = execute_call(context.contract, context.signer.keeper)
+    return TaskSource(table, call, shard, context.shards), since
+
+
+async def _load_table(
+    context: WorkerContext, shard: int, state: ShardState, at: LedgerEntry
+) -> tuple[_core.TaskTable, int]:
+    """The shard's task table, and the ledger after which stream entries must still be applied to it.
+
+    From the snapshot where there is one whose ledger the stream still reaches back to; else from the chain,
+    read no older than the stream entry `at`.
+    """
+    if state.snapshot is not None and state.snapshot_stream_id is not None:
+        since = ledger_of(state.snapshot_stream_id)
+        following = await context.fleet.read_ledgers(state.snapshot_stream_id, 0, 1)
+        whole = following[0][1].previous == since if following else since >= at.ledger
+        if whole and not await _resynced_since(context, since):
+            try:
+                return _core.TaskTable.restore(state.snapshot), since
+            except SnapshotError as error:
+                context.log.warning("snapshot_unusable", shard=shard, error=str(error))
+    return await _read_registry(context, shard, at.ledger), at.ledger
+
+
+async def _resynced_since(context: WorkerContext, since: int) -> bool:
+    """Whether the follower lost sight of the chain after that ledger, so that a table of then misses
+    something.
+    """
+    after = since
+    while True:
+        entries = await context.fleet.read_ledgers(stream_id(after), 0, STREAM_COUNT)
+        if any(entry.resync for _, entry in entries):
+            return True
+        if len(entries) < STREAM_COUNT:
+            return False
+        after = entries[-1][1].ledger
+
+
+async def _read_registry(context: WorkerContext, shard: int, ledger: int) -> _core.TaskTable:
+    """Every task of the shard, by 200-key reads of the ids that were ever given out."""
+    head = await context.rpc.registry(context.contract, context.signer.keeper, ledger_min=ledger)
+    if not head.instance:
+        raise WrongContract(f"{context.config.contract.id} is not on this network; check contract.id")
+    table = _core.TaskTable()
+    ids = _core.shard_ids(head.counter or 0, shard, context.shards)
+    slots = asyncio.Semaphore(PARALLEL_READS_MAX)
+
+    async def read(part: bytes) -> None:
+        async with slots:
+            batch = await context.rpc.entries(
+                context.contract, context.signer.keeper, part, b"", ledger_min=ledger
+            )
+        table.apply(batch.rows, shard, context.shards)
+        for task_id, offset, reason in batch.problems:
+            context.log.warning("task_undecodable", task=task_id, offset=offset, reason=reason)
+
+    step = KEYS_PER_CALL_MAX * 8
+    await asyncio.gather(*(read(ids[start : start + step]) for start in range(0, len(ids), step)))
+    return table

@@ -32,7 +32,7 @@ reasons! {
     Inactive = 2, "inactive", "The task is paused; its creator must resume it.";
     OutOfGas = 3, "out_of_gas", "The task's gas balance does not pay for a run; deposit gas.";
     NotWhitelisted = 4, "not_whitelisted", "The task has a whitelist and our keeper is not on it.";
-    Blocked = 5, "blocked", "The task depends on other tasks that block it.";
+    Blocked = 5, "blocked", "The task waits for other tasks that have not run yet.";
     Undecodable = 6, "undecodable", "The task's entry does not decode; this engine cannot run it.";
     DueOverflow = 7, "due_overflow", "The task's last run plus its interval lies beyond the end of time.";
     IntervalZero = 8, "interval_zero", "The task has an interval of zero seconds.";
@@ -52,6 +52,13 @@ reasons! {
     FeeAboveCap = 22, "fee_above_cap", "The run would cost more than the fee cap allows.";
     ReadError = 23, "read_error", "The task could not be read from the RPC; it is read again.";
     Removed = 24, "removed", "The task is no longer in the registry.";
+    GasBelowFee = 25, "gas_below_fee", "The task's gas balance is below the contract's fee for it; deposit gas.";
+    ResolverSaysNo = 26, "resolver_says_no", "The task's resolver said no; it is asked again every second ledger.";
+    FleetPaused = 27, "fleet_paused", "The fleet sends nothing now; see the fleet's reason in `sorofast status`.";
+    FootprintVaries = 28, "footprint_varies", "What the run touches changes from run to run; it is simulated each time.";
+    FunctionMissing = 29, "function_missing", "The target contract has no such function.";
+    RegistryRefused = 30, "registry_refused", "The registry refused the run; the error's name is in the task's history.";
+    TokenRefused = 31, "token_refused", "The fee token refused the payment to the keeper; the registry may hold too little of it.";
     Executed = 32, "executed", "The task ran.";
     NoEffect = 33, "no_effect", "The transaction succeeded, but the task did not run; the fee is lost.";
     Failed = 34, "failed", "The transaction was included and failed.";
@@ -59,10 +66,11 @@ reasons! {
     Superseded = 36, "superseded", "Another keeper ran the task first.";
     Unknown = 37, "unknown", "What became of the transaction cannot be told yet.";
     RpcRefused = 38, "rpc_refused", "The RPC refused the transaction for good.";
+    WaitingForUpgrade = 39, "waiting_for_upgrade", "Members of an older version run in this fleet; this kind of run waits until they are gone.";
 }
 
 /// One more than the highest code.
-pub const CODES: usize = 39;
+pub const CODES: usize = 40;
 
 impl Reason {
     /// The number that is stored and counted.
@@ -91,6 +99,6 @@ mod tests {
             );
             assert_eq!(Reason::from_code(*code).map(Reason::code), Some(*code));
         }
-        assert_eq!(Reason::from_code(25), None);
+        assert_eq!(Reason::from_code(CODES as u16), None);
     }
 }

@@ -64,8 +64,23 @@ def test_reasons_are_one_table_for_everybody() -> None:
         "archived", "not_due", "waiting_for_ledger", "no_channel", "no_template", "simulating", "simulation_failed",
         "simulation_no_effect", "target_panics", "in_flight", "backing_off", "quarantined", "lease_not_trusted",
         "max_inflight", "fee_above_cap", "read_error", "removed", "executed", "no_effect", "failed", "expired",
-        "superseded", "unknown", "rpc_refused",
+        "superseded", "unknown", "rpc_refused", "gas_below_fee", "resolver_says_no", "fleet_paused",
+        "footprint_varies", "function_missing", "registry_refused", "token_refused", "waiting_for_upgrade",
     } <= set(names)  # fmt: skip
+
+
+def test_a_reason_keeps_its_code() -> None:
+    codes = {name: code for code, name, _ in _core.reason_codes()}
+    known = {
+        "none": 0,
+        "removed": 24,
+        "gas_below_fee": 25,
+        "token_refused": 31,
+        "executed": 32,
+        "rpc_refused": 38,
+    }
+    assert {name: codes[name] for name in known} == known
+    assert codes["waiting_for_upgrade"] == max(codes.values()) == 39
 
 
 INVOKE_CODES = list(xdr.InvokeHostFunctionResultCode)

@@ -18,8 +18,10 @@ pub fn read_answer(
             has_result = true;
             scanner.object(&mut member)
         }
-        b"error" if scanner.peek()? == b'{' => {
-            failure = Some(read_error(scanner)?);
+        b"error" => {
+            if !scanner.null()? {
+                failure = Some(read_error(scanner)?);
+            }
             Ok(())
         }
         _ => scanner.skip(),
@@ -37,25 +39,32 @@ pub fn read_answer(
     ))
 }
 
+/// Reads the error of an answer. What stands there in place of one is quoted: it is all the node said.
 fn read_error(scanner: &mut Scanner<'_>) -> Result<BodyError, BodyError> {
+    if scanner.peek()? != b'{' {
+        let start = scanner.position();
+        let said = cut(scanner.raw()?);
+        return Ok(BodyError::at(
+            start,
+            format!("the answer's error is no JSON-RPC error: {said}"),
+        ));
+    }
     let mut code = 0;
     let mut message = String::new();
     scanner.object(|scanner, key| {
         match key {
             b"code" => code = scanner.i64()?,
-            b"message" => {
-                message = scanner
-                    .text()?
-                    .to_text()
-                    .chars()
-                    .take(MESSAGE_LONGEST)
-                    .collect();
-            }
+            b"message" if scanner.peek()? == b'"' => message = cut(&scanner.text()?.to_text()),
+            b"message" => message = cut(scanner.raw()?),
             _ => scanner.skip()?,
         }
         Ok(())
     })?;
     Ok(BodyError::Rpc { code, message })
+}
+
+fn cut(text: &str) -> String {
+    text.chars().take(MESSAGE_LONGEST).collect()
 }
 
 #[cfg(test)]
@@ -72,6 +81,36 @@ mod tests {
                 code: -32602,
                 message: "no \"such\" key".into()
             }
+        );
+        for (said, found) in [
+            ("\"queue full\"", "\"queue full\""),
+            ("-5", "-5"),
+            ("[ 1, {}]", "[ 1, {}]"),
+            ("true", "true"),
+        ] {
+            let body = format!("{{\"error\": {said},\"result\":{{}}}}");
+            let error = read_answer(body.as_bytes(), |scanner, _| scanner.skip()).unwrap_err();
+            let BodyError::Malformed { offset: 10, reason } = error else {
+                panic!("{error:?}")
+            };
+            assert_eq!(
+                reason,
+                format!("the answer's error is no JSON-RPC error: {found}")
+            );
+        }
+        let strange = br#"{"error":{"code":7,"message":{"a":[1]}}}"#;
+        let error = read_answer(strange, |scanner, _| scanner.skip()).unwrap_err();
+        assert_eq!(
+            error,
+            BodyError::Rpc {
+                code: 7,
+                message: "{\"a\":[1]}".into()
+            }
+        );
+        assert!(
+            read_answer(b"{\"error\":null,\"result\":{}}", |scanner, _| scanner
+                .skip())
+            .is_ok()
         );
         let error = read_answer(b" {\"result\" : null}", |scanner, _| scanner.skip()).unwrap_err();
         assert!(matches!(error, BodyError::Malformed { offset: 0, .. }));

@@ -256,6 +256,14 @@ impl<'a> Scanner<'a> {
         }
     }
 
+    /// Skips a value of any kind and says how it is written.
+    pub fn raw(&mut self) -> Result<&'a str, BodyError> {
+        self.peek()?;
+        let start = self.position;
+        self.skip()?;
+        Ok(std::str::from_utf8(&self.body[start..self.position]).unwrap_or_default())
+    }
+
     /// Nothing but white space may follow.
     pub fn finish(&mut self) -> Result<(), BodyError> {
         self.skip_space();

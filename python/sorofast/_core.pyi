@@ -6,7 +6,12 @@ Everything that comes in batches crosses as packed bytes, all integers little-en
   (saturated to 64 bits), shape, live_until, last_modified, snapshot_ledger (three ledger sequences), flags, reason.
 * ``flags``: 1 ACTIVE, 2 HAS_RESOLVER, 4 HAS_WHITELIST, 8 KEEPER_ALLOWED (the whitelist is empty or holds our keeper),
   16 BLOCKED_BY (not empty), 32 UNDECODABLE.
-* ``shape`` identifies which footprint a task's ``execute`` has: equal shapes may share a template.
+* ``shape`` says which footprint a task's ``execute`` has: equal shapes may share a template. Its upper 32 bits are the
+  *kind*: target, function, resolver, the number and types of the arguments, and whether there are dependencies and a
+  yield strategy. The lower 32 are everything else: the arguments' values, the dependencies, the entry's length. Tasks
+  of one kind may share a template where the footprint does not depend on the arguments. Whoever searches some
+  minutes can make two tasks of equal shape; one then runs with the other's footprint, fails and pays, so a template
+  that fails by its footprint has to be dropped.
 * packed ids are unsigned 64-bit integers, packed keys are 32 raw bytes each.
 
 Addresses cross as their 32 raw bytes. Errors are the classes of :mod:`sorofast.errors`; ``ValueError`` is raised for
@@ -133,6 +138,9 @@ class EntriesBatch:
         The offset counts bytes of the entry's XDR, or characters of its base64 text where the reason says base64.
         A task with a problem also has an UNDECODABLE row.
         """
+    @property
+    def dependencies(self) -> list[tuple[int, list[int]]]:
+        """``(task id, the at most 64 task ids it waits for)`` per row with BLOCKED_BY."""
 
 def decode_events(body: bytes, contract: bytes) -> EventsBatch:
     """Reads a getEvents answer. Raises like :func:`decode_entries`."""

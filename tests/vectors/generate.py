@@ -39,8 +39,14 @@ CASES: dict[str, make.Task] = {
 }
 
 
+def half(number: int, parts: list[bytes]) -> int:
+    """The first 32 bits of a SHA-256 over a number, the parts' lengths and the parts."""
+    lengths = struct.pack(f">{len(parts) + 1}Q", number, *map(len, parts))
+    return int.from_bytes(hashlib.sha256(lengths + b"".join(parts)).digest()[:4], "big")
+
+
 def shape(task: make.Task) -> int:
-    """The start of a SHA-256 over what a run of the task touches.
+    """What a run of the task touches: 32 bits of what is called, above 32 bits of with what.
 
     It must never change: footprints and write-ahead records are kept under it. Parts that are missing, void or an
     empty list of dependencies count as empty.
@@ -48,13 +54,16 @@ def shape(task: make.Task) -> int:
     value = task.to_value()
     assert value.map is not None
     fields = {entry.key.sym.sc_symbol: entry.val for entry in value.map.sc_map if entry.key.sym is not None}
-    parts = []
-    for name in (b"target", b"function", b"args", b"resolver", b"blocked_by", b"yield_strategy"):
-        part = fields.get(name)
-        empty = part is None or part == scval.to_void() or (name == b"blocked_by" and not task.blocked_by)
-        parts.append(b"" if part is None or empty else part.to_xdr_bytes())
-    lengths = struct.pack(">7Q", len(value.to_xdr_bytes()), *map(len, parts))
-    return int.from_bytes(hashlib.sha256(lengths + b"".join(parts)).digest()[:8], "big")
+    parts = {}
+    for name in ("target", "function", "args", "resolver", "blocked_by", "yield_strategy"):
+        part = fields.get(name.encode())
+        empty = part is None or part == scval.to_void() or (name == "blocked_by" and not task.blocked_by)
+        parts[name] = b"" if part is None or empty else part.to_xdr_bytes()
+    types = b"".join(one.type.value.to_bytes(4, "big") for one in task.args)
+    presence = bytes([bool(parts["blocked_by"]), bool(parts["yield_strategy"])])
+    kind = half(0, [parts["target"], parts["function"], parts["resolver"], types, presence])
+    rest = half(len(value.to_xdr_bytes()), [parts["args"], parts["blocked_by"], parts["yield_strategy"]])
+    return kind << 32 | rest
 
 
 def expected(task: make.Task) -> dict[str, Any]:

@@ -288,6 +288,8 @@ proptest! {
         prop_assert_eq!(state.last_run_s, task.last_run);
         prop_assert_eq!(state.gas, Stroops(task.gas.clamp(i64::MIN.into(), i64::MAX.into()) as i64));
         prop_assert_eq!(state.flags, task.flags());
+        let waits_for: Vec<_> = task.blocked_by.iter().map(|&id| TaskId(id)).collect();
+        prop_assert_eq!(&state.dependencies, &waits_for);
         let Ok(Entry::TaskMeta(_, meta)) = read(&task.entry(id, "TaskMeta")) else { panic!("no meta") };
         prop_assert_eq!(meta, state);
         prop_assert_eq!(read(&task.entry(id, "TaskStats")), Ok(Entry::Other));
@@ -307,6 +309,16 @@ proptest! {
         let mut with_keeper = task.clone();
         with_keeper.whitelist.push(account_address([1; 32]));
         prop_assert_ne!(shape(&task), shape(&with_keeper));
+        // What is called, and with arguments of which types, is the upper half; with which values, the lower.
+        let kind = |task: &Task| shape(task) >> 32;
+        let with = |value| Task { args: [task.args.clone(), vec![ScVal::U32(value)]].concat(), ..task.clone() };
+        prop_assert_eq!(kind(&with(1)), kind(&with(2)));
+        prop_assert_ne!(shape(&with(1)), shape(&with(2)));
+        prop_assert_eq!(kind(&task), kind(&with_keeper));
+        prop_assert_ne!(kind(&task), kind(&with_args));
+        let waits = |id| Task { blocked_by: vec![id], ..task.clone() };
+        prop_assert_eq!(kind(&waits(1)), kind(&waits(2)));
+        prop_assert_ne!(shape(&waits(1)) as u32, shape(&waits(2)) as u32);
     }
 
     #[test]

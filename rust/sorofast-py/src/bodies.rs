@@ -106,6 +106,13 @@ impl EntriesBatch {
     }
 
     #[getter]
+    fn dependencies(&self) -> Vec<(u64, Vec<u64>)> {
+        let all = self.0.dependencies.iter();
+        all.map(|(task, others)| (task.0, others.iter().map(|other| other.0).collect()))
+            .collect()
+    }
+
+    #[getter]
     fn accounts<'py>(&self, py: Python<'py>) -> Vec<(Bound<'py, PyBytes>, i64, i64, u32, u64)> {
         let accounts = self.0.accounts.iter();
         accounts

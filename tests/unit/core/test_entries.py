@@ -113,6 +113,80 @@ def test_the_shape_is_what_a_run_touches(task: make.Task, other: make.Task) -> N
     assert shape(task.but(args=[*task.args, scval.to_uint32(1)])) != shape(task)
 
 
+def test_the_upper_half_of_the_shape_is_the_kind_and_the_lower_the_arguments() -> None:
+    def halves(**changes: Any) -> tuple[int, int]:
+        task = make.Task(args=[scval.to_uint32(1), scval.to_symbol("a")], blocked_by=[4], generation="G6")
+        (row,) = rows_of(decode(make.entries_body([make.task_entry(3, task.but(**changes))])))
+        return divmod(row[4], 2**32)
+
+    kind, rest = halves()
+    same_kind = [
+        {"args": [scval.to_uint32(2), scval.to_symbol("a")]},
+        {"args": [scval.to_uint32(1), scval.to_symbol("b")]},
+        {"blocked_by": [5]},
+        {"whitelist": [make.KEEPER]},
+    ]
+    for changes in same_kind:
+        other, values = halves(**changes)
+        assert other == kind
+        assert values != rest
+    other_kind = [
+        {"args": [scval.to_uint32(1), scval.to_string("a")]},
+        {"args": [scval.to_uint32(1)]},
+        {"args": []},
+        {"function": "decrement"},
+        {"target": Address.from_raw_contract(bytes(32))},
+        {"resolver": make.TARGET},
+        {"blocked_by": []},
+        {"extra": {"yield_strategy": scval.to_uint64(1)}},
+    ]
+    kinds = {halves(**changes)[0] for changes in other_kind}
+    assert len(kinds) == len(other_kind)
+    assert kind not in kinds
+    # What changes from run to run is in neither.
+    assert halves(last_run=5, gas_balance=9, is_active=False, interval=7) == (kind, rest)
+
+
+def test_dependencies_are_told_of_tasks_that_wait() -> None:
+    body = make.entries_body(
+        [
+            make.task_entry(1, make.Task(blocked_by=[7, 2**64 - 1])),
+            make.task_entry(2, make.Task()),
+            make.task_entry(3, make.Task(generation="G1", blocked_by=[9])),
+            make.task_entry(4, make.Task(blocked_by=list(range(64)))),
+        ]
+    )
+    assert decode(body).dependencies == [(1, [7, 2**64 - 1]), (4, list(range(64)))]
+
+
+def test_dependencies_are_those_of_task_meta_where_there_is_one() -> None:
+    entries = [
+        make.task_entry(4, make.Task(blocked_by=[1])),
+        make.task_entry(4, make.Task(blocked_by=[2]), name="TaskMeta"),
+        make.task_entry(5, make.Task(blocked_by=[1])),
+        make.task_entry(5, make.Task(), name="TaskMeta"),
+    ]
+    for order in (entries, entries[::-1]):
+        batch = decode(make.entries_body(order))
+        assert batch.dependencies == [(4, [2])]
+        assert {row[0]: row[8] & BLOCKED_BY for row in rows_of(batch)} == {4: BLOCKED_BY, 5: 0}
+
+
+def test_dependencies_that_cannot_be_followed_are_a_problem_of_their_task() -> None:
+    many, strange = make.Task(blocked_by=list(range(65))), scval.to_vec([scval.to_symbol("x")])
+    batch = decode(
+        make.entries_body(
+            [make.task_entry(1, many), make.task_entry(2, make.Task(extra={"blocked_by": strange}))]
+        )
+    )
+    assert batch.dependencies == []
+    assert [(task_id, reason) for task_id, _, reason in batch.problems] == [
+        (1, "field blocked_by holds 65 tasks, at most 64 are followed"),
+        (2, "field blocked_by is of kind 15, expected u32 or u64"),
+    ]
+    assert all(row[8] & UNDECODABLE for row in rows_of(batch))
+
+
 def test_entries_of_every_kind_in_one_answer() -> None:
     counter_key = scval.to_vec([scval.to_symbol("Counter")])
     instance = xdr.SCVal(

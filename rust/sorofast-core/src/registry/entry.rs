@@ -6,7 +6,7 @@ use crate::types::{AccountKey, ContractId, TaskId};
 use crate::xdr::{read_account, skip_value, tag, AccountState, Reader, XdrError};
 
 /// What an entry held.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Entry {
     /// From `Task(id)`.
     Task(TaskId, TaskState),

@@ -7,4 +7,4 @@ mod task;
 
 pub use entry::{read_entry, Entry};
 pub use keys::{counter_key, instance_key, key_of, task_key, EntryKey};
-pub use task::{read_task, TaskState};
+pub use task::{read_task, TaskState, DEPENDENCIES_MOST};

@@ -1,19 +1,23 @@
 //! The hot fields of a task's configuration, picked by name.
 //!
 //! Contracts of this family differ in which fields they have, in how wide `interval` is and in order, so a field is
-//! looked for by name, a missing one has a default and an unknown one is skipped. Nothing is allocated.
+//! looked for by name, a missing one has a default and an unknown one is skipped. Nothing is allocated but for a task that
+//! has arguments or waits for others.
 
 use aws_lc_rs::digest::{Context, SHA256};
 
 use super::layout::field;
 use crate::row;
-use crate::types::{AccountKey, Stroops};
+use crate::types::{AccountKey, Stroops, TaskId};
 use crate::xdr::{
     read_address, read_symbol, read_wide, skip_value, tag, Address, Reader, XdrError,
 };
 
+/// Tasks one task may wait for and still be followed; the contract allows sixteen.
+pub const DEPENDENCIES_MOST: usize = 64;
+
 /// What the engine knows of a task.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct TaskState {
     /// Seconds between runs; 0 when the field is missing.
     pub interval_s: u64,
@@ -25,13 +29,21 @@ pub struct TaskState {
     pub flags: u16,
     /// See [`Shape`].
     pub shape: u64,
+    /// The tasks it waits for; empty, and nothing allocated, for most.
+    pub dependencies: Vec<TaskId>,
 }
 
 /// The parts of a task that decide which ledger entries its run touches and how large they are.
 ///
-/// The shape is the start of a SHA-256 over them, because whoever could make two tasks collide could have one run with
-/// the other's footprint, and fail. The length of the whole value is part of it: a footprint declares how many bytes
-/// may be written, and two tasks that differ in their whitelist differ in size.
+/// The shape is two halves, each the start of a SHA-256. The upper one is the *kind*: what is called, by the types and
+/// the number of its arguments, and who is asked before. The lower one is everything else: the arguments' values, the
+/// dependencies, and the length of the whole value, because a footprint declares how many bytes may be written, and
+/// two tasks that differ in their whitelist differ in size. Tasks of one kind may share a footprint where the arguments
+/// do not matter to it.
+///
+/// A cryptographic hash spreads the halves evenly; at 32 bits it does not keep anybody from making two tasks collide
+/// who takes some minutes to search. Then one is run with the other's footprint, fails, and pays for it; so a template
+/// that fails by its footprint has to be dropped.
 #[derive(Debug, Default)]
 struct Shape<'a> {
     target: &'a [u8],
@@ -40,37 +52,47 @@ struct Shape<'a> {
     resolver: &'a [u8],
     blocked_by: &'a [u8],
     yield_strategy: &'a [u8],
+    /// Discriminants of the arguments, in their order.
+    types: Vec<u8>,
 }
 
 impl Shape<'_> {
-    /// All lengths first, then all parts, so that no two lists of parts are the same text and a part that is empty
-    /// costs nothing.
     fn number(&self, length: usize) -> u64 {
-        let parts = [
-            self.target,
-            self.function,
-            self.args,
-            self.resolver,
-            self.blocked_by,
-            self.yield_strategy,
+        let presence = [
+            u8::from(!self.blocked_by.is_empty()),
+            u8::from(!self.yield_strategy.is_empty()),
         ];
-        let mut lengths = [0; 8 * 7];
-        let (places, _) = lengths.as_chunks_mut::<8>();
-        let all = [length].into_iter().chain(parts.map(<[u8]>::len));
-        for (place, length) in places.iter_mut().zip(all) {
-            *place = (length as u64).to_be_bytes();
-        }
-        let mut context = Context::new(&SHA256);
-        context.update(&lengths);
-        for part in parts.into_iter().filter(|part| !part.is_empty()) {
-            context.update(part);
-        }
-        let digest = context.finish();
-        digest
-            .as_ref()
-            .first_chunk()
-            .map_or(0, |start| u64::from_be_bytes(*start))
+        let kind = half(
+            0,
+            [
+                self.target,
+                self.function,
+                self.resolver,
+                &self.types,
+                &presence,
+            ],
+        );
+        let rest = half(length, [self.args, self.blocked_by, self.yield_strategy]);
+        u64::from(kind) << 32 | u64::from(rest)
     }
+}
+
+/// A number and all lengths first, then all parts, so that no two lists of parts are the same text and a part that is
+/// empty costs nothing.
+fn half<const N: usize>(number: usize, parts: [&[u8]; N]) -> u32 {
+    let mut context = Context::new(&SHA256);
+    context.update(&(number as u64).to_be_bytes());
+    for part in parts {
+        context.update(&(part.len() as u64).to_be_bytes());
+    }
+    for part in parts.into_iter().filter(|part| !part.is_empty()) {
+        context.update(part);
+    }
+    let digest = context.finish();
+    digest
+        .as_ref()
+        .first_chunk()
+        .map_or(0, |start| u32::from_be_bytes(*start))
 }
 
 /// Reads a task's configuration, which must be a map from symbols.
@@ -85,6 +107,7 @@ pub fn read_task(reader: &mut Reader<'_>, keeper: &AccountKey) -> Result<TaskSta
         gas: Stroops(0),
         flags: row::ACTIVE | row::KEEPER_ALLOWED,
         shape: 0,
+        dependencies: Vec::new(),
     };
     let mut shape = Shape::default();
     for _ in 0..fields {
@@ -96,8 +119,8 @@ pub fn read_task(reader: &mut Reader<'_>, keeper: &AccountKey) -> Result<TaskSta
             continue;
         }
         match read_symbol(reader)? {
-            field::INTERVAL => state.interval_s = read_seconds(reader, "interval")?,
-            field::LAST_RUN => state.last_run_s = read_seconds(reader, "last_run")?,
+            field::INTERVAL => state.interval_s = read_number(reader, "interval")?,
+            field::LAST_RUN => state.last_run_s = read_number(reader, "last_run")?,
             field::GAS_BALANCE => state.gas = read_gas(reader)?,
             field::IS_ACTIVE => {
                 reader.expect(tag::BOOL, "kind of field is_active")?;
@@ -113,13 +136,19 @@ pub fn read_task(reader: &mut Reader<'_>, keeper: &AccountKey) -> Result<TaskSta
                 );
             }
             field::BLOCKED_BY => {
-                let (items, bytes) = read_vector(reader, "blocked_by")?;
-                shape.blocked_by = if items > 0 { bytes } else { &[] };
-                set(&mut state.flags, row::BLOCKED_BY, items > 0);
+                let start = reader.position();
+                state.dependencies = read_dependencies(reader)?;
+                let waits = !state.dependencies.is_empty();
+                shape.blocked_by = if waits { reader.since(start) } else { &[] };
+                set(&mut state.flags, row::BLOCKED_BY, waits);
             }
             field::TARGET => shape.target = read_raw(reader)?,
             field::FUNCTION => shape.function = read_raw(reader)?,
-            field::ARGS => shape.args = read_raw(reader)?,
+            field::ARGS => {
+                let start = reader.position();
+                shape.types = read_types(reader)?;
+                shape.args = reader.since(start);
+            }
             field::YIELD_STRATEGY => shape.yield_strategy = read_optional(reader)?,
             _ => skip_value(reader)?,
         }
@@ -132,7 +161,7 @@ fn set(flags: &mut u16, flag: u16, on: bool) {
     *flags = if on { *flags | flag } else { *flags & !flag };
 }
 
-fn read_seconds(reader: &mut Reader<'_>, field: &'static str) -> Result<u64, XdrError> {
+fn read_number(reader: &mut Reader<'_>, field: &'static str) -> Result<u64, XdrError> {
     let offset = reader.position();
     match reader.u32()? {
         tag::U32 => reader.u32().map(u64::from),
@@ -157,6 +186,23 @@ fn read_raw<'a>(reader: &mut Reader<'a>) -> Result<&'a [u8], XdrError> {
     let start = reader.position();
     skip_value(reader)?;
     Ok(reader.since(start))
+}
+
+/// The discriminants of a vector's elements, four bytes each; none for another kind of value.
+fn read_types(reader: &mut Reader<'_>) -> Result<Vec<u8>, XdrError> {
+    let start = reader.clone();
+    let mut types = Vec::new();
+    if reader.u32()? == tag::VEC && reader.bool()? {
+        for _ in 0..reader.count(4)? {
+            let at = reader.position();
+            skip_value(reader)?;
+            types.extend(reader.since(at).first_chunk::<4>().into_iter().flatten());
+        }
+        return Ok(types);
+    }
+    *reader = start;
+    skip_value(reader)?;
+    Ok(types)
 }
 
 /// The bytes of a value, none for void: a missing field and an empty option mean the same.
@@ -187,16 +233,22 @@ fn enter_vector(reader: &mut Reader<'_>, field: &'static str) -> Result<usize, X
     }
 }
 
-fn read_vector<'a>(
-    reader: &mut Reader<'a>,
-    field: &'static str,
-) -> Result<(usize, &'a [u8]), XdrError> {
-    let start = reader.position();
-    let items = enter_vector(reader, field)?;
-    for _ in 0..items {
-        skip_value(reader)?;
+fn read_dependencies(reader: &mut Reader<'_>) -> Result<Vec<TaskId>, XdrError> {
+    let offset = reader.position();
+    let items = enter_vector(reader, "blocked_by")?;
+    if items > DEPENDENCIES_MOST {
+        return Err(XdrError::new(
+            offset,
+            format!(
+                "field blocked_by holds {items} tasks, at most {DEPENDENCIES_MOST} are followed"
+            ),
+        ));
     }
-    Ok((items, reader.since(start)))
+    let mut tasks = Vec::with_capacity(items);
+    for _ in 0..items {
+        tasks.push(TaskId(read_number(reader, "blocked_by")?));
+    }
+    Ok(tasks)
 }
 
 fn read_whitelist(

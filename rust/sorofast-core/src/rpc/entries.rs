@@ -1,6 +1,6 @@
 //! getLedgerEntries answers: one pass over the text, one buffer for every entry's bytes.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 
 use super::answer::read_answer;
 use super::error::BodyError;
@@ -30,6 +30,8 @@ pub struct EntriesBatch {
     pub latest_ledger: Ledger,
     /// Packed rows, in the order of the answer.
     pub rows: Vec<u8>,
+    /// Per task that waits for others: which ones.
+    pub dependencies: Vec<(TaskId, Vec<TaskId>)>,
     /// Accounts, in the order of the answer.
     pub accounts: Vec<AccountState>,
     /// The registry's counter.
@@ -47,6 +49,8 @@ struct Collector<'a> {
     rows: Vec<Row>,
     /// Positions in `rows` that came from `TaskMeta(id)`.
     metas: Vec<usize>,
+    /// What rows wait for, by position in `rows`.
+    dependencies: Vec<(usize, Vec<TaskId>)>,
     batch: EntriesBatch,
 }
 
@@ -70,6 +74,7 @@ pub fn read_entries(
         buffer: Vec::new(),
         rows: Vec::new(),
         metas: Vec::new(),
+        dependencies: Vec::new(),
         batch: EntriesBatch::default(),
     };
     let mut latest = None;
@@ -139,6 +144,10 @@ impl Collector<'_> {
     }
 
     fn row(&mut self, id: TaskId, state: TaskState, item: &Item<'_>) {
+        if !state.dependencies.is_empty() {
+            self.dependencies
+                .push((self.rows.len(), state.dependencies));
+        }
         self.rows.push(Row {
             interval_s: state.interval_s,
             last_run_s: state.last_run_s,
@@ -168,6 +177,7 @@ impl Collector<'_> {
 
     fn finish(mut self, latest: Ledger) -> EntriesBatch {
         self.batch.latest_ledger = latest;
+        self.keep_dependencies();
         self.merge_metas();
         self.batch.rows.reserve_exact(self.rows.len() * ROW_SIZE);
         for row in &mut self.rows {
@@ -175,6 +185,20 @@ impl Collector<'_> {
             self.batch.rows.extend_from_slice(&row.pack());
         }
         self.batch
+    }
+
+    /// Where there is a `TaskMeta(id)`, what `Task(id)` says about dependencies is not what counts.
+    fn keep_dependencies(&mut self) {
+        let rows = &self.rows;
+        let metas: HashSet<TaskId> = self.metas.iter().map(|&at| rows[at].id).collect();
+        let believed =
+            |at: usize| !metas.contains(&rows[at].id) || self.metas.binary_search(&at).is_ok();
+        let all = std::mem::take(&mut self.dependencies);
+        self.batch.dependencies = all
+            .into_iter()
+            .filter(|&(at, _)| believed(at))
+            .map(|(at, tasks)| (rows[at].id, tasks))
+            .collect();
     }
 
     /// Where a contract keeps `TaskMeta(id)` apart, that one says how the task stands, and `Task(id)`, which is

@@ -9,9 +9,8 @@ Everything that comes in batches crosses as packed bytes, all integers little-en
 * ``shape`` says which footprint a task's ``execute`` has: equal shapes may share a template. Its upper 32 bits are the
   *kind*: target, function, resolver, the number and types of the arguments, and whether there are dependencies and a
   yield strategy. The lower 32 are everything else: the arguments' values, the dependencies, the entry's length. Tasks
-  of one kind may share a template where the footprint does not depend on the arguments. Whoever searches some
-  minutes can make two tasks of equal shape; one then runs with the other's footprint, fails and pays, so a template
-  that fails by its footprint has to be dropped.
+  of one kind may share a template where the footprint does not depend on the arguments. Two tasks of equal shape can
+  be made in minutes; one then runs with the other's footprint, fails and pays: such a template has to be dropped.
 * packed ids are unsigned 64-bit integers, packed keys are 32 raw bytes each.
 
 Addresses cross as their 32 raw bytes. Errors are the classes of :mod:`sorofast.errors`; ``ValueError`` is raised for
@@ -220,6 +219,30 @@ class TaskTable:
     def hold(self, task_id: int) -> bool:
         """Takes a row out of the index as ``pop_due`` would (a takeover found it in flight); False when unknown."""
 
+    def advance(self, items: list[tuple[int, int, int, int]]) -> int:
+        """Takes runs that happened: ``(task id, window, last_run_s, ledger)``, the window being the last_run replaced.
+
+        A task whose last_run still is the window gets the new one and is indexed for its next run, wherever it was;
+        its snapshot_ledger becomes at least the ledger's. Returns how many tasks moved.
+        """
+
+    def set_unblocked(self, task_id: int, on: bool) -> bool:
+        """Says whether the tasks that a task with BLOCKED_BY waits for have run; else it is parked as ``blocked``.
+
+        Holds while the rows applied have the same dependencies; not part of a snapshot. False when the task is
+        unknown or waits for none.
+        """
+
+    def blocked(self) -> bytes:
+        """Packed ids of the tasks that carry ``blocked``; looks at no row when there are none."""
+
+    def set_fee(self, kind: int, fee_stroops: int) -> int:
+        """Says what the contract takes for a run of a kind of task (upper half of the shape); 0 forgets it.
+
+        A task with less is parked as ``gas_below_fee`` until a row with enough gas arrives or the fee falls. A new fee
+        looks at every row. Returns how many tasks moved. Not part of a snapshot; 65,536 kinds are remembered.
+        """
+
     def get(self, task_id: int) -> bytes | None:
         """One packed row with its present reason."""
 
@@ -250,7 +273,7 @@ class TaskTable:
 class Operation:
     """What a transaction does: one operation, with named holes for the numbers that differ from run to run.
 
-    It says nothing about who sends it, so one object serves every run. Equal operations compare equal.
+    It says nothing about who sends it, so one object serves every run.
     """
 
     @staticmethod
@@ -282,42 +305,36 @@ class Operation:
     @property
     def kind(self) -> Literal["invoke", "restore", "extend", "payment"]: ...
     def __eq__(self, other: object, /) -> bool: ...
-    def __ne__(self, other: object, /) -> bool: ...
-    __hash__ = None  # type: ignore[assignment]
+    def __hash__(self) -> int: ...
 
 @final
 class TemplateFacts:
-    """What a template declares, its holes filled with the values asked about."""
+    """What a template declares, padding included, its holes filled with the values asked about.
+
+    ``read_only`` and ``read_write`` are base64 ``LedgerKey``; ``archived`` says which of ``read_write``, counted from
+    0, a run restores from the archive, and a template that restores any is not ``reusable`` for later runs.
+    """
 
     @property
-    def holes(self) -> list[str]:
-        """Names of the holes in the order of a run's values."""
+    def holes(self) -> list[str]: ...
     @property
-    def source(self) -> Literal["keeper", "channel"]:
-        """Whose operation it is."""
+    def source(self) -> Literal["keeper", "channel"]: ...
     @property
-    def resource_fee_stroops(self) -> int:
-        """The resource fee, padding included; a run costs at most this and its inclusion fee."""
+    def resource_fee_stroops(self) -> int: ...
     @property
     def instructions(self) -> int: ...
     @property
-    def read_bytes(self) -> int:
-        """Bytes read from disk."""
+    def read_bytes(self) -> int: ...
     @property
-    def write_bytes(self) -> int:
-        """Bytes that may be written, padding included."""
+    def write_bytes(self) -> int: ...
     @property
-    def read_only(self) -> list[str]:
-        """Base64 ``LedgerKey`` per entry the run may only read."""
+    def read_only(self) -> list[str]: ...
     @property
-    def read_write(self) -> list[str]:
-        """Base64 ``LedgerKey`` per entry it may write."""
+    def read_write(self) -> list[str]: ...
     @property
-    def archived(self) -> list[int]:
-        """Which of ``read_write``, counted from 0, the run restores from the archive."""
+    def archived(self) -> list[int]: ...
     @property
-    def reusable(self) -> bool:
-        """Whether later runs may use the template: False when it restores archived entries."""
+    def reusable(self) -> bool: ...
 
 @final
 class Signer:
@@ -345,12 +362,10 @@ class Signer:
         min_resource_fee_stroops: int,
         contract: bytes,
     ) -> int:
-        """Makes a template for a shape from a simulation of one of its tasks; returns the template's number.
+        """:meth:`learn_call` of ``execute(keeper, task_id)``; the keeper's plain consent is all it may ask for.
 
-        ``transaction_data`` and ``auth`` are base64 as the simulation gave them. The registry's keys that carry the
-        task's own id become holes. Equal templates are stored once; the oldest unused ones give way at the bound.
-        Raises :class:`~sorofast.errors.TemplateError` when Task(id) is not in the read-write footprint or the
-        authorisation is not the plain source-account root, :class:`~sorofast.errors.XdrError` when it does not decode.
+        Raises :class:`~sorofast.errors.TemplateError` when Task(id) is not in the read-write footprint or more is
+        asked for, :class:`~sorofast.errors.XdrError` when it does not decode.
         """
 
     def learn_call(
@@ -372,10 +387,9 @@ class Signer:
         ``transaction_data`` and ``auth`` are base64 as the simulation gave them; the authorisation entries are kept
         as they are, none, one or many, if the signature of the operation's source is all they ask for. Where a value
         stands as a u64 in the called contract's own ledger keys or in what is authorised, it becomes a hole. With
-        ``must_write`` the value of the hole of that name is a task's number, and a run that does not write ``Task``
-        or ``TaskMeta`` of it is refused. ``write_bytes_pad`` is declared on top of the bytes written and
-        ``fee_pad_stroops`` on top of the resource fee, for entries that grow. Equal templates are stored once; the
-        oldest unused ones give way at the bound.
+        ``must_write`` the hole of that name holds a task's number, and a run that does not write ``Task`` or
+        ``TaskMeta`` of it is refused. ``write_bytes_pad`` and ``fee_pad_stroops`` are declared on top, for entries
+        that grow. Equal templates are stored once; the oldest unused ones give way at the bound.
 
         Raises :class:`~sorofast.errors.TemplateError` when somebody else's consent is needed (it says whose), when
         the task is not written, when a value stands where another value of the call is the same number, or for a fee
@@ -389,7 +403,7 @@ class Signer:
     def template_facts(self, key: int, values: list[int] | None = None) -> TemplateFacts | None:
         """What a key's template declares, its holes filled with these values (zeros if there are none given).
 
-        None without a template, and for the template of a payment.
+        None without a template.
         """
 
     def template_digest(self, key: int) -> bytes | None:

@@ -100,7 +100,7 @@ impl Row {
     }
 
     /// The second the task falls due, or the reason it cannot run at all.
-    pub fn due_s(&self, min_gas: Stroops) -> Result<u64, Reason> {
+    pub fn due_s(&self, terms: &Terms) -> Result<u64, Reason> {
         if self.flags & UNDECODABLE != 0 {
             return Err(Reason::Undecodable);
         }
@@ -120,14 +120,40 @@ impl Row {
             .last_run_s
             .checked_add(self.interval_s)
             .ok_or(Reason::DueOverflow)?;
-        if self.flags & BLOCKED_BY != 0 {
+        if self.flags & BLOCKED_BY != 0 && !terms.unblocked {
             return Err(Reason::Blocked);
         }
-        if self.gas < min_gas {
+        if self.gas < terms.min_gas {
             return Err(Reason::OutOfGas);
+        }
+        if self.gas < terms.fee {
+            return Err(Reason::GasBelowFee);
         }
         Ok(due_s)
     }
+
+    /// The upper half of the shape: what kind of task it is.
+    #[must_use]
+    pub const fn kind(&self) -> u32 {
+        (self.shape >> 32) as u32
+    }
+
+    /// The lower half of the shape: its arguments, its dependencies and its size.
+    #[must_use]
+    pub const fn args(&self) -> u32 {
+        self.shape as u32
+    }
+}
+
+/// What decides besides the row itself whether a task can run.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Terms {
+    /// With less gas nothing is run.
+    pub min_gas: Stroops,
+    /// What the contract takes for a run, as far as that is known.
+    pub fee: Stroops,
+    /// Whether the tasks it waits for have run.
+    pub unblocked: bool,
 }
 
 #[cfg(test)]

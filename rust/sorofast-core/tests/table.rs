@@ -4,9 +4,15 @@ use std::collections::BTreeMap;
 
 use proptest::prelude::*;
 use sorofast_core::reasons::Reason;
-use sorofast_core::row::{Row, ACTIVE, KEEPER_ALLOWED, ROW_SIZE};
-use sorofast_core::table::{State, TaskTable};
+use sorofast_core::row::{Row, Terms, ACTIVE, BLOCKED_BY, KEEPER_ALLOWED, ROW_SIZE};
+use sorofast_core::table::{Ran, State, TaskTable};
 use sorofast_core::types::{Ledger, Stroops, TaskId};
+
+const TERMS: Terms = Terms {
+    min_gas: Stroops(1),
+    fee: Stroops(0),
+    unblocked: false,
+};
 
 fn row(id: u64, last_run_s: u64, interval_s: u64, ledger: u32) -> Row {
     Row {
@@ -81,7 +87,7 @@ struct Model(BTreeMap<u64, Known>);
 
 impl Model {
     fn fresh(row: Row) -> Known {
-        let state = row.due_s(Stroops(1)).map_or(State::Parked, State::Indexed);
+        let state = row.due_s(&TERMS).map_or(State::Parked, State::Indexed);
         Known {
             row,
             state,
@@ -98,7 +104,7 @@ impl Model {
         let stays = match known.state {
             State::Held => !ran,
             State::Indexed(_) => {
-                !ran && known.row.interval_s == row.interval_s && row.due_s(Stroops(1)).is_ok()
+                !ran && known.row.interval_s == row.interval_s && row.due_s(&TERMS).is_ok()
             }
             State::Parked => {
                 known.by_caller
@@ -145,7 +151,7 @@ proptest! {
                 Step::Schedule { id, at_s } => {
                     let done = table.schedule(TaskId(id), at_s, Reason::BackingOff);
                     let wanted = model.0.get_mut(&id).is_some_and(|known| {
-                        let due_s = known.row.due_s(Stroops(1));
+                        let due_s = known.row.due_s(&TERMS);
                         known.by_caller = false;
                         known.state = due_s.map_or(State::Parked, |due_s| State::Indexed(due_s.max(at_s)));
                         due_s.is_ok()
@@ -232,4 +238,149 @@ fn damaged_snapshots_are_refused() {
             "cut at {at}"
         );
     }
+}
+
+fn blocked(id: u64, ledger: u32) -> Row {
+    Row {
+        flags: ACTIVE | KEEPER_ALLOWED | BLOCKED_BY,
+        ..row(id, 1_700_000_000, 60, ledger)
+    }
+}
+
+fn reason(table: &TaskTable, id: u64) -> Option<Reason> {
+    Reason::from_code(table.get(TaskId(id))?.reason)
+}
+
+#[test]
+fn a_blocked_task_is_indexed_once_its_dependencies_have_run() {
+    let mut table = TaskTable::new(Stroops(1));
+    table.apply(&[blocked(1, 1).pack(), row(2, 5, 60, 1).pack()], 0, 1);
+    assert_eq!(reason(&table, 1), Some(Reason::Blocked));
+    assert_eq!(table.blocked().collect::<Vec<_>>(), [TaskId(1)]);
+    assert!(!table.set_unblocked(TaskId(2), true));
+    assert!(!table.set_unblocked(TaskId(3), true));
+    assert!(table.set_unblocked(TaskId(1), true));
+    let due = State::Indexed(1_700_000_060);
+    assert_eq!(table.state(TaskId(1)), Some(due));
+    assert_eq!(table.blocked().count(), 0);
+    // Another kind of change keeps what is known, other dependencies do not.
+    let richer = Row {
+        gas: Stroops(5000),
+        ..blocked(1, 2)
+    };
+    table.apply(&[richer.pack()], 0, 1);
+    assert_eq!(table.state(TaskId(1)), Some(due));
+    let other = Row {
+        shape: 2,
+        ..blocked(1, 3)
+    };
+    table.apply(&[other.pack()], 0, 1);
+    assert_eq!(reason(&table, 1), Some(Reason::Blocked));
+    assert!(table.set_unblocked(TaskId(1), true));
+    assert!(table.set_unblocked(TaskId(1), false));
+    assert_eq!(table.state(TaskId(1)), Some(State::Parked));
+    assert_eq!(table.next_due_s(), Some(65));
+}
+
+#[test]
+fn what_is_known_of_dependencies_ends_with_them() {
+    let mut table = TaskTable::new(Stroops(1));
+    table.apply(&[blocked(1, 1).pack()], 0, 1);
+    table.set_unblocked(TaskId(1), true);
+    table.apply(&[row(1, 1_700_000_000, 60, 2).pack()], 0, 1);
+    table.apply(&[blocked(1, 3).pack()], 0, 1);
+    assert_eq!(reason(&table, 1), Some(Reason::Blocked));
+}
+
+#[test]
+fn a_held_task_stays_held_whatever_becomes_of_its_dependencies() {
+    let mut table = TaskTable::new(Stroops(1));
+    table.apply(&[blocked(1, 1).pack()], 0, 1);
+    table.set_unblocked(TaskId(1), true);
+    table.pop_due(u64::MAX, 1, |_| ());
+    table.set_unblocked(TaskId(1), false);
+    assert_eq!(table.state(TaskId(1)), Some(State::Held));
+    assert!(!table.schedule(TaskId(1), 0, Reason::BackingOff));
+    assert_eq!(reason(&table, 1), Some(Reason::Blocked));
+}
+
+#[test]
+fn a_task_that_cannot_pay_the_fee_waits_for_a_deposit() {
+    let mut table = TaskTable::new(Stroops(1));
+    let with = |id, gas, kind: u64, ledger| Row {
+        gas: Stroops(gas),
+        shape: (kind << 32) + 77,
+        ..row(id, 1_700_000_000, 60, ledger)
+    };
+    let rows = [
+        with(1, 227, 5, 1),
+        with(2, 228, 5, 1),
+        with(3, 1, 6, 1),
+        with(4, 0, 5, 1),
+    ];
+    table.apply(&rows.map(|row| row.pack()), 0, 1);
+    assert_eq!(table.set_fee(5, Stroops(228)), 1);
+    assert_eq!(table.set_fee(5, Stroops(228)), 0);
+    let reasons = [1, 2, 3, 4].map(|id| reason(&table, id).unwrap());
+    assert_eq!(
+        reasons,
+        [
+            Reason::GasBelowFee,
+            Reason::NotDue,
+            Reason::NotDue,
+            Reason::OutOfGas
+        ]
+    );
+    // A deposit, and the task is back; a task that arrives poor is parked at once.
+    table.apply(&[with(1, 228, 5, 2).pack(), with(9, 3, 5, 2).pack()], 0, 1);
+    assert_eq!(reason(&table, 1), Some(Reason::NotDue));
+    assert_eq!(reason(&table, 9), Some(Reason::GasBelowFee));
+    assert_eq!(table.set_fee(5, Stroops(229)), 2);
+    assert_eq!(table.set_fee(5, Stroops(0)), 3);
+    assert_eq!(reason(&table, 9), Some(Reason::NotDue));
+    assert_eq!(reason(&table, 4), Some(Reason::OutOfGas));
+}
+
+#[test]
+fn a_lower_fee_does_not_wake_what_the_caller_parked() {
+    let mut table = TaskTable::new(Stroops(1));
+    table.apply(&[row(1, 1_700_000_000, 60, 1).pack()], 0, 1);
+    table.set_fee(0, Stroops(5000));
+    assert_eq!(reason(&table, 1), Some(Reason::GasBelowFee));
+    table.park(TaskId(1), Reason::Quarantined);
+    assert_eq!(table.set_fee(0, Stroops(1)), 0);
+    assert_eq!(reason(&table, 1), Some(Reason::Quarantined));
+}
+
+#[test]
+fn runs_that_happened_move_their_tasks_to_the_next() {
+    let mut table = TaskTable::new(Stroops(1));
+    let rows: Vec<_> = (1..=4)
+        .map(|id| row(id, 1_700_000_000, 60, 7).pack())
+        .collect();
+    table.apply(&rows, 0, 1);
+    table.pop_due(u64::MAX, 3, |_| ());
+    table.park(TaskId(3), Reason::Quarantined);
+    let ran = |task, window, ledger| Ran {
+        task: TaskId(task),
+        window,
+        last_run_s: 1_700_000_065,
+        ledger: Ledger(ledger),
+    };
+    let runs = [
+        ran(1, 1_700_000_000, 9),
+        ran(2, 1_699_999_940, 9),
+        ran(3, 1_700_000_000, 5),
+        ran(5, 1_700_000_000, 9),
+    ];
+    assert_eq!(table.advance(&runs), 2);
+    assert_eq!(table.advance(&runs), 0);
+    let next = Some(State::Indexed(1_700_000_125));
+    assert_eq!([1, 3].map(|id| table.state(TaskId(id))), [next, next]);
+    assert_eq!(table.state(TaskId(2)), Some(State::Held));
+    let ledgers = [1, 3].map(|id| table.get(TaskId(id)).unwrap().snapshot_ledger.0);
+    assert_eq!(ledgers, [9, 7]);
+    // What the ledger says of the same run changes nothing any more.
+    table.apply(&[row(1, 1_700_000_065, 60, 9).pack()], 0, 1);
+    assert_eq!(table.state(TaskId(1)), next);
 }

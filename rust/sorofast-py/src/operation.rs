@@ -11,8 +11,8 @@ use crate::args::key;
 use crate::errors::{guarded, IntoPython};
 
 /// What a transaction does, with holes for the numbers that differ from run to run.
-#[pyclass(frozen, eq, module = "sorofast._core")]
-#[derive(PartialEq, Eq)]
+#[pyclass(frozen, eq, hash, module = "sorofast._core")]
+#[derive(PartialEq, Eq, Hash)]
 pub(crate) struct Operation(pub(crate) tx::Operation);
 
 #[pymethods]

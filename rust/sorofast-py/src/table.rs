@@ -8,7 +8,7 @@ use pyo3::types::PyBytes;
 use sorofast_core::reasons::Reason;
 use sorofast_core::row::ROW_SIZE;
 use sorofast_core::table;
-use sorofast_core::types::{Stroops, TaskId};
+use sorofast_core::types::{Ledger, Stroops, TaskId};
 
 use crate::args::packed;
 use crate::errors::{detached, guarded, IntoPython};
@@ -77,6 +77,37 @@ impl TaskTable {
 
     fn hold(&mut self, task_id: u64) -> PyResult<bool> {
         guarded(|| self.0.hold(TaskId(task_id)))
+    }
+
+    #[allow(clippy::needless_pass_by_value)]
+    fn advance(&mut self, items: Vec<(u64, u64, u64, u32)>) -> PyResult<usize> {
+        let runs: Vec<_> = items
+            .iter()
+            .map(|&(task, window, last_run_s, ledger)| table::Ran {
+                task: TaskId(task),
+                window,
+                last_run_s,
+                ledger: Ledger(ledger),
+            })
+            .collect();
+        guarded(|| self.0.advance(&runs))
+    }
+
+    fn set_unblocked(&mut self, task_id: u64, on: bool) -> PyResult<bool> {
+        guarded(|| self.0.set_unblocked(TaskId(task_id), on))
+    }
+
+    fn blocked<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyBytes>> {
+        let ids = guarded(|| {
+            let ids = self.0.blocked();
+            ids.flat_map(|id| id.0.to_le_bytes()).collect::<Vec<u8>>()
+        })?;
+        Ok(PyBytes::new(py, &ids))
+    }
+
+    fn set_fee(&mut self, py: Python<'_>, kind: u32, fee_stroops: i64) -> PyResult<usize> {
+        // A new fee looks at every row: detached, so that other threads run.
+        detached(py, || self.0.set_fee(kind, Stroops(fee_stroops)))
     }
 
     fn get<'py>(&self, py: Python<'py>, task_id: u64) -> Option<Bound<'py, PyBytes>> {

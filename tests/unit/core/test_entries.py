@@ -117,10 +117,11 @@ def test_the_upper_half_of_the_shape_is_the_kind_and_the_lower_the_arguments() -
     def halves(**changes: Any) -> tuple[int, int]:
         task = make.Task(args=[scval.to_uint32(1), scval.to_symbol("a")], blocked_by=[4], generation="G6")
         (row,) = rows_of(decode(make.entries_body([make.task_entry(3, task.but(**changes))])))
-        return divmod(row[4], 2**32)
+        shape = int(row[4])
+        return shape >> 32, shape % 2**32
 
     kind, rest = halves()
-    same_kind = [
+    same_kind: list[dict[str, Any]] = [
         {"args": [scval.to_uint32(2), scval.to_symbol("a")]},
         {"args": [scval.to_uint32(1), scval.to_symbol("b")]},
         {"blocked_by": [5]},
@@ -130,7 +131,7 @@ def test_the_upper_half_of_the_shape_is_the_kind_and_the_lower_the_arguments() -
         other, values = halves(**changes)
         assert other == kind
         assert values != rest
-    other_kind = [
+    other_kind: list[dict[str, Any]] = [
         {"args": [scval.to_uint32(1), scval.to_string("a")]},
         {"args": [scval.to_uint32(1)]},
         {"args": []},

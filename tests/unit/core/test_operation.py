@@ -232,6 +232,7 @@ def test_operations_compare_and_show_themselves() -> None:
     one = invoke("run", ["task", "window", "task"])
     assert one == invoke("run", ["task", "window", "task"])
     assert one != invoke("run", ["task", "task", "window"])
+    assert hash(one) == hash(invoke("run", ["task", "window", "task"]))
     assert one.holes == ["task", "window"]
     assert repr(one) == f"<Operation invoke {make.CONTRACT.address} run(task, window)>"
     assert repr(_core.Operation.restore()) == "<Operation restore>"

@@ -43,7 +43,7 @@ class Row:
     def due_s(self) -> int:
         return self.last_run_s + self.interval_s
 
-    def obstacle(self) -> str | None:
+    def obstacle(self, *, unblocked: bool = False, fee: int = 0) -> str | None:
         """Why this task cannot run at all, in the order in which reasons are given."""
         obstacles = {
             "undecodable": bool(self.flags & 32),
@@ -52,8 +52,9 @@ class Row:
             "not_whitelisted": not self.flags & 8,
             "interval_zero": self.interval_s == 0,
             "due_overflow": self.due_s >= 2**64,
-            "blocked": bool(self.flags & 16),
+            "blocked": bool(self.flags & 16) and not unblocked,
             "out_of_gas": self.gas < 1,
+            "gas_below_fee": self.gas < fee,
         }
         return next((name for name, there in obstacles.items() if there), None)
 
@@ -81,9 +82,9 @@ ROWS = st.builds(
     interval_s=st.integers(0, 3) | st.integers(0, 2**63),
     last_run_s=SECONDS,
     gas=st.sampled_from([0, 1, 500]),
-    shape=st.integers(0, 1),
+    shape=st.sampled_from([0, 1, 1 << 32]),
     live_until=st.sampled_from([0, 3, ALIVE]),
-    flags=st.sampled_from([9, 9, 9, 9, 8, 1, 25, 32]),
+    flags=st.sampled_from([9, 9, 9, 9, 8, 1, 25, 25, 32]),
 )
 
 
@@ -96,26 +97,44 @@ class TableMachine(RuleBasedStateMachine):
         self.rows: dict[int, Row] = {}
         self.states: dict[int, tuple[str, int | None]] = {}
         self.reasons: dict[int, str] = {}
+        self.unblocked: set[int] = set()
+        self.fees: dict[int, int] = {}
         self.ledger = 10
+
+    def obstacle(self, row: Row) -> str | None:
+        return row.obstacle(unblocked=row.id in self.unblocked, fee=self.fees.get(row.shape >> 32, 0))
 
     def place(self, task_id: int) -> None:
         row = self.rows[task_id]
-        obstacle = row.obstacle()
+        obstacle = self.obstacle(row)
         self.states[task_id] = ("indexed", row.due_s) if obstacle is None else ("parked", None)
         self.reasons[task_id] = obstacle or "not_due"
 
-    def stays(self, old: Row, new: Row) -> bool:
+    def look_again(self, task_id: int) -> bool:
+        """What was told to the table moves only what waits for its second, or could not run."""
+        obstacle, (state, _), reason = (
+            self.obstacle(self.rows[task_id]),
+            self.states[task_id],
+            self.reasons[task_id],
+        )
+        moves = obstacle is not None if state == "indexed" else state == "parked" and obstacle != reason
+        if moves and reason != "quarantined":
+            self.place(task_id)
+            return True
+        return False
+
+    def stays(self, old: Row, new: Row, could_not: str | None) -> bool:
         state, reason = self.states[new.id][0], self.reasons[new.id]
         if state == "held":
             return old.last_run_s == new.last_run_s
         if state == "indexed":
             kept = (old.last_run_s, old.interval_s) == (new.last_run_s, new.interval_s)
-            return kept and new.obstacle() is None
+            return kept and self.obstacle(new) is None
         same = all(
             getattr(old, name) == getattr(new, name)
             for name in ("interval_s", "last_run_s", "gas", "shape", "flags")
         )
-        return reason == "quarantined" and same and old.obstacle() == new.obstacle()
+        return reason == "quarantined" and same and could_not == self.obstacle(new)
 
     @rule(row=ROWS, ago=st.sampled_from([0, 0, 0, 1]))
     def apply(self, row: Row, ago: int) -> None:
@@ -130,7 +149,10 @@ class TableMachine(RuleBasedStateMachine):
             # An entry that does not decode says nothing about the run the task waits for.
             names = ("interval_s", "last_run_s", "gas", "shape")
             row = replace(row, flags=old.flags | 32, **{name: getattr(old, name) for name in names})
-        stays = old is not None and self.stays(old, row)
+        could_not = None if old is None else self.obstacle(old)
+        if old is None or not row.flags & 16 or row.shape % 2**32 != old.shape % 2**32:
+            self.unblocked.discard(row.id)
+        stays = old is not None and self.stays(old, row, could_not)
         self.rows[row.id] = row
         if not stays:
             self.place(row.id)
@@ -139,7 +161,7 @@ class TableMachine(RuleBasedStateMachine):
     def schedule(self, task_id: int, at_s: int) -> None:
         done = self.table.schedule(task_id, at_s, REASONS["backing_off"])
         row = self.rows.get(task_id)
-        assert done == (row is not None and row.obstacle() is None)
+        assert done == (row is not None and self.obstacle(row) is None)
         if row is not None:
             self.place(task_id)
         if done and row is not None:
@@ -164,6 +186,39 @@ class TableMachine(RuleBasedStateMachine):
         assert self.table.remove(struct.pack(f"<{len(ids)}Q", *ids)) == len(there)
         for one in there:
             del self.rows[one], self.states[one], self.reasons[one]
+            self.unblocked.discard(one)
+
+    @rule(task_id=IDS, on=st.booleans())
+    def set_unblocked(self, task_id: int, on: bool) -> None:
+        row = self.rows.get(task_id)
+        waits = row is not None and bool(row.flags & 16)
+        assert self.table.set_unblocked(task_id, on) == waits
+        if waits:
+            (self.unblocked.add if on else self.unblocked.discard)(task_id)
+            self.look_again(task_id)
+
+    @rule(kind=st.integers(0, 1), fee=st.sampled_from([-1, 0, 1, 2, 500, 501]))
+    def set_fee(self, kind: int, fee: int) -> None:
+        known, self.fees[kind] = self.fees.get(kind, 0), max(fee, 0)
+        moved = [] if known == max(fee, 0) else [
+            one for one, row in self.rows.items() if row.shape >> 32 == kind and self.look_again(one)
+        ]  # fmt: skip
+        assert self.table.set_fee(kind, fee) == len(moved)
+
+    @rule(runs=st.lists(st.tuples(IDS, st.booleans(), SECONDS, st.integers(0, 3)), max_size=4))
+    def advance(self, runs: list[tuple[int, bool, int, int]]) -> None:
+        items, moved = [], 0
+        for task_id, known, last_run_s, ahead in runs:
+            row = self.rows.get(task_id)
+            # An execution of another window than the row's is of no interest any more.
+            window = row.last_run_s if row is not None and known else 2**64 - 3
+            items.append((task_id, window, last_run_s, self.ledger + ahead))
+            if row is not None and row.last_run_s == window:
+                ledger = max(row.snapshot_ledger, self.ledger + ahead)
+                self.rows[task_id] = replace(row, last_run_s=last_run_s, snapshot_ledger=ledger)
+                self.place(task_id)
+                moved += 1
+        assert self.table.advance(items) == moved
 
     @rule(until_s=SECONDS, limit=st.integers(0, 6))
     def pop_due(self, until_s: int, limit: int) -> None:
@@ -193,6 +248,8 @@ class TableMachine(RuleBasedStateMachine):
         assert self.table.next_due() == min(
             (at for _, at in self.states.values() if at is not None), default=None
         )
+        blocked = {one for one, reason in self.reasons.items() if reason == "blocked"}
+        assert {one for (one,) in struct.iter_unpack("<Q", self.table.blocked())} == blocked
         counts: dict[int, int] = {}
         for task_id, row in self.rows.items():
             code = REASONS[self.reasons[task_id]]

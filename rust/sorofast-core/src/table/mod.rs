@@ -15,4 +15,4 @@ mod tasks;
 mod wheel;
 
 pub use snapshot::SnapshotError;
-pub use tasks::{State, TaskTable};
+pub use tasks::{Ran, State, TaskTable, FEES_MOST};

@@ -30,6 +30,8 @@ pub(super) struct Slot {
     pub(super) next: u32,
     pub(super) previous: u32,
     pub(super) place: Place,
+    /// Whether the tasks it waits for are known to have run.
+    pub(super) unblocked: bool,
     used: bool,
 }
 
@@ -44,6 +46,7 @@ impl Slot {
             next: NIL,
             previous: NIL,
             place: Place::Parked,
+            unblocked: false,
             used: true,
         }
     }
@@ -101,6 +104,11 @@ impl Slots {
             .iter()
             .flat_map(|page| page.iter())
             .filter(|slot| slot.used)
+    }
+
+    /// Numbers of the slots in use.
+    pub(super) fn numbers(&self) -> impl Iterator<Item = u32> + '_ {
+        (0..self.fresh).filter(|&index| self.get(index).used)
     }
 
     pub(super) fn memory_bytes(&self) -> usize {

@@ -1,11 +1,13 @@
 //! The table itself: what is applied, popped, scheduled and parked.
 
+use std::collections::HashMap;
+
 use super::ids::IdIndex;
 use super::slots::{Place, Slot, Slots};
 use super::wheel::Wheel;
 use crate::reasons::{Reason, CODES};
-use crate::row::{Row, ROW_SIZE, UNDECODABLE};
-use crate::types::{Stroops, TaskId};
+use crate::row::{Row, Terms, BLOCKED_BY, ROW_SIZE, UNDECODABLE};
+use crate::types::{Ledger, Stroops, TaskId};
 
 /// Where a task stands with respect to the index.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -27,6 +29,24 @@ pub struct TaskTable {
     late: Wheel,
     counts: [u64; CODES],
     min_gas: Stroops,
+    /// What the contract takes for a run of a kind of task.
+    fees: HashMap<u32, Stroops>,
+}
+
+/// Kinds of tasks whose fees a table remembers.
+pub const FEES_MOST: usize = 65_536;
+
+/// A run that happened, as the engine that sent it knows.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Ran {
+    /// Whose run.
+    pub task: TaskId,
+    /// The last run that it replaced.
+    pub window: u64,
+    /// Close time of its ledger.
+    pub last_run_s: u64,
+    /// Its ledger.
+    pub ledger: Ledger,
 }
 
 impl TaskTable {
@@ -40,6 +60,7 @@ impl TaskTable {
             late: Wheel::default(),
             counts: [0; CODES],
             min_gas,
+            fees: HashMap::new(),
         }
     }
 
@@ -103,15 +124,19 @@ impl TaskTable {
             };
         }
         row.reason = old.reason;
-        self.slots.get_mut(index).row = row;
+        let could_run = self.due_s(index);
+        let slot = self.slots.get_mut(index);
+        slot.row = row;
+        // What is known about dependencies is known about those the row had.
+        slot.unblocked &= row.flags & BLOCKED_BY != 0 && row.args() == old.args();
         let ran = row.last_run_s != old.last_run_s;
-        let runnable = row.due_s(self.min_gas);
+        let runnable = self.due_s(index);
         let stays = match place {
             Place::Held => !ran,
             Place::Indexed | Place::Late => {
                 !ran && row.interval_s == old.interval_s && runnable.is_ok()
             }
-            Place::ParkedByCaller => !self.differs(&old, &row),
+            Place::ParkedByCaller => !differs(&old, &row) && could_run == runnable,
             Place::Parked => false,
         };
         if !stays {
@@ -120,24 +145,20 @@ impl TaskTable {
         }
     }
 
-    /// Whether a task changed in a way that makes it worth another try: what it does, what it can pay, whether it may
-    /// run. That its entry was merely written again or lives longer is no such change.
-    fn differs(&self, old: &Row, new: &Row) -> bool {
-        let content = |row: &Row| {
-            (
-                row.interval_s,
-                row.last_run_s,
-                row.gas,
-                row.shape,
-                row.flags,
-            )
-        };
-        content(old) != content(new) || old.due_s(self.min_gas) != new.due_s(self.min_gas)
+    /// The second a task falls due, or the reason it cannot run at all.
+    fn due_s(&self, index: u32) -> Result<u64, Reason> {
+        let slot = self.slots.get(index);
+        let fee = self.fees.get(&slot.row.kind());
+        slot.row.due_s(&Terms {
+            min_gas: self.min_gas,
+            fee: fee.copied().unwrap_or_default(),
+            unblocked: slot.unblocked,
+        })
     }
 
     /// Indexes an unlinked task at the second it is due, or parks it with the reason why not.
     fn place(&mut self, index: u32) {
-        match self.slots.get(index).row.due_s(self.min_gas) {
+        match self.due_s(index) {
             Ok(due_s) => self.index_at(index, due_s, Reason::NotDue),
             Err(reason) => self.park_at(index, Place::Parked, reason),
         }
@@ -229,7 +250,7 @@ impl TaskTable {
             return false;
         };
         self.unlink(index);
-        match self.slots.get(index).row.due_s(self.min_gas) {
+        match self.due_s(index) {
             Ok(due_s) => {
                 self.index_at(index, at_s.max(due_s), reason);
                 true
@@ -258,6 +279,98 @@ impl TaskTable {
         self.unlink(index);
         self.park_at(index, place, reason);
         true
+    }
+
+    /// Says whether the tasks that a task waits for have run. It holds until the task waits for others. `false` if there
+    /// is no such task or it waits for none.
+    pub fn set_unblocked(&mut self, task: TaskId, on: bool) -> bool {
+        let Some(index) = self.find(task) else {
+            return false;
+        };
+        if self.slots.get(index).row.flags & BLOCKED_BY == 0 {
+            return false;
+        }
+        self.slots.get_mut(index).unblocked = on;
+        self.look_again(index);
+        true
+    }
+
+    /// The tasks that wait for others to run.
+    pub fn blocked(&self) -> impl Iterator<Item = TaskId> + '_ {
+        let blocked = Reason::Blocked.code();
+        // Mostly there are none, and then there is no need to look at every row.
+        let most = if self.counts[usize::from(blocked)] == 0 {
+            0
+        } else {
+            usize::MAX
+        };
+        let rows = self.rows().take(most);
+        rows.filter(move |row| row.reason == blocked)
+            .map(|row| row.id)
+    }
+
+    /// Says what the contract takes for a run of a kind of task; nothing, to forget it. Returns how many tasks can run
+    /// now and could not, or the other way round. A kind beyond the bound is not remembered.
+    pub fn set_fee(&mut self, kind: u32, fee: Stroops) -> usize {
+        let old = if fee.0 <= 0 {
+            self.fees.remove(&kind)
+        } else if self.fees.len() < FEES_MOST || self.fees.contains_key(&kind) {
+            self.fees.insert(kind, fee)
+        } else {
+            return 0;
+        };
+        if old.unwrap_or_default() == Stroops(fee.0.max(0)) {
+            return 0;
+        }
+        let of_kind: Vec<u32> = self
+            .slots
+            .numbers()
+            .filter(|&index| self.slots.get(index).row.kind() == kind)
+            .collect();
+        of_kind
+            .into_iter()
+            .filter(|&index| self.look_again(index))
+            .count()
+    }
+
+    /// Moves a task that can run now and could not, or the other way round. What somebody works on, or took out of the
+    /// index, stays there; what waits for a second keeps it.
+    fn look_again(&mut self, index: u32) -> bool {
+        let runnable = self.due_s(index);
+        let moves = match self.slots.get(index).place {
+            Place::Indexed | Place::Late => runnable.is_err(),
+            Place::Parked => {
+                runnable.map_or_else(Reason::code, |_| Reason::None.code())
+                    != self.slots.get(index).row.reason
+            }
+            Place::Held | Place::ParkedByCaller => false,
+        };
+        if moves {
+            self.unlink(index);
+            self.place(index);
+        }
+        moves
+    }
+
+    /// Takes runs that happened: a task whose last run is still the one that was replaced has the new one from here on
+    /// and is indexed for its next. Returns how many tasks moved.
+    pub fn advance(&mut self, runs: &[Ran]) -> usize {
+        let mut moved = 0;
+        for ran in runs {
+            let Some(index) = self.find(ran.task) else {
+                continue;
+            };
+            let row = &mut self.slots.get_mut(index).row;
+            if row.last_run_s != ran.window {
+                continue;
+            }
+            row.last_run_s = ran.last_run_s;
+            row.snapshot_ledger = row.snapshot_ledger.max(ran.ledger);
+            self.unlink(index);
+            self.place(index);
+            moved += 1;
+        }
+        moved
     }
 
     /// A task's row with its present reason.
@@ -298,6 +411,24 @@ impl TaskTable {
     /// Bytes of table and index.
     #[must_use]
     pub fn memory_bytes(&self) -> usize {
-        size_of::<Self>() + self.slots.memory_bytes() + self.ids.memory_bytes()
+        size_of::<Self>()
+            + self.slots.memory_bytes()
+            + self.ids.memory_bytes()
+            + self.fees.capacity() * size_of::<(u32, Stroops)>()
     }
+}
+
+/// Whether a task changed in a way that makes it worth another try: what it does, what it can pay, whether it may run.
+/// That its entry was merely written again or lives longer is no such change.
+fn differs(old: &Row, new: &Row) -> bool {
+    let content = |row: &Row| {
+        (
+            row.interval_s,
+            row.last_run_s,
+            row.gas,
+            row.shape,
+            row.flags,
+        )
+    };
+    content(old) != content(new)
 }

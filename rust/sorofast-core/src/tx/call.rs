@@ -5,7 +5,7 @@ use crate::types::ContractId;
 use crate::xdr::{find_numbers, tag, Reader, Writer, XdrError};
 
 /// One argument.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub(super) enum Argument {
     /// A contract value that is the same in every run.
     Value(Box<[u8]>),
@@ -14,7 +14,7 @@ pub(super) enum Argument {
 }
 
 /// A call; see the module's text.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub(super) struct Call {
     pub(super) contract: ContractId,
     pub(super) function: Box<[u8]>,

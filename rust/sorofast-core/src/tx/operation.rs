@@ -63,7 +63,7 @@ pub enum Given<'a> {
     Hole(&'a str),
 }
 
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
 enum Body {
     Invoke(Call),
     Restore,
@@ -72,7 +72,7 @@ enum Body {
 }
 
 /// An operation; see the module's text.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub struct Operation {
     body: Body,
     holes: Vec<String>,

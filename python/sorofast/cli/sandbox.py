@@ -138,7 +138,7 @@ class StartFlags:
         Whole | None,
         Parameter(
             group=_TROUBLE,
-            help="Number of extra RPC servers on further ports, which faults can make lag or switch between.",
+            help="Number of extra RPC servers of the same ledger, on ports of their own; faults can make them lag.",
         ),
     ] = None
 

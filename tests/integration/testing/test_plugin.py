@@ -65,7 +65,7 @@ def test_a_contract_developers_suite_passes(pytester: pytest.Pytester) -> None:
     pytester.runpytest_subprocess("-W", "error", "-p", "no:asyncio").assert_outcomes(passed=3)
 
 
-def test_it_is_in_nobodys_way(pytester: pytest.Pytester) -> None:
+def test_the_plugin_costs_nothing_where_it_is_not_used(pytester: pytest.Pytester) -> None:
     """Without the fixture nothing is imported, nothing started, and no test is touched."""
     pytester.makepyfile(
         """
@@ -209,7 +209,7 @@ def test_a_network_that_runs_already_is_used_as_it_is(pytester: pytest.Pytester)
         (["--sandbox-url=nonsense"], r"no sandbox: .*nonsense: invalid URL"),
     ],
 )
-def test_a_network_that_does_not_start_is_one_line(
+def test_a_network_that_does_not_start_is_one_clear_error(
     pytester: pytest.Pytester, arguments: list[str], words: str
 ) -> None:
     pytester.makepyfile("def test_it(sandbox):\n    pass\n")
@@ -219,7 +219,7 @@ def test_a_network_that_does_not_start_is_one_line(
     assert "Traceback" not in result.stdout.str()
 
 
-def test_a_scope_that_is_none_is_refused(pytester: pytest.Pytester) -> None:
+def test_an_unknown_scope_is_refused(pytester: pytest.Pytester) -> None:
     pytester.makepyfile("def test_it(sandbox):\n    pass\n")
     pytester.makeini("[pytest]\nsandbox_scope = forever\n")
     result = pytester.runpytest_subprocess()

@@ -92,7 +92,7 @@ def test_time_is_seconds_text_or_a_timedelta(sandbox: Sandbox) -> None:
     assert sandbox.advance(time=60.0).close_time - moment.close_time >= 60
 
 
-def test_time_that_is_spread_has_its_ledgers(sandbox: Sandbox) -> None:
+def test_spread_time_closes_its_ledgers(sandbox: Sandbox) -> None:
     before = sandbox.advance()
     moment = sandbox.advance(time="1h", spread=True)
     assert moment.latest_ledger == before.latest_ledger + 720
@@ -101,7 +101,7 @@ def test_time_that_is_spread_has_its_ledgers(sandbox: Sandbox) -> None:
         sandbox.advance(spread=True)
 
 
-def test_what_cannot_be_called_is_named(sandbox: Sandbox) -> None:
+def test_a_bad_address_or_constructor_argument_is_refused(sandbox: Sandbox) -> None:
     with pytest.raises(UsageError, match="'CABC' is not a contract address"):
         sandbox.contract("CABC")
     with pytest.raises(UsageError, match="no constructor"):
@@ -162,7 +162,7 @@ def test_a_plan_in_a_file_and_one_rule(sandbox: Sandbox, tmp_path: Path) -> None
         sandbox.fault(kind="nonsense")
 
 
-def test_what_is_no_code_is_refused_before_it_is_sent(sandbox: Sandbox, tmp_path: Path) -> None:
+def test_invalid_wasm_is_refused_before_it_is_sent(sandbox: Sandbox, tmp_path: Path) -> None:
     with pytest.raises(UsageError, match="cannot be read"):
         sandbox.deploy(tmp_path / "nothing.wasm")
     with pytest.raises(UsageError, match="is not wasm"):
@@ -171,7 +171,7 @@ def test_what_is_no_code_is_refused_before_it_is_sent(sandbox: Sandbox, tmp_path
         sandbox.deploy(COUNTER).read("get", "7")
 
 
-def test_a_reset_is_a_new_beginning(sandbox: Sandbox) -> None:
+def test_a_reset_goes_back_to_the_first_ledger(sandbox: Sandbox) -> None:
     counter = sandbox.deploy(COUNTER)
     sandbox.fault(method="*", kind="http_status")
     assert sandbox.reset().latest_ledger == 1
@@ -199,7 +199,7 @@ def test_accounts_are_funded_from_the_beginning(sandbox: Sandbox) -> None:
     assert sandbox.server.load_account(sandbox.accounts[9].public_key).sequence >= 0
 
 
-def test_another_network_is_told_by_its_passphrase() -> None:
+def test_an_attached_network_is_known_by_its_passphrase_and_owns_no_process() -> None:
     with Sandbox.start() as own, Sandbox.attach(own.url, closes_by_hand=True) as seen:
         assert seen.network_passphrase == "Standalone Network ; February 2017"
         assert seen.environment["STELLAR_RPC_URL"] == own.rpc_url

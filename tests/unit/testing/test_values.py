@@ -163,7 +163,7 @@ BALANCE = scval.to_vec([scval.to_symbol("Balance"), scval.to_address(ALICE.publi
         (own("Level"), 1, scval.to_uint32(1)),
     ],
 )  # fmt: skip
-def test_a_value_becomes_what_is_asked_for(
+def test_python_values_become_the_type_the_contract_asks_for(
     kind: stellar_xdr.SCSpecTypeDef, value: object, expected: stellar_xdr.SCVal
 ) -> None:
     assert encoded(kind, value, *TYPES) == expected
@@ -194,14 +194,14 @@ def test_a_value_becomes_what_is_asked_for(
         (own("Unknown"), 5, "does not say what Unknown is"),
     ],
 )
-def test_what_does_not_fit_is_refused_by_name(
+def test_a_value_that_does_not_fit_is_refused_by_its_argument(
     kind: stellar_xdr.SCSpecTypeDef, value: object, words: str
 ) -> None:
     with pytest.raises(UsageError, match=words):
         encoded(kind, value, *TYPES)
 
 
-def test_a_type_within_itself_has_an_end() -> None:
+def test_a_type_that_contains_itself_is_bounded() -> None:
     value: object = None
     for _ in range(200):
         value = {"next": value}
@@ -237,7 +237,7 @@ def test_a_real_contracts_functions_and_errors_are_known() -> None:
     assert interface.error_name(4_000_000) is None
 
 
-def test_values_come_back_as_pythons_own() -> None:
+def test_results_become_python_values() -> None:
     value = scval.to_vec(
         [scval.to_address(CONTRACT), scval.to_struct({"a": scval.to_int128(-5)}), scval.to_void()]
     )

@@ -19,7 +19,7 @@ cache=${XDG_CACHE_HOME:-$HOME/.cache}/sorofast
 target=${CARGO_TARGET_DIR:-$here/target}
 cargo_home=${CARGO_HOME:-$HOME/.cargo}
 triple=wasm32v1-none
-names=(always_panics burns_instructions counter switch_resolver task_registry)
+names=(always_panics burns_instructions changeable counter switch_resolver task_registry)
 
 fail() {
     printf 'rebuild: %s\n' "$1" >&2

@@ -1,7 +1,7 @@
 //! The contracts that ship inside the binary.
 
 /// Name and wasm of every embedded contract.
-const CONTRACTS: [(&str, &[u8]); 5] = [
+const CONTRACTS: [(&str, &[u8]); 6] = [
     (
         "task_registry",
         include_bytes!("../wasm/task_registry.wasm"),
@@ -19,6 +19,7 @@ const CONTRACTS: [(&str, &[u8]); 5] = [
         "burns_instructions",
         include_bytes!("../wasm/burns_instructions.wasm"),
     ),
+    ("changeable", include_bytes!("../wasm/changeable.wasm")),
 ];
 
 /// The names that [`wasm`] knows.

@@ -14,7 +14,8 @@ use task_registry::{DataKey, TaskConfig, TaskRegistryClient};
 
 use crate::world::{environment, INTERVAL_S, NOW};
 
-const NAMES: [&str; 5] = ["always_panics", "burns_instructions", "counter", "switch_resolver", "task_registry"];
+const NAMES: [&str; 6] =
+    ["always_panics", "burns_instructions", "changeable", "counter", "switch_resolver", "task_registry"];
 
 fn folder() -> PathBuf {
     PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("../../sorofast-sandbox/wasm")

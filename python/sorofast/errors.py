@@ -108,7 +108,12 @@ class UnreachableError(SorofastError):
 
 
 class RpcUnreachable(UnreachableError):
-    """No RPC endpoint answered."""
+    """No RPC endpoint answered: `status` is that of an HTTP answer that is none of an RPC's, None without any."""
+
+    def __init__(self, message: str, *, status: int | None = None, timed_out: bool = False) -> None:
+        super().__init__(message)
+        self.status = status
+        self.timed_out = timed_out
 
 
 class RedisUnreachable(UnreachableError):

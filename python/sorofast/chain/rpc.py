@@ -171,7 +171,7 @@ class RpcClient:
                 return batch
             seen = batch.latest_ledger
             await asyncio.sleep(STALE_PAUSE_S)
-        raise RpcUnreachable(f"{self.name} answers for ledger {seen}, behind {ledger_min}")
+        raise RpcUnreachable(f"{self.name} answers for ledger {seen}, behind {ledger_min}", timed_out=True)
 
     async def events(
         self, contract: bytes, *, start_ledger: int | None, cursor: str | None, ledger_min: int
@@ -211,7 +211,9 @@ class RpcClient:
                 return found, cursor, page.latest_ledger
             stale += 1
             if stale > STALE_ANSWERS_MAX:
-                raise RpcUnreachable(f"{self.name} has no complete events for ledger {ledger_min} yet")
+                raise RpcUnreachable(
+                    f"{self.name} has no complete events for ledger {ledger_min} yet", timed_out=True
+                )
             await asyncio.sleep(STALE_PAUSE_S)
         raise EventsLost(
             f"more than {EVENT_PAGES_MAX} pages of events lie between the cursor and ledger {ledger_min}"

@@ -49,12 +49,13 @@ class HttpTransport:
                 ) as answer:
                     if answer.status != 200:
                         raise RpcUnreachable(
-                            f"{self.name} answered {method} with HTTP {answer.status}; check network.rpc_url"
+                            f"{self.name} answered {method} with HTTP {answer.status}; check network.rpc_url",
+                            status=answer.status,
                         )
                     return await self._read_bounded(answer, method)
             except TimeoutError as error:
                 raise RpcUnreachable(
-                    f"{self.name} did not answer {method} within {self._timeout.total:g} s"
+                    f"{self.name} did not answer {method} within {self._timeout.total:g} s", timed_out=True
                 ) from error
             except (aiohttp.ClientError, OSError, ValueError) as error:
                 reason = (str(error) or type(error).__name__).replace(self.url, self.name)

@@ -28,8 +28,14 @@ def status(*, options: Options = DEFAULTS) -> None:
 
 def _print(view: FleetView) -> None:
     owned = sum(1 for shard in view.shards if shard.owner is not None)
+    paused = view.paused
     print_pairs(
         [
+            *(
+                ()
+                if paused is None
+                else [("paused", f"since ledger {paused.since_ledger}, {utc(paused.since_s)}: {paused.text}")]
+            ),
             ("fleet", view.generation or f"no fleet exists yet under the prefix {view.prefix!r}"),
             (
                 "ledger",

@@ -54,6 +54,7 @@ class FleetKeys:
     cursor: str
     ledgers: str
     timing: str
+    control: str
 
     @classmethod
     def of(cls, prefix: str) -> FleetKeys:
@@ -66,6 +67,7 @@ class FleetKeys:
             cursor=base + "cursor",
             ledgers=base + "ledgers",
             timing=base + "timing",
+            control=base + "control",
         )
 
 

@@ -47,6 +47,10 @@ class LedgerEntry(msgspec.Struct, array_like=True, kw_only=True):
     """The RPC endpoint that answered."""
     resync: bool = False
     """Events before this ledger are lost to the follower: tables are to be read from the chain again."""
+    keeper: bytes = b""
+    """Public key of the keeper whose account the follower looked for; empty when it was of a version that does not."""
+    keeper_gone_since: tuple[int, int] | None = None
+    """(ledger, close time) of the entry that first showed that the keeper has no account; None while it has one."""
 
 
 def stream_id(ledger: int) -> str:

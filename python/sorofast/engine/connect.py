@@ -11,13 +11,16 @@ from sorofast.chain.ledger import LedgerClock
 from sorofast.chain.rpc import RpcClient
 from sorofast.clock import SystemClock
 from sorofast.coordination.client import open_redis
+from sorofast.coordination.control import FleetControl
 from sorofast.coordination.fleet import Fleet
 from sorofast.coordination.shard import ShardStore
 from sorofast.coordination.timing import TimingStore
 from sorofast.engine.context import SourceLoader, WorkerContext
 from sorofast.engine.fleet_meta import fleet_meta
 from sorofast.engine.load_tasks import load_tasks
+from sorofast.engine.pause import FleetPause
 from sorofast.executions.records import RECORD_SCHEMAS
+from sorofast.observability.outages import Outages
 from sorofast.settings import EngineConfig
 
 __all__ = ["SOURCES", "connect"]
@@ -51,24 +54,32 @@ async def connect(
         await rpc.close()
         await redis.aclose()
         raise
+    clock = SystemClock()
+    log = structlog.get_logger().bind(member=member)
+    outages = Outages(log, clock)
+    ledgers = LedgerClock(
+        target_s if target_s is not None else TARGET_DEFAULT_S,
+        wave_guard_s=config.engine.guard_s,
+        eager=config.engine.timing == "eager",
+    )
+    control = FleetControl(redis, config.redis.prefix)
+    bid_stroops = config.fees.inclusion_fee_stroops
     return WorkerContext(
         config=config,
         member=member,
         generation=generation,
-        clock=SystemClock(),
+        clock=clock,
         rpc=rpc,
         signer=signer,
         contract=_core.contract_to_bytes(config.contract.id),
         fleet=fleet,
         # Until the first heartbeat has told what the other members read.
         store=ShardStore(redis, config.redis.prefix, config.engine.shards, schema=min(RECORD_SCHEMAS)),
-        ledgers=LedgerClock(
-            target_s if target_s is not None else TARGET_DEFAULT_S,
-            wave_guard_s=config.engine.guard_s,
-            eager=config.engine.timing == "eager",
-        ),
+        ledgers=ledgers,
         timing=TimingStore(redis, config.redis.prefix),
-        log=structlog.get_logger().bind(member=member),
+        pause=FleetPause(control, member, ledgers, outages, signer.keeper, bid_stroops),
+        outages=outages,
+        log=log,
         close_redis=redis.aclose,
         sources=tuple(sources),
     )

@@ -17,8 +17,10 @@ from sorofast.coordination.fleet import Fleet
 from sorofast.coordination.shard import ShardState, ShardStore
 from sorofast.coordination.streams import LedgerEntry
 from sorofast.coordination.timing import TimingStore
+from sorofast.engine.pause import FleetPause
 from sorofast.executions.outcome import Ended, Outcome
 from sorofast.observability.counters import Counts
+from sorofast.observability.outages import Outages
 from sorofast.settings import EngineConfig
 from sorofast.triggers.base import TriggerSource
 
@@ -91,6 +93,8 @@ class WorkerContext:
     store: ShardStore
     ledgers: LedgerClock
     timing: TimingStore
+    pause: FleetPause
+    outages: Outages
     log: FilteringBoundLogger
     close_redis: Callable[[], Awaitable[None]]
     sources: tuple[SourceLoader, ...]

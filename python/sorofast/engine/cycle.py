@@ -13,7 +13,7 @@ from sorofast.executions.key import Subject
 from sorofast.reasons import code_of
 from sorofast.triggers.base import Due
 
-__all__ = ["Backoff", "CycleView", "Plan", "Run", "plan_cycle"]
+__all__ = ["MAX_INFLIGHT", "NO_CHANNEL", "Backoff", "CycleView", "Plan", "Run", "plan_cycle"]
 
 IN_FLIGHT = code_of("in_flight")
 NO_CHANNEL = code_of("no_channel")

@@ -8,6 +8,7 @@ closed ledger has decided.
 from __future__ import annotations
 
 import asyncio
+import random
 from collections.abc import Awaitable, Container, Iterable
 
 from sorofast import _core
@@ -21,12 +22,15 @@ from sorofast.executions.key import Subject
 from sorofast.executions.outcome import ChannelView, Ended, Outcome
 from sorofast.executions.records import WalRecord
 from sorofast.failpoints import failpoint
+from sorofast.transactions.causes import fleet_cause
 from sorofast.transactions.settle import Verdict, judge, judge_lookup
 from sorofast.transactions.submit import Sent, send
 
 __all__ = ["Flights"]
 
 LOOK_UP_TIMEOUT_S = 3.0
+RESEND_SPREAD = 0.1
+"""What a full queue sent back goes out again within this share of a ledger's target."""
 
 
 class Flights:
@@ -143,35 +147,49 @@ class Flights:
 
     # Sending
 
-    def resends(self, just_launched: Container[int]) -> list[Awaitable[None]]:
+    async def resends(self, just_launched: Container[int]) -> list[Awaitable[None]]:
         """The same bytes again, for what no queue is known to hold, or has held for longer than it should."""
         ledger = self._context.ledgers.latest[0]
-        return [
-            self.send(flight)
+        flights = [
+            flight
             for channel, flight in self._flights.items()
             if channel not in just_launched and flight.to_resend(ledger)
         ]
+        places = await self._context.pause.may_resend(
+            [flight.record for flight in flights], [flight.receipt for flight in flights]
+        )
+        return [self.send(flights[place], self._jitter_s(flights[place])) for place in places]
 
-    async def send(self, flight: Flight) -> None:
-        """Sends the envelope's bytes once and remembers the answer; never raises for what the network may
-        do.
+    def _jitter_s(self, flight: Flight) -> float:
+        """A full queue is not asked for everything in the same moment again."""
+        full = flight.receipt is not None and flight.receipt.kind is Sent.TRY_LATER
+        return random.uniform(0, RESEND_SPREAD * self._context.ledgers.target_s) if full else 0.0
+
+    async def send(self, flight: Flight, after_s: float = 0.0) -> None:
+        """Sends the envelope's bytes once, if the fleet is not paused, and remembers the answer; never raises for what
+        the network may do.
         """
         if flight.sending:
             return
         flight.sending = True
-        flight.sends += 1
-        await failpoint("send.before")
         try:
+            if after_s > 0:
+                await asyncio.sleep(after_s)
+            if not self._context.pause.lets(flight.record):
+                return
+            flight.sends += 1
+            await failpoint("send.before")
             flight.receipt = await send(self._context.rpc, flight.record.envelope)
         finally:
             flight.sending = False
         await failpoint("send.answered")
         receipt = flight.receipt
+        await self._context.pause.heard(flight.record, receipt, first=flight.sends == 1)
         self._context.tally.sent += 1
         if receipt.kind is Sent.QUEUED:
             flight.queued_at_ledger = self._context.ledgers.latest[0]
             return
         self._context.tally.errors += receipt.kind is not Sent.TRY_LATER
-        self._context.log.info(
-            "send_answer", execution=flight.record.execution, kind=receipt.kind.value, detail=receipt.detail
-        )
+        # What is the fleet's fault is told once for the fleet.
+        tell = self._context.log.info if fleet_cause(receipt.detail) is None else self._context.log.debug
+        tell("send_answer", execution=flight.record.execution, kind=receipt.kind.value, detail=receipt.detail)

@@ -37,6 +37,8 @@ LATE_SHARE = 0.1
 ERROR_PAUSE_S = 0.25
 # An entry of the stream with this many rows is about a megabyte; beyond it the workers read for themselves.
 CHANGED_MAX = 20_000
+# In the place of a channel's index.
+KEEPER = -1
 
 
 class Follower:
@@ -48,6 +50,7 @@ class Follower:
         self._cursor: str | None = None
         self._previous = -1
         self._seen_at: float | None = None
+        self._keeper_gone_since: tuple[int, int] | None = None
         channels = context.signer.channels
         self._channel_of = {channels[32 * i : 32 * i + 32]: i for i in range(len(channels) // 32)}
 
@@ -63,13 +66,21 @@ class Follower:
         while True:
             try:
                 if self._previous < 0:
-                    self._previous, self._cursor = await self._context.fleet.follower_state()
+                    await self._take_up()
                 await self._publish(await self._next_ledger())
+                self._context.outages.ok("follow_failed", "follows_again")
             except (RpcUnreachable, RpcError, DecodeError, RedisUnreachable) as error:
                 self._seen_at = None
                 self._context.tally.errors += 1
-                self._context.log.warning("follow_failed", after_ledger=self._previous, error=str(error))
+                self._context.outages.failed("follow_failed", error, after_ledger=self._previous)
                 await asyncio.sleep(ERROR_PAUSE_S)
+
+    async def _take_up(self) -> None:
+        """Goes on where the last follower stopped."""
+        fleet = self._context.fleet
+        newest = await fleet.last_ledgers(1)
+        self._keeper_gone_since = newest[-1][1].keeper_gone_since if newest else None
+        self._previous, self._cursor = await fleet.follower_state()
 
     async def _next_ledger(self) -> Health:
         """Waits until a node shows a ledger after the last published one."""
@@ -118,6 +129,7 @@ class Follower:
             removed=[],
             node=context.rpc.name,
             resync=lost and self._previous > 0,
+            keeper=context.signer.keeper,
         )
         tasks = changed | {
             int(execution.id)
@@ -129,6 +141,7 @@ class Follower:
         await context.fleet.append_ledger(self.term, entry, cursor)
         await failpoint("follow.published")
         self._previous, self._cursor = ledger, cursor
+        self._keeper_gone_since = entry.keeper_gone_since
 
     async def _events(self, ledger: int) -> tuple[list[Event], str | None, int, bool]:
         """The events since the cursor; with True those of this ledger alone, as the ones before are lost."""
@@ -143,12 +156,18 @@ class Follower:
     async def _read_into(
         self, entry: LedgerEntry, tasks: list[int], channels: list[int], ledger: int
     ) -> None:
-        """Reads the entries in calls of 200 keys, each no older than `ledger`."""
-        keys = [(True, channel) for channel in channels] + [(False, task_id) for task_id in tasks]
+        """Reads the entries in calls of 200 keys, each no older than `ledger`; the keeper's account is the first."""
+        keys = (
+            [(True, KEEPER)]
+            + [(True, channel) for channel in channels]
+            + [(False, task_id) for task_id in tasks]
+        )
         parts = [keys[at : at + KEYS_PER_CALL_MAX] for at in range(0, len(keys), KEYS_PER_CALL_MAX)]
         batches = await asyncio.gather(*(self._read(part, ledger) for part in parts))
         entry.snapshot_ledger = min((batch.latest_ledger for batch in batches), default=ledger)
         entry.rows = b"".join(batch.rows for batch in batches)
+        if all(account[0] != entry.keeper for account in batches[0].accounts):
+            entry.keeper_gone_since = self._keeper_gone_since or (ledger, entry.close_time_s)
         for batch in batches:
             for key, _, sequence, sequence_ledger, sequence_time_s in batch.accounts:
                 channel = self._channel_of.get(key)
@@ -162,10 +181,15 @@ class Follower:
 
     async def _read(self, part: list[tuple[bool, int]], ledger: int) -> _core.EntriesBatch:
         context = self._context
+        accounts = context.channel_keys(
+            [channel for is_account, channel in part if is_account and channel != KEEPER]
+        )
+        if (True, KEEPER) in part:
+            accounts += context.signer.keeper
         return await context.rpc.entries(
             context.contract,
             context.signer.keeper,
-            pack_ids(task_id for is_channel, task_id in part if not is_channel),
-            context.channel_keys([channel for is_channel, channel in part if is_channel]),
+            pack_ids(task_id for is_account, task_id in part if not is_account),
+            accounts,
             ledger_min=ledger,
         )

@@ -62,6 +62,21 @@ class Retries:
         )
         return retry, dead
 
+    def unchanged(self, case: Ended) -> RetryRecord | None:
+        """What the log keeps of an end that is not the task's fault: what it held against it before, and no wait."""
+        earlier = self._earlier(case.record.key)
+        if earlier is None or not earlier.attempts:
+            return None
+        return RetryRecord(
+            source=case.record.source,
+            id=case.record.id,
+            window=case.record.window,
+            attempts=earlier.attempts,
+            not_before_s=earlier.until_s,
+            reason=case.detail,
+            failures=earlier.failures,
+        )
+
     def ended(self, case: Ended, retry: RetryRecord | None) -> None:
         """After the log has it."""
         key = case.record.key

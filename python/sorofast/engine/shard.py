@@ -20,6 +20,7 @@ from sorofast.engine import claims
 from sorofast.engine.context import WorkerContext
 from sorofast.engine.cycle import CycleView, Plan, Run, plan_cycle
 from sorofast.engine.flights import Flights
+from sorofast.engine.pause import FLEET_PAUSED
 from sorofast.engine.retries import Retries
 from sorofast.engine.simulate import Simulator
 from sorofast.errors import LeaseLost, RedisUnreachable, ShardRegressed
@@ -105,6 +106,14 @@ class ShardRunner:
         for source in self._sources.values():
             self._retries.forget_removed(source.ingest(entry))
         self._flights.ingest(entry)
+        self._bring_back()
+
+    async def resume(self) -> None:
+        """After a pause of the fleet: what it held back is due again."""
+        async with self._lock:
+            self._bring_back()
+
+    def _bring_back(self) -> None:
         # What is in flight is brought back by whatever settles its envelope.
         deferred, self._deferred = self._deferred, []
         for due, reason in deferred:
@@ -147,7 +156,7 @@ class ShardRunner:
             accepted = await self._commit(ended, records) if ended or records or self._retries.void else []
             first = [self._flights.send(self._flights.launch(record)) for record in accepted]
             launched = {record.channel for record in accepted}
-            return [*first, *(self._flights.resends(launched) if resend else ())]
+            return [*first, *(await self._flights.resends(launched) if resend else ())]
 
     async def save_snapshot(self) -> None:
         """Leaves its sources' state in Redis, as of the last entry taken. Not while a cycle runs: the next time will
@@ -217,6 +226,7 @@ class ShardRunner:
             has_template=lambda template: self._context.signer.template(template) is not None,
         )
         plan = plan_cycle(dues, view)
+        await self._context.pause.let_through(plan)
         for due, reason in plan.next_ledger:
             self._defer(due, reason)
         for due, at_s, reason in plan.later:
@@ -291,7 +301,8 @@ class ShardRunner:
         return accepted
 
     def _settle_of(self, case: Ended) -> Settle:
-        retry, dead = self._retries.record_of(case)
+        charged = self._context.pause.blames(case) is None
+        retry, dead = self._retries.record_of(case) if charged else (self._retries.unchanged(case), False)
         included = case.view is not None and case.outcome is not Outcome.EXPIRED
         return Settle(
             record=case.record,
@@ -315,7 +326,8 @@ class ShardRunner:
         if case.early and case.view is not None:
             self._context.ledgers.early(record.due_s, case.view.sequence_ledger)
         self._context.count(case)
-        if case.outcome in (Outcome.FAILED, Outcome.REFUSED):
+        blamed = self._context.pause.blames(case)
+        if case.outcome in (Outcome.FAILED, Outcome.REFUSED) and blamed is None:
             # Its footprint or resources may be out of date; the next try simulates.
             self._context.signer.forget(record.template)
         if case.foreign:
@@ -327,6 +339,10 @@ class ShardRunner:
             return
         if dead and source.give_up(record.key, QUARANTINED):
             self._context.log.warning("task_quarantined", **record.key.fields(), reason=case.detail)
+            return
+        if blamed is not None:
+            # Behind what waits already, so that not one run alone tries whether the pause is over.
+            source.wait(record.key, max(record.due_s, self._context.ledgers.latest[1]), FLEET_PAUSED)
             return
         at_s = max(record.due_s, retry.not_before_s if retry is not None else 0)
         source.wait(record.key, at_s, code_of("backing_off" if retry is not None else case.outcome.value))

@@ -9,6 +9,7 @@ from sorofast.engine.context import WorkerContext
 from sorofast.engine.cycle import Run
 from sorofast.errors import DecodeError, RpcError, RpcUnreachable, TemplateError
 from sorofast.reasons import code_of
+from sorofast.transactions.causes import Blame, classify
 from sorofast.triggers.base import Due
 
 __all__ = ["Simulated", "Simulator"]
@@ -73,6 +74,10 @@ class Simulator:
         except (RpcUnreachable, RpcError, DecodeError, TimeoutError) as error:
             context.tally.errors += 1
             context.log.warning("simulation_unanswered", **fields, error=repr(error))
+            return Simulated(due, None, code_of("read_error"))
+        if simulation.error is not None and classify(simulation.error) is not Blame.THIS_TASK:
+            context.tally.errors += 1
+            context.log.warning("simulation_unanswered", **fields, error=simulation.error[:ERROR_TEXT_MAX])
             return Simulated(due, None, code_of("read_error"))
         if simulation.error is not None:
             # The first line is the outermost cause, where a trap of the target shows as a WasmVm error; the event

@@ -31,7 +31,6 @@ from sorofast.engine.timing import share_timing, watch_wall_clock
 from sorofast.errors import FleetMismatch, RedisUnreachable, SorofastError
 from sorofast.observability.counters import Counts
 from sorofast.observability.logs import configure
-from sorofast.observability.outages import Outages
 from sorofast.settings import EngineConfig
 
 __all__ = ["Worker", "main"]
@@ -60,8 +59,8 @@ class Worker:
         self._sends: set[asyncio.Task[None]] = set()
         self._woken = asyncio.Event()
         self._entry: LedgerEntry | None = None
-        self._outages = Outages(context.log, context.clock)
         self.membership = Membership(context, reporter, self.position, self.stop)
+        context.pause.speaks = lambda: self.membership.follows
 
     def position(self) -> LedgerEntry | None:
         """The last stream entry that every owned shard has taken."""
@@ -74,6 +73,7 @@ class Worker:
             asyncio.create_task(self.membership.assign(), name="assign"),
             asyncio.create_task(self._work(), name="work"),
             asyncio.create_task(self._wave_loop(), name="waves"),
+            asyncio.create_task(self._resume_loop(), name="resume"),
         ]
         stopped = asyncio.create_task(self.stop.wait(), name="stop")
         try:
@@ -124,8 +124,9 @@ class Worker:
             )
             await self.membership.reload_all("the ledger stream does not tell what changed")
         context.ledgers.observe(entry.ledger, entry.close_time_s, started, context.clock.wall())
-        watch_wall_clock(context.ledgers, self._outages)
+        watch_wall_clock(context.ledgers, context.outages)
         context.remember(entry)
+        context.pause.take(entry)
         async with self.membership.ingesting:
             for runner in self.membership.runners.values():
                 if runner.taken_ledger < entry.ledger:
@@ -140,6 +141,7 @@ class Worker:
         self._woken.set()
 
     async def _cycle_all(self, *, resend: bool) -> None:
+        await self._context.pause.refresh()
         until_s = self._until_s()
         runners = list(self.membership.runners.values())
         await asyncio.gather(*(self._cycle(runner, until_s, resend=resend) for runner in runners))
@@ -171,6 +173,15 @@ class Worker:
                 continue
             if self._entry is not None and self._next_wave_in_s() <= WAVE_MIN_S:
                 await self._cycle_all(resend=False)
+
+    async def _resume_loop(self) -> None:
+        """When a pause of the fleet is over, what fell due meanwhile goes out at once."""
+        while True:
+            await self._context.pause.over()
+            for runner in list(self.membership.runners.values()):
+                await runner.resume()
+            if self._entry is not None:
+                await self._cycle_all(resend=True)
 
     def _next_wave_in_s(self) -> float:
         soonest = min(

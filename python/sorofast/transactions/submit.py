@@ -29,10 +29,14 @@ class Sent(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Receipt:
-    """`REFUSED` is the only kind that proves that these bytes, sent once, are on nobody's queue."""
+    """`REFUSED` is the only kind that proves that these bytes, sent once, are on nobody's queue.
+
+    `fee_stroops` comes with a refusal: with txINSUFFICIENT_FEE it is the least fee that would have been taken.
+    """
 
     kind: Sent
     detail: str
+    fee_stroops: int | None = None
 
 
 async def send(rpc: RpcClient, envelope: str) -> Receipt:
@@ -50,8 +54,8 @@ async def send(rpc: RpcClient, envelope: str) -> Receipt:
     if answer.status != "ERROR" or not answer.result_xdr:
         return Receipt(Sent.UNKNOWN, f"status {answer.status}")
     try:
-        _, code, operation = _core.decode_result(answer.result_xdr)
+        fee_stroops, code, operation = _core.decode_result(answer.result_xdr)
     except DecodeError as error:
         return Receipt(Sent.UNKNOWN, str(error))
     kind = Sent.UNDECIDED if code in UNDECIDED_CODES else Sent.REFUSED
-    return Receipt(kind, code if operation is None else f"{code}/{operation}")
+    return Receipt(kind, code if operation is None else f"{code}/{operation}", fee_stroops)

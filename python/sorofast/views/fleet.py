@@ -7,12 +7,16 @@ from typing import Any
 
 import msgspec
 
+from sorofast import _core
+from sorofast.coordination.control import FleetControl, Pause
 from sorofast.coordination.fleet import Fleet
 from sorofast.coordination.shard import ShardStore
+from sorofast.coordination.streams import LedgerEntry
 from sorofast.coordination.visit import visit
 from sorofast.settings import RedisConfig
+from sorofast.transactions.causes import FleetCause, what_to_do
 
-__all__ = ["FleetView", "FollowerView", "LedgerView", "ShardView", "read_fleet"]
+__all__ = ["FleetView", "FollowerView", "LedgerView", "PauseView", "ShardView", "read_fleet"]
 
 _LEDGERS = 5
 
@@ -22,6 +26,17 @@ class FollowerView(msgspec.Struct, frozen=True):
 
     owner: str
     epoch: int
+
+
+class PauseView(msgspec.Struct, frozen=True):
+    """Why no run of the fleet goes out: a short name, in words with what to do, and the ledger and unix second since
+    when.
+    """
+
+    cause: str
+    text: str
+    since_ledger: int
+    since_s: int
 
 
 class LedgerView(msgspec.Struct, frozen=True):
@@ -51,13 +66,14 @@ class ShardView(msgspec.Struct, frozen=True):
 
 class FleetView(msgspec.Struct, frozen=True):
     """The fleet as a whole. `generation` is None before a fleet was created under that prefix; `members` are as they
-    describe themselves; `skipped` are tasks by the reason they do not run; `in_flight`, `retry` and `dead` count
-    executions.
+    describe themselves; `paused` is None while it works; `skipped` are tasks by the reason they do not run;
+    `in_flight`, `retry` and `dead` count executions.
     """
 
     generation: str | None
     prefix: str
     members: dict[str, dict[str, Any]]
+    paused: PauseView | None
     skipped: dict[str, int]
     follower: FollowerView | None
     ledger: LedgerView | None
@@ -78,11 +94,13 @@ async def read_fleet(config: RedisConfig, shards: int) -> FleetView:
         counts = await store.counts()
         follower = await fleet.follower()
         ledgers = await fleet.last_ledgers(_LEDGERS)
+        pause = await FleetControl(redis, config.prefix).pause()
     newest = ledgers[-1][1] if ledgers else None
     return FleetView(
         generation=generation,
         prefix=config.prefix,
         members=members,
+        paused=_paused(newest, pause),
         skipped=_sum_reasons(members),
         follower=None if follower is None else FollowerView(follower[0], follower[1]),
         ledger=None
@@ -105,6 +123,16 @@ async def read_fleet(config: RedisConfig, shards: int) -> FleetView:
             for part in counts
         ),
     )
+
+
+def _paused(newest: LedgerEntry | None, pause: Pause | None) -> PauseView | None:
+    if newest is not None and newest.keeper_gone_since is not None:
+        cause = FleetCause.KEEPER_MISSING
+        text = what_to_do(cause, _core.account_from_bytes(newest.keeper))
+        return PauseView(cause.value, text, *newest.keeper_gone_since)
+    if pause is None:
+        return None
+    return PauseView(pause.cause, pause.text, pause.since_ledger, pause.since_s)
 
 
 def _sum_reasons(members: Mapping[str, Mapping[str, Any]]) -> dict[str, int]:

@@ -166,7 +166,7 @@ class Supervisor(Service):
         process = await asyncio.create_subprocess_exec(
             sys.executable,
             "-m",
-            "sorofast.engine.worker",
+            "sorofast.engine.worker_process",
             stdin=asyncio.subprocess.PIPE,
             stdout=asyncio.subprocess.PIPE,
             limit=REPORT_MAX_BYTES,

@@ -1,42 +1,25 @@
-"""One worker process: `python -m sorofast.engine.worker`, its configuration on stdin, its reports on
-stdout.
-
-It owns shards, reads the fleet's ledger stream, and runs a cycle of every shard for every ledger, and once
-more when the network's clock passes the due time of something that no ledger announced. One worker of the
-fleet is the follower besides.
+"""One worker: it owns shards and reads the fleet's ledger stream. It runs a cycle of every shard for every ledger, and
+once more when the network's clock passes the due time of something that no ledger announced. One worker of the fleet is
+the follower besides.
 """
 
 from __future__ import annotations
 
 import asyncio
 import contextlib
-import os
-import secrets
-import signal
-import socket
-import sys
-
-import structlog
 
 from sorofast.coordination.streams import LedgerEntry, stream_id
-from sorofast.engine.connect import connect
 from sorofast.engine.context import WorkerContext
-from sorofast.engine.hardening import forbid_core_dumps
-from sorofast.engine.loops import cancel_and_wait, run_loop, unless_set
+from sorofast.engine.loops import cancel_and_wait
 from sorofast.engine.membership import Membership
-from sorofast.engine.report import LedgerReport, Reporter, Stopping, Up
+from sorofast.engine.report import LedgerReport, Reporter
 from sorofast.engine.shard import ShardRunner
-from sorofast.engine.signals import stop_on_signals
 from sorofast.engine.timing import share_timing, watch_wall_clock
 from sorofast.errors import FleetMismatch, RedisUnreachable, SorofastError
 from sorofast.observability.counters import Counts
-from sorofast.observability.logs import configure
-from sorofast.settings import EngineConfig
 
-__all__ = ["Worker", "main"]
+__all__ = ["Worker"]
 
-CONFIG_MAX_BYTES = 1 << 20
-ORPHAN_MAX_S = 5
 READ_BLOCK_MS = 1_000
 READ_COUNT = 64
 WAVE_MIN_S = 0.2
@@ -230,82 +213,3 @@ class Worker:
             in_flight=self._context.in_flight.total(),
             kept="in the write-ahead log for the next owner",
         )
-
-
-async def _watch_parent(go: asyncio.Event, orphaned: asyncio.Event) -> None:
-    """The supervisor's pipe: a line means start, its end means that the supervisor is gone."""
-    reader = asyncio.StreamReader(limit=CONFIG_MAX_BYTES)
-    await asyncio.get_running_loop().connect_read_pipe(
-        lambda: asyncio.StreamReaderProtocol(reader), sys.stdin.buffer
-    )
-    with contextlib.suppress(OSError, ValueError):
-        while await reader.readline():
-            go.set()
-    orphaned.set()
-
-
-async def _run(config: EngineConfig, member: str, reporter: Reporter) -> None:
-    """Works until told to stop, which drains. One whose supervisor is gone does not drain: nobody would see it,
-    nor could stop it, and the next run may be there already. It lets go of what it holds and ends.
-    """
-    go, orphaned = asyncio.Event(), asyncio.Event()
-    parent = asyncio.create_task(_watch_parent(go, orphaned), name="parent")
-    alarm = asyncio.create_task(_end_soon_after(orphaned), name="alarm")
-    try:
-        await unless_set(orphaned, _one_life(config, member, reporter, go))
-    finally:
-        await cancel_and_wait([parent, alarm])
-
-
-async def _end_soon_after(orphaned: asyncio.Event) -> None:
-    """Whatever an orphan is stuck in, the system ends it."""
-    await orphaned.wait()
-    signal.alarm(ORPHAN_MAX_S)
-    structlog.get_logger().warning("orphaned", reason="the supervisor is gone", ends_within_s=ORPHAN_MAX_S)
-
-
-async def _one_life(config: EngineConfig, member: str, reporter: Reporter, go: asyncio.Event) -> None:
-    context = await connect(config, member)
-    try:
-        worker = Worker(context, reporter)
-        with stop_on_signals(worker.stop, go):
-            reporter.send(Up(member=member, pid=os.getpid()))
-            await go.wait()
-            if not worker.stop.is_set():
-                await worker.run()
-    finally:
-        await context.close()
-
-
-def main() -> int:
-    """Exit code 0 after a drain, else that of the error, which is also reported to the supervisor in one
-    line.
-    """
-    forbid_core_dumps()
-    reporter = Reporter(sys.stdout.fileno())
-    member = f"{socket.gethostname()}-{os.getpid()}-{secrets.token_hex(4)}"
-    try:
-        config = EngineConfig.from_json(_read_config())
-        configure(config.log.level, config.log.format)
-        run_loop(_run(config, member, reporter))
-    except SorofastError as error:
-        reporter.send(Stopping(member=member, exit_code=error.exit_code, reason=str(error)))
-        return error.exit_code
-    return 0
-
-
-def _read_config() -> bytes:
-    """The first line of stdin, read without buffering ahead, since the rest of the pipe belongs to the
-    event loop.
-    """
-    line = bytearray()
-    while len(line) < CONFIG_MAX_BYTES:
-        byte = os.read(0, 1)
-        if byte in (b"", b"\n"):
-            break
-        line += byte
-    return bytes(line)
-
-
-if __name__ == "__main__":
-    sys.exit(main())

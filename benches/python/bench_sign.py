@@ -1,11 +1,11 @@
-"""Building and signing a hundred executes, beside stellar-sdk on the same runs."""
+"""Building and signing a hundred executes: as tasks, as calls with named holes, and by stellar-sdk on the same runs."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
 
 import pytest
-from stellar_sdk import Keypair
+from stellar_sdk import Keypair, scval
 
 from helpers import entries as make
 from helpers import transactions as sdk
@@ -16,22 +16,30 @@ CHANNELS = 20
 GROUP = "build and sign an execute"
 PAIRS = [Keypair.from_mnemonic_phrase(sdk.MNEMONIC, index=index) for index in range(CHANNELS)]
 SIGNER = _core.Signer(sdk.PASSPHRASE, sdk.KEEPER_SECRET, sdk.MNEMONIC, CHANNELS)
-SIGNER.learn(
-    1, 5, sdk.transaction_data(5).to_xdr(), [sdk.consent(5).to_xdr()], 55_555, make.CONTRACT_RAW
-)  # fmt: skip
-ITEMS = [(1, 1000 + one, one % CHANNELS, 77 + one, 120, 1_760_000_030) for one in range(RUNS)]
+SIMULATED = sdk.transaction_data(5).to_xdr(), [sdk.consent(5).to_xdr()], 55_555
+SIGNER.learn(1, 5, *SIMULATED, make.CONTRACT_RAW)
+CALL = _core.Operation.invoke(
+    make.CONTRACT_RAW, "execute", [scval.to_address(sdk.KEEPER.public_key).to_xdr_bytes(), "task"]
+)
+SIGNER.learn_call(2, CALL, [5], *SIMULATED, must_write="task")
+TASKS = [(1, 1000 + one, one % CHANNELS, 77 + one, 120, 1_760_000_030) for one in range(RUNS)]
+CALLS = [(2, (1000 + one,), one % CHANNELS, 77 + one, 120, 1_760_000_030) for one in range(RUNS)]
 
-DATA = [sdk.transaction_data(item[1]) for item in ITEMS]
+DATA = [sdk.transaction_data(item[1]) for item in TASKS]
 """Resources per run, ready made, as the core's template is."""
 
 
-def by_core() -> list[tuple[bytes, str, int]]:
-    return SIGNER.build_executes(make.CONTRACT_RAW, ITEMS, 1000)
+def as_tasks() -> list[tuple[bytes, str, int]]:
+    return SIGNER.build_executes(make.CONTRACT_RAW, TASKS, 1000)
+
+
+def as_calls() -> list[tuple[bytes, str, int]]:
+    return SIGNER.build(CALLS, 1000)
 
 
 def by_stellar_sdk() -> list[tuple[bytes, str, int]]:
     built = []
-    for (_, task_id, channel, sequence, max_ledger, max_time_s), data in zip(ITEMS, DATA, strict=True):
+    for (_, task_id, channel, sequence, max_ledger, max_time_s), data in zip(TASKS, DATA, strict=True):
         envelope = sdk.build_execute(
             channel=PAIRS[channel],
             task_id=task_id,
@@ -45,7 +53,10 @@ def by_stellar_sdk() -> list[tuple[bytes, str, int]]:
     return built
 
 
-@pytest.mark.parametrize("who", ["stellar-sdk", "core"])
+WAYS = {"stellar-sdk": by_stellar_sdk, "core": as_calls, "core, as tasks": as_tasks}
+
+
+@pytest.mark.parametrize("who", WAYS)
 def test_build_executes(who: str, compare: Callable[[str, str, int, Callable[[], object]], None]) -> None:
-    assert by_core() == by_stellar_sdk()
-    compare(GROUP, who, RUNS, by_core if who == "core" else by_stellar_sdk)
+    assert as_calls() == as_tasks() == by_stellar_sdk()
+    compare(GROUP, who, RUNS, WAYS[who])

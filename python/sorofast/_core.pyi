@@ -17,6 +17,7 @@ Addresses cross as their 32 raw bytes. Errors are the classes of :mod:`sorofast.
 an argument that has the wrong length and ``OverflowError`` for one that does not fit its integer.
 """
 
+from collections.abc import Sequence
 from typing import Final, Literal, Self, final
 
 __all__ = [
@@ -219,7 +220,7 @@ class TaskTable:
     def hold(self, task_id: int) -> bool:
         """Takes a row out of the index as ``pop_due`` would (a takeover found it in flight); False when unknown."""
 
-    def advance(self, items: list[tuple[int, int, int, int]]) -> int:
+    def advance(self, items: Sequence[tuple[int, int, int, int]]) -> int:
         """Takes runs that happened: ``(task id, window, last_run_s, ledger)``, the window being the last_run replaced.
 
         A task whose last_run still is the window gets the new one and is indexed for its next run, wherever it was;
@@ -277,7 +278,7 @@ class Operation:
     """
 
     @staticmethod
-    def invoke(contract: bytes, function: str, args: list[bytes | str]) -> Operation:
+    def invoke(contract: bytes, function: str, args: Sequence[bytes | str]) -> Operation:
         """The call of a contract's function.
 
         An argument is the XDR of a contract value, or the name of a hole: a u64 that each run fills in. A name (1 to
@@ -372,9 +373,9 @@ class Signer:
         self,
         key: int,
         operation: Operation,
-        values: list[int],
+        values: Sequence[int],
         transaction_data: str,
-        auth: list[str],
+        auth: Sequence[str],
         min_resource_fee_stroops: int,
         *,
         source: Literal["keeper", "channel"] = "keeper",
@@ -400,7 +401,7 @@ class Signer:
     def template(self, shape: int) -> int | None:
         """Number of the template of a key."""
 
-    def template_facts(self, key: int, values: list[int] | None = None) -> TemplateFacts | None:
+    def template_facts(self, key: int, values: Sequence[int] | None = None) -> TemplateFacts | None:
         """What a key's template declares, its holes filled with these values (zeros if there are none given).
 
         None without a template.
@@ -434,7 +435,7 @@ class Signer:
     def simulation_envelope_of(
         self,
         operation: Operation,
-        values: list[int],
+        values: Sequence[int],
         channel: int,
         sequence: int,
         *,
@@ -449,9 +450,7 @@ class Signer:
         """
 
     def build(
-        self,
-        items: list[tuple[int, tuple[int, ...], int, int, int, int]],
-        inclusion_fee_stroops: int,
+        self, items: Sequence[tuple[int, Sequence[int], int, int, int, int]], inclusion_fee_stroops: int
     ) -> list[tuple[bytes, str, int]]:
         """Builds and signs one transaction per item: ``(hash, envelope base64, fee_stroops)`` in the same order.
 
@@ -465,7 +464,7 @@ class Signer:
     def build_operation(
         self,
         operation: Operation,
-        values: list[int],
+        values: Sequence[int],
         channel: int,
         sequence: int,
         max_ledger: int,
@@ -473,7 +472,7 @@ class Signer:
         inclusion_fee_stroops: int,
         *,
         transaction_data: str | None = None,
-        auth: list[str] | None = None,
+        auth: Sequence[str] | None = None,
         min_resource_fee_stroops: int | None = None,
         source: Literal["keeper", "channel"] = "keeper",
         write_bytes_pad: int = 0,

@@ -193,7 +193,7 @@ class LedgerClock:
     @property
     def drift_s(self) -> float | None:
         """How far the wall clock was ahead of what the last close shows; visibility explains up to two
-        seconds of it. None before the first.
+        seconds of it. None before there is enough to tell.
         """
         return self._network.drift_s
 

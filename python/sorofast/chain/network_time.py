@@ -22,6 +22,8 @@ VISIBLE_WITHIN_S = 2.0
 REMEMBERED = 32
 SLEW_S_PER_S = 0.001
 UNLIKELY_SHARE = 0.05
+# The first ledger that a process sees may be old, and one may come late. Two that agree are enough to judge by.
+JUDGED_FROM = 3
 
 
 class NetworkTime:
@@ -35,8 +37,8 @@ class NetworkTime:
         self._disproved_s = math.inf
         self._seen_s = 0.0
         self.drift_s: float | None = None
-        """How far the wall clock was ahead of the bound when the last ledger was seen; None before the
-        first.
+        """How far the wall clock was ahead of the bound when the last ledger was seen; None before there is
+        enough to tell.
         """
 
     def observe(self, close_time_s: int, seen_monotonic_s: float, wall_s: float | None) -> None:
@@ -45,8 +47,9 @@ class NetworkTime:
         if self._bases_s and self._bound_s() - base_s - 1 > VISIBLE_WITHIN_S:
             # Either this ledger came very late, or the network's clock was set back. To wait costs little.
             self._bases_s.clear()
+            self._wall_s = None
         self._bases_s.append(base_s)
-        if wall_s is not None:
+        if wall_s is not None and len(self._bases_s) >= JUDGED_FROM:
             self._follow(wall_s - seen_monotonic_s, seen_monotonic_s)
         self._seen_s = seen_monotonic_s
 

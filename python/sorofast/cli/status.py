@@ -58,9 +58,9 @@ def _print(view: FleetView) -> None:
     if view.members:
         console().print()
         print_table(
-            ["member", "pid", "shards", "tasks", "in flight", "follower"],
+            ["member", "pid", "shards", "tasks", "in flight", "clock off", "follower"],
             [_member(name, info) for name, info in sorted(view.members.items())],
-            right=["pid", "shards", "tasks", "in flight"],
+            right=["pid", "shards", "tasks", "in flight", "clock off"],
         )
     if owned:
         console().print()
@@ -76,4 +76,6 @@ def _member(name: str, info: Mapping[str, Any]) -> list[object]:
     shards = info.get("shards")
     held = len(shards) if isinstance(shards, list) else None
     follower = "yes" if info.get("follower") else ""
-    return [name, info.get("pid"), held, info.get("tasks"), info.get("in_flight"), follower]
+    wrong_s = info.get("clock_wrong_s")
+    clock = f"{wrong_s:+.1f} s" if isinstance(wrong_s, (int, float)) and wrong_s else ""
+    return [name, info.get("pid"), held, info.get("tasks"), info.get("in_flight"), clock, follower]

@@ -149,6 +149,7 @@ class Membership:
             "in_flight": self._context.in_flight.total(),
             "reasons": dict(reasons),
             "clock_drift_s": self._context.ledgers.drift_s,
+            "clock_wrong_s": round(self._context.ledgers.unexplained_drift_s, 1),
             "guard_s": self._context.ledgers.guard_s,
         }
 

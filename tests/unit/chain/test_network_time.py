@@ -79,6 +79,25 @@ def test_a_ledger_that_is_seen_very_late_makes_it_careful_until_the_next_ones() 
     assert time.now_s(2_000 - LAG_S) == pytest.approx(2_000, abs=1.4)
 
 
+@pytest.mark.parametrize("age_s", [4.0, 3_600.0])
+def test_an_old_ledger_at_the_start_says_nothing_about_the_wall_clock(age_s: float) -> None:
+    time = NetworkTime()
+    time.observe(1_000, 1_000.3 + age_s - LAG_S, 1_000.3 + age_s)
+    for number in range(20):
+        assert time.unexplained_s == 0
+        see(time, 1_005 + age_s + 1.13 * number, wall_off_s=0.0)
+    assert time.now_s(10_000 - LAG_S) == pytest.approx(10_000, abs=0.05)
+
+
+def test_a_ledger_that_comes_late_says_nothing_about_the_wall_clock() -> None:
+    time = observed(40, wall_off_s=0.0)
+    see(time, 1_000 + 1.13 * 40, wall_off_s=0.0, visible_s=30.0)
+    for number in range(67, 70):
+        assert time.unexplained_s == 0
+        see(time, 1_000 + 1.13 * number, wall_off_s=0.0)
+    assert time.unexplained_s == 0
+
+
 def test_a_ledger_froze_within_the_second_that_its_close_time_names() -> None:
     time = observed(40)
     froze_s = 1_000 + 1.13 * 39

@@ -27,7 +27,7 @@ def said_while(offsets_s: list[float]) -> list[tuple[str, float]]:
 
 def test_a_wrong_wall_clock_is_said_once_then_once_a_minute_and_at_its_end() -> None:
     ledgers = int(2 * REMIND_EVERY_S / LEDGER_S) + 1
-    assert said_while([0.0, *[15.0] * ledgers, 0.0, 0.0]) == [
+    assert said_while([0.0, 0.0, *[15.0] * ledgers, 0.0, 0.0]) == [
         ("wall_clock_wrong", 13.0),
         ("wall_clock_wrong", 13.0),
         ("wall_clock_wrong", 13.0),
@@ -36,8 +36,8 @@ def test_a_wrong_wall_clock_is_said_once_then_once_a_minute_and_at_its_end() -> 
 
 
 def test_what_visibility_explains_and_a_second_more_is_not_worth_a_word() -> None:
-    assert said_while([0.0, 1.9, 2.9, -0.9, 0.0]) == []
+    assert said_while([0.0, 0.0, 0.0, 1.9, 2.9, -0.9, 0.0]) == []
 
 
 def test_a_wall_clock_that_is_behind_is_said_with_its_sign() -> None:
-    assert said_while([-15.0]) == [("wall_clock_wrong", -15.0)]
+    assert said_while([-15.0, -15.0, -15.0]) == [("wall_clock_wrong", -15.0)]

@@ -9,7 +9,7 @@ believed at once and forgotten slowly.
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 
 __all__ = ["HALF_LIFE_LEDGERS", "MARGIN", "Fading", "Guard"]
 
@@ -59,10 +59,18 @@ class Guard:
         if 0 < shortfall_s <= self.max_s:
             self.paid.raise_to(min(self.max_s, shortfall_s * MARGIN), ledger)
 
-    def learn_gaps(self, gaps_s: Iterable[float], target_s: float, ledger: int) -> None:
-        """Takes the gaps between closes of before, as exact as headers have them."""
+    def learn_gaps(self, gaps_s: Sequence[float], target_s: float, ledger: int) -> None:
+        """Takes the gaps between consecutive closes of before, as exact as headers have them.
+
+        The gaps beside a burst belong to it.
+        """
         shortfalls_s = [max(0.0, target_s - gap_s) for gap_s in gaps_s]
-        usual_s = [shortfall_s for shortfall_s in shortfalls_s if shortfall_s <= self.max_s]
+        padded_s = [0.0, *shortfalls_s, 0.0]
+        usual_s = [
+            shortfall_s
+            for position, shortfall_s in enumerate(shortfalls_s)
+            if max(padded_s[position : position + 3]) <= self.max_s
+        ]
         self.paid.raise_to(_exceeded_by_few(usual_s), ledger)
 
     def at(self, ledger: int) -> float:

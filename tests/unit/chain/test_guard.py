@@ -48,5 +48,11 @@ def test_a_burst_is_remembered_for_two_ledgers_and_not_learned() -> None:
 
 def test_the_gaps_of_headers_teach_what_few_of_them_exceeded() -> None:
     guard = Guard(1.0)
-    guard.learn_gaps([0.9] * 10 + [1.2] * 50 + [0.81, 0.82, 0.001], 1.0, 100)
+    guard.learn_gaps([0.9] * 10 + [1.2] * 50 + [0.81, 0.82], 1.0, 100)
     assert guard.at(100) == pytest.approx(0.19)
+
+
+def test_the_gaps_beside_a_burst_belong_to_it() -> None:
+    guard = Guard(1.0)
+    guard.learn_gaps([1.0, 0.7, 0.001, 0.001, 0.56, 0.9, 1.0, 1.1], 1.0, 100)
+    assert guard.at(100) == pytest.approx(0.1)

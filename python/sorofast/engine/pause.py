@@ -23,13 +23,13 @@ from sorofast.executions.key import Execution
 from sorofast.executions.outcome import Ended, Outcome
 from sorofast.executions.records import WalRecord
 from sorofast.observability.outages import Outages
-from sorofast.reasons import NAMES, code_of
+from sorofast.reasons import code_of
 from sorofast.transactions.causes import FleetCause, fleet_cause, what_to_do
 from sorofast.transactions.submit import Receipt, Sent
 
 __all__ = ["FLEET_PAUSED", "FleetPause"]
 
-FLEET_PAUSED = code_of("fleet_paused" if "fleet_paused" in NAMES else "backing_off")
+FLEET_PAUSED = code_of("fleet_paused")
 # A node answers one envelope with "try again later" for reasons of that envelope: its channel has another one in the
 # queue, or the node banned these bytes. So many new ones in a row are a full queue.
 QUEUE_FULL_AFTER = 3

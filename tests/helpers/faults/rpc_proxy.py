@@ -227,7 +227,7 @@ class RpcProxy:
         if kind == rules.STATUS:
             return web.Response(status=options["code"], text="out of order")
         if kind == rules.ANSWER:
-            return _json({"jsonrpc": "2.0", "id": _id_of(body)} | _own_answer(call, options))
+            return _json({"jsonrpc": "2.0", "id": _id_of(body)} | self._own_answer(call, options))
         if kept:
             await self._hold(self._closing)
             return _broken(request)
@@ -261,6 +261,16 @@ class RpcProxy:
             case rules.REWRITE:
                 return _json(rule.options["rewrite"](call, call.answer))
         return web.Response(body=raw, status=status, content_type="application/json")
+
+    def _own_answer(self, call: Call, options: dict[str, Any]) -> dict[str, Any]:
+        """What a rule answers in the node's place, noted as what the engine was told."""
+        result = options["result"]
+        body = {"result": result(call) if callable(result) else result}
+        if options["error"] is not None:
+            body = {"error": options["error"]}
+        if call.sent is not None:
+            self._log.answered(call.sent, body)
+        return body
 
     async def _forward(self, call: Call, body: bytes, replica: str | None) -> tuple[bytes, int]:
         assert self._session is not None, "the proxy has not been entered"
@@ -298,13 +308,6 @@ def _id_of(body: bytes) -> Any:
         if isinstance(request, dict):
             return request.get("id")
     return None
-
-
-def _own_answer(call: Call, options: dict[str, Any]) -> dict[str, Any]:
-    if options["error"] is not None:
-        return {"error": options["error"]}
-    result = options["result"]
-    return {"result": result(call) if callable(result) else result}
 
 
 def _json(value: Any) -> web.Response:

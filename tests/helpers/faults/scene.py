@@ -18,7 +18,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from stellar_sdk import scval
+from stellar_sdk import Address, scval
 from stellar_sdk import xdr as stellar_xdr
 
 from helpers.faults.clocks import HostClock
@@ -236,6 +236,32 @@ class Scene:
         """Calls are answered by a server that is so many ledgers behind the others; returns the rule."""
         await self.admin.set_fault_plan({"replicas": [{"lag_ledgers": ledgers}, {}]})
         return self.rpc.lag(LAGGING, method, **how)
+
+    async def turn_resolvers(self, on: bool) -> int:
+        """All resolvers say yes, or no, from now on; the ledger it happened in."""
+        network = self.network
+        ledger = await self.latest_ledger()
+        resolvers = {
+            Address(resolver).to_xdr_sc_address().to_xdr() for resolver in network.registry.resolvers
+        }
+        entries = []
+        for raw, live_until in contract_entries(
+            network.registry, network.keeper.public_key, len(network.specs), ledger
+        ):
+            entry = stellar_xdr.LedgerEntry.from_xdr_bytes(raw)
+            data = entry.data.contract_data
+            if data is None or data.contract.to_xdr() not in resolvers or data.val.instance is None:
+                continue
+            storage = data.val.instance.storage
+            assert storage is not None, "a resolver without its answer"
+            storage.sc_map[0].val = scval.to_bool(on)
+            entries.append((entry.to_xdr_bytes(), live_until))
+        assert len(entries) == len(resolvers), "a resolver's instance is missing"
+        await self.admin.put_entries(entries)
+        asked = [spec.task_id for spec in network.specs if spec.resolver is not None]
+        if on:
+            self.oracle.changed(asked, await self.latest_ledger())
+        return ledger
 
     async def calm(self) -> int:
         """Everything is straight again from now on: rules lifted, faults cleared. The ledger it happened in."""

@@ -134,19 +134,18 @@ async def test_a_node_that_says_try_again_later_gets_the_same_bytes_a_few_times_
 async def test_an_envelope_that_landed_unheard_is_looked_up_when_its_sequence_is_refused(
     scenario: Scenario,
 ) -> None:
-    """The answers to the sends are lost, and all else that the node says is twelve ledgers old: long enough that the
-    node has forgotten what landed, and refuses the same bytes for their sequence.
+    """The answers to the sends are lost, and all else that the node says is twelve ledgers old: so old that its queue
+    has forgotten what landed and refuses the same bytes for their sequence, while reads do not show the run yet.
     """
     patient = {"engine": {"envelope_ledgers": 24}}
     async with scenario(settings=QUICK | patient, ledger_close="500ms", envelope_ledgers=24) as s:
-        await s.lag(12, when=lambda call: call.method != "sendTransaction")
-        await s.pass_ledgers(16)
         lost = s.rpc.drop_reply("sendTransaction")
+        await s.lag(12, when=lambda call: call.method != "sendTransaction")
+        await lost.struck(8)
         await s.until(
             lambda: any(entry.code == "txBAD_SEQ" for entry in s.log.entries),
             "a resend is answered txBAD_SEQ",
         )
-        assert lost.hits
         report = await s.judged(ledgers=20, bound_ledgers=19, early_max=None)
     refused = {entry.hash for entry in s.log.entries if entry.code == "txBAD_SEQ"}
     assert refused & {run.hash for run in report.runs}, "none of them had landed"

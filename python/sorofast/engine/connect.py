@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 import structlog
+from structlog.typing import FilteringBoundLogger
 
 from sorofast import _core
 from sorofast.chain.ledger import LedgerClock
@@ -19,6 +20,7 @@ from sorofast.engine.context import SourceLoader, WorkerContext
 from sorofast.engine.fleet_meta import fleet_meta
 from sorofast.engine.load_tasks import load_tasks
 from sorofast.engine.pause import FleetPause
+from sorofast.errors import DecodeError, RpcError
 from sorofast.executions.records import RECORD_SCHEMAS
 from sorofast.observability.outages import Outages
 from sorofast.settings import EngineConfig
@@ -38,6 +40,7 @@ async def connect(
 
     Raises RedisUnreachable, FleetMismatch, what the network may raise, and ConfigError for unusable secrets.
     """
+    log = structlog.get_logger().bind(member=member)
     signer = _core.Signer(
         config.network.passphrase,
         config.keeper.read_secret(),
@@ -49,16 +52,15 @@ async def connect(
     try:
         fleet = Fleet(redis, config.redis.prefix)
         generation = await fleet.check_meta(fleet_meta(config, signer))
-        target_s = await rpc.target_close_s()
+        target_s = await _target_close_s(rpc, log)
     except BaseException:
         await rpc.close()
         await redis.aclose()
         raise
     clock = SystemClock()
-    log = structlog.get_logger().bind(member=member)
     outages = Outages(log, clock)
     ledgers = LedgerClock(
-        target_s if target_s is not None else TARGET_DEFAULT_S,
+        target_s,
         wave_guard_s=config.engine.guard_s,
         eager=config.engine.timing == "eager",
     )
@@ -83,3 +85,13 @@ async def connect(
         close_redis=redis.aclose,
         sources=tuple(sources),
     )
+
+
+async def _target_close_s(rpc: RpcClient, log: FilteringBoundLogger) -> float:
+    """The network's own target between closes. An answer nobody can read is no reason to die over it."""
+    try:
+        target_s = await rpc.target_close_s()
+    except (RpcError, DecodeError) as error:
+        log.warning("close_target_unknown", reason=str(error), taken_s=TARGET_DEFAULT_S)
+        return TARGET_DEFAULT_S
+    return TARGET_DEFAULT_S if target_s is None else target_s

@@ -192,7 +192,7 @@ def stop_on_interrupt(stop: Stop) -> Iterator[None]:
             task.cancel()
         stop.set()
 
-    signals = (signal.SIGINT, signal.SIGTERM)
+    signals = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
     for number in signals:
         loop.add_signal_handler(number, heard)
     try:

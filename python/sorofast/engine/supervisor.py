@@ -31,6 +31,7 @@ from sorofast.engine.preflight import check
 from sorofast.engine.report import LedgerReport, Loaded, Stopping, Up, decode_report
 from sorofast.engine.signals import stop_on_signals
 from sorofast.errors import ConfigError, RedisUnreachable, SorofastError, UnreachableError, WorkerCrashLoop
+from sorofast.observability.outages import Outages
 from sorofast.services import Service
 from sorofast.settings import EngineConfig
 
@@ -80,6 +81,7 @@ class Supervisor(Service):
         self._redis = redis
         self._clock = clock or SystemClock()
         self._log = structlog.get_logger()
+        self._outages = Outages(self._log, self._clock)
         self._slots = [_Slot(number) for number in range(config.engine.workers)]
         self._stop = asyncio.Event()
         self._failure: SorofastError | None = None
@@ -134,7 +136,7 @@ class Supervisor(Service):
                 # The others wait for the same server, and so does this slot: that is no fault of the worker.
                 slot.outages += 1
                 pause_s = min(OUTAGE_PAUSE_MAX_S, 2.0 ** min(slot.outages, 8))
-                self._log.warning("worker_waits", slot=slot.number, reason=slot.last_words, pause_s=pause_s)
+                self._outages.failed("worker_waits", slot.last_words, slot=slot.number)
                 with contextlib.suppress(TimeoutError):
                     async with asyncio.timeout(pause_s):
                         await self._stop.wait()
@@ -201,6 +203,8 @@ class Supervisor(Service):
             case Up():
                 slot.member, slot.outages = report.member, 0
                 slot.up.set()
+                if not any(other.outages for other in self._slots):
+                    self._outages.ok("worker_waits", "workers_back")
                 self._log.info("worker_up", slot=slot.number, pid=report.pid, member=report.member)
             case Loaded():
                 slot.loaded = tuple(report.shards)

@@ -210,7 +210,8 @@ async def test_a_server_that_loads_its_data_is_told(tmp_path: Path) -> None:
     with (tmp_path / "loading.log").open("wb") as output:
         server = await asyncio.create_subprocess_exec(
             str(find_binary(config)), "--port", "0", "--unixsocket", str(socket), "--dir", str(home),
-            "--appendonly", "yes", "--save", "", "--key-load-delay", "100",
+            "--appendonly", "yes", "--save", "", "--key-load-delay", "150",
+            "--loading-process-events-interval-bytes", "1024",  # else it hears nobody before two megabytes
             stdout=output, stderr=output,
         )  # fmt: skip
     own = RedisConfig(url=f"unix://{socket}", prefix="t")

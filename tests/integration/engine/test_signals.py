@@ -143,7 +143,9 @@ async def test_a_signal_to_every_process_at_once_drains_in_order_with_redis_last
 
 
 @pytest.mark.timeout(240)
-async def test_a_supervisor_whose_terminal_is_closed_drains_although_nobody_reads_its_log_any_more(tmp_path: Path) -> None:
+async def test_a_supervisor_whose_terminal_is_closed_drains_although_nobody_reads_its_log_any_more(
+    tmp_path: Path,
+) -> None:
     async with place_of(tmp_path) as place:
         master, slave = pty.openpty()
         process = await asyncio.create_subprocess_exec(

@@ -1,14 +1,15 @@
-"""Reads that only commands need: entries by any key, and what an applied transaction returned."""
+"""Reads that are not hot: entries by any key, and what an applied transaction returned."""
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Sequence
 
 from sorofast.chain.fields import Fields
-from sorofast.chain.rpc import KEYS_PER_CALL_MAX, RpcClient
-from sorofast.errors import BodyError
+from sorofast.chain.rpc import KEYS_PER_CALL_MAX, STALE_ANSWERS_MAX, STALE_PAUSE_S, RpcClient
+from sorofast.errors import BodyError, RpcUnreachable
 
-__all__ = ["ledger_entries", "result_meta"]
+__all__ = ["fresh_entries", "ledger_entries", "result_meta"]
 
 
 async def ledger_entries(rpc: RpcClient, keys: Sequence[str]) -> dict[str, str]:
@@ -16,8 +17,22 @@ async def ledger_entries(rpc: RpcClient, keys: Sequence[str]) -> dict[str, str]:
     if len(keys) > KEYS_PER_CALL_MAX:
         raise ValueError(f"{len(keys)} keys in one request, the RPC takes {KEYS_PER_CALL_MAX}")
     result = await rpc.call("getLedgerEntries", {"keys": list(keys)})
-    entries = Fields("getLedgerEntries", result).objects("entries")
-    return {entry.text("key"): entry.text("xdr") for entry in entries}
+    return _by_key(Fields("getLedgerEntries", result))
+
+
+async def fresh_entries(rpc: RpcClient, keys: Sequence[str], *, ledger_min: int) -> dict[str, str]:
+    """The same, as of `ledger_min` or later. RpcUnreachable when the node stays behind it."""
+    for _ in range(STALE_ANSWERS_MAX):
+        answer = Fields("getLedgerEntries", await rpc.call("getLedgerEntries", {"keys": list(keys)}))
+        seen = answer.integer("latestLedger")
+        if seen >= ledger_min:
+            return _by_key(answer)
+        await asyncio.sleep(STALE_PAUSE_S)
+    raise RpcUnreachable(f"{rpc.name} does not answer for ledger {ledger_min} yet")
+
+
+def _by_key(answer: Fields) -> dict[str, str]:
+    return {entry.text("key"): entry.text("xdr") for entry in answer.objects("entries")}
 
 
 async def result_meta(rpc: RpcClient, tx_hash: str) -> str:

@@ -56,3 +56,5 @@ class Simulation:
     auth: tuple[str, ...]
     min_resource_fee_stroops: int
     error: str | None
+    events: tuple[str, ...] = ()
+    """What the host noted down, DiagnosticEvents in base64; also of a call that failed."""

@@ -134,6 +134,7 @@ class RpcClient:
             auth=results[0].texts("auth") if results else (),
             min_resource_fee_stroops=answer.integer("minResourceFee", default=0),
             error=answer.maybe_text("error"),
+            events=answer.texts("events"),
         )
         if simulation.error is None and not simulation.transaction_data:
             raise BodyError("simulateTransaction was answered with neither an error nor transactionData")

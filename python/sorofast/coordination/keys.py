@@ -55,6 +55,8 @@ class FleetKeys:
     ledgers: str
     timing: str
     control: str
+    templates: str
+    template_changes: str
 
     @classmethod
     def of(cls, prefix: str) -> FleetKeys:
@@ -68,6 +70,8 @@ class FleetKeys:
             ledgers=base + "ledgers",
             timing=base + "timing",
             control=base + "control",
+            templates=base + "templates",
+            template_changes=base + "template-changes",
         )
 
 

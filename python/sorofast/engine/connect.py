@@ -15,14 +15,17 @@ from sorofast.coordination.client import open_redis
 from sorofast.coordination.control import FleetControl
 from sorofast.coordination.fleet import Fleet
 from sorofast.coordination.shard import ShardStore
+from sorofast.coordination.templates import TemplateStore
 from sorofast.coordination.timing import TimingStore
 from sorofast.engine.context import SourceLoader, WorkerContext
 from sorofast.engine.fleet_meta import fleet_meta
 from sorofast.engine.load_tasks import load_tasks
 from sorofast.engine.pause import FleetPause
+from sorofast.engine.templates import FleetTemplates
 from sorofast.errors import DecodeError, RpcError
 from sorofast.executions.records import RECORD_SCHEMAS
 from sorofast.observability.outages import Outages
+from sorofast.registry.words import WordsReader
 from sorofast.settings import EngineConfig
 
 __all__ = ["SOURCES", "connect"]
@@ -64,6 +67,7 @@ async def connect(
         wave_guard_s=config.engine.guard_s,
         eager=config.engine.timing == "eager",
     )
+    contract = _core.contract_to_bytes(config.contract.id)
     control = FleetControl(redis, config.redis.prefix)
     bid_stroops = config.fees.inclusion_fee_stroops
     return WorkerContext(
@@ -73,7 +77,7 @@ async def connect(
         clock=clock,
         rpc=rpc,
         signer=signer,
-        contract=_core.contract_to_bytes(config.contract.id),
+        contract=contract,
         fleet=fleet,
         # Until the first heartbeat has told what the other members read.
         store=ShardStore(redis, config.redis.prefix, config.engine.shards, schema=min(RECORD_SCHEMAS)),
@@ -84,6 +88,8 @@ async def connect(
         log=log,
         close_redis=redis.aclose,
         sources=tuple(sources),
+        templates=FleetTemplates(TemplateStore(redis, config.redis.prefix), signer, contract, log),
+        registry_words=WordsReader(rpc, config.contract.id),
     )
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import random
 from collections import OrderedDict
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
@@ -18,9 +19,12 @@ from sorofast.coordination.shard import ShardState, ShardStore
 from sorofast.coordination.streams import LedgerEntry
 from sorofast.coordination.timing import TimingStore
 from sorofast.engine.pause import FleetPause
+from sorofast.engine.templates import FleetTemplates
+from sorofast.engine.verdicts import Heard
 from sorofast.executions.outcome import Ended, Outcome
 from sorofast.observability.counters import Counts
 from sorofast.observability.outages import Outages
+from sorofast.registry.words import WordsReader
 from sorofast.settings import EngineConfig
 from sorofast.triggers.base import TriggerSource
 
@@ -97,7 +101,11 @@ class WorkerContext:
     outages: Outages
     log: FilteringBoundLogger
     close_redis: Callable[[], Awaitable[None]]
+    templates: FleetTemplates
+    registry_words: WordsReader
     sources: tuple[SourceLoader, ...]
+    heard: Heard = field(default_factory=Heard)
+    rng: random.Random = field(default_factory=random.Random)
     successes: RecentSuccesses = field(default_factory=RecentSuccesses)
     tally: Counts = field(default_factory=Counts)
     in_flight: InFlight = field(default_factory=InFlight)

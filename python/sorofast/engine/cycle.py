@@ -55,7 +55,6 @@ class Run:
     due: Due
     channel: int
     sequence: int
-    simulated: bool = False
 
 
 @dataclass(slots=True)
@@ -63,7 +62,8 @@ class Plan:
     """What is in `next_ledger` is looked at again when a ledger closes; what is in `later`, at that second."""
 
     run: list[Run] = field(default_factory=list)
-    simulate: list[tuple[Due, int, int]] = field(default_factory=list)
+    simulate: list[tuple[Due, bool]] = field(default_factory=list)
+    """With True what has failed before, whatever its siblings do."""
     next_ledger: list[tuple[Due, int]] = field(default_factory=list)
     later: list[tuple[Due, int, int]] = field(default_factory=list)
 
@@ -71,9 +71,8 @@ class Plan:
 def plan_cycle(dues: Iterable[Due], view: CycleView) -> Plan:
     """Decides about `dues`, which come in due order, so that what has waited longest gets the channels first.
 
-    A call that has no template yet, or an execution that is gated, is simulated first. A simulation runs at the last
-    closed ledger's time, so it waits until a ledger has closed at or after its due time. It holds its channel
-    meanwhile, so that what the simulation allows can be sent at once.
+    A call that has no template yet, an execution that is gated, and one that did not work before are simulated first.
+    A simulation runs at the last closed ledger's time, so it waits until a ledger has closed at or after its due time.
     """
     plan = Plan()
     channels = iter(view.free)
@@ -84,12 +83,16 @@ def plan_cycle(dues: Iterable[Due], view: CycleView) -> Plan:
         if execution.subject in view.in_flight:
             plan.next_ledger.append((due, IN_FLIGHT))
             continue
-        if backoff is not None and backoff.window == execution.window and backoff.until_s > view.until_s:
+        if backoff is not None and backoff.window != execution.window:
+            backoff = None
+        if backoff is not None and backoff.until_s > view.until_s:
             plan.later.append((due, backoff.until_s, backoff.reason))
             continue
-        direct = not due.gated and view.has_template(due.template)
-        if not direct and due.due_s > view.close_s:
-            plan.next_ledger.append((due, WAITING))
+        if backoff is not None or due.gated or not view.has_template(due.template):
+            if due.due_s > view.close_s:
+                plan.next_ledger.append((due, WAITING))
+            else:
+                plan.simulate.append((due, backoff is not None and backoff.failures > 0))
             continue
         channel = next(channels, None)
         if channel is None:
@@ -99,8 +102,5 @@ def plan_cycle(dues: Iterable[Due], view: CycleView) -> Plan:
             plan.next_ledger.append((due, MAX_INFLIGHT))
             continue
         room -= 1
-        if direct:
-            plan.run.append(Run(due, channel[0], channel[1] + 1))
-        else:
-            plan.simulate.append((due, channel[0], channel[1] + 1))
+        plan.run.append(Run(due, channel[0], channel[1] + 1))
     return plan

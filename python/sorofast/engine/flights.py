@@ -50,6 +50,11 @@ class Flights:
     def __len__(self) -> int:
         return len(self._flights)
 
+    @property
+    def templates(self) -> set[int]:
+        """What the envelopes in flight were built from."""
+        return {flight.record.template for flight in self._flights.values()}
+
     def ingest(self, entry: LedgerEntry) -> None:
         """Takes the channels that a closed ledger's entry shows."""
         for channel, sequence, sequence_ledger, sequence_time_s, snapshot_ledger in entry.channels:

@@ -14,8 +14,10 @@ from __future__ import annotations
 import asyncio
 
 from sorofast import _core
+from sorofast.chain.lookups import fresh_entries
 from sorofast.chain.models import Health
 from sorofast.chain.rpc import KEYS_PER_CALL_MAX, Event
+from sorofast.chain.xdr import executable_of, instance_key
 from sorofast.coordination.leases import Term
 from sorofast.coordination.streams import LEDGER_SCHEMA, LedgerEntry
 from sorofast.engine.context import WorkerContext
@@ -136,7 +138,9 @@ class Follower:
             for execution, _ in watched.values()
             if execution is not None and execution.source == TASKS
         }
-        await self._read_into(entry, sorted(tasks), sorted(watched), ledger)
+        await asyncio.gather(
+            self._read_into(entry, sorted(tasks), sorted(watched), ledger), self._watch_code(ledger)
+        )
         await failpoint("follow.read")
         await context.fleet.append_ledger(self.term, entry, cursor)
         await failpoint("follow.published")
@@ -178,6 +182,28 @@ class Follower:
                 self._context.log.warning("task_undecodable", task=task_id, offset=offset, reason=reason)
         found = {row.task_id for row in rows_of(entry.rows)}
         entry.removed = [task_id for task_id in tasks if task_id not in found]
+
+    async def _watch_code(self, ledger: int) -> None:
+        """Drops, before anybody learns of the ledger, what was learned from code that it has replaced."""
+        templates = self._context.templates
+        contracts = templates.watched()
+        keys = {instance_key(contract): contract for contract in contracts}
+        parts = [list(keys)[at : at + KEYS_PER_CALL_MAX] for at in range(0, len(keys), KEYS_PER_CALL_MAX)]
+        found = await asyncio.gather(
+            *(fresh_entries(self._context.rpc, part, ledger_min=ledger) for part in parts)
+        )
+        executables: dict[bytes, bytes | None] = {}
+        for entries in found:
+            for key, entry in entries.items():
+                try:
+                    executables[keys[key]] = executable_of(entry)
+                except (KeyError, DecodeError):
+                    continue
+        changed = templates.code_changed(executables)
+        if self._context.contract in changed:
+            self._context.registry_words.forget()
+        if changed:
+            await templates.flush()
 
     async def _read(self, part: list[tuple[bool, int]], ledger: int) -> _core.EntriesBatch:
         context = self._context

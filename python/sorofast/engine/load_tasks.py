@@ -25,7 +25,9 @@ async def load_tasks(
     """The shard's tasks, and the ledger they are of. Satisfies `SourceLoader`."""
     table, since = await _load_table(context, shard, state, at)
     call = execute_call(context.contract, context.signer.keeper)
-    return TaskSource(table, call, shard, context.shards), since
+    return TaskSource(
+        table, call, shard, context.shards, fee_of=context.templates.fee, log=context.log
+    ), since
 
 
 async def _load_table(

@@ -92,7 +92,10 @@ class Retries:
         earlier = self._earlier(execution)
         attempts = 1 + (earlier.attempts if earlier is not None else 0)
         failures = earlier.failures if earlier is not None else 0
-        until_s = self.not_before_s(attempts)
+        close_s = self._context.ledgers.latest[1]
+        # Those that were held back together are not to come back together.
+        wait_s = (self.not_before_s(attempts) - close_s) * self._context.rng.uniform(0.5, 1.0)
+        until_s = close_s + math.ceil(wait_s)
         self.backoffs[execution.subject] = Backoff(execution.window, until_s, attempts, reason, failures)
         return until_s
 

@@ -36,7 +36,9 @@ __all__ = ["ShardRunner"]
 DUE_EXTRA = 64
 FEE_CAP_ATTEMPTS = 3
 CATCH_UP_COUNT = 256
-READ_ERROR = code_of("read_error")
+# What the subject's own entry says, so that nothing but a change of it helps.
+UNTIL_CHANGED = frozenset({"gas_below_fee"})
+OUTGROWN = ("RESOURCE_LIMIT_EXCEEDED", "INSUFFICIENT_REFUNDABLE_FEE", "ENTRY_ARCHIVED")
 QUARANTINED = code_of("quarantined")
 # What simply waits for its next run, or is being run, was not passed over.
 NOT_SKIPPED = frozenset(map(code_of, ("none", "not_due", "in_flight", "executed")))
@@ -65,7 +67,7 @@ class ShardRunner:
         self._sources = {source.name: source for source in sources}
         self._flights = Flights(context, shard, state)
         self._retries = Retries(context, state)
-        self._simulator = Simulator(context)
+        self._simulator = Simulator(context, park=self._park, holds=self._holds)
         self._deferred: list[tuple[Due, int]] = []
         # Envelopes of the last owner may be on their way, and its dead letters stand until their window is over.
         for record in state.wal:
@@ -211,7 +213,7 @@ class ShardRunner:
         landed = {case.record.key.subject for case in ended}
         room = self._context.config.engine.max_inflight - (self._context.in_flight.total() - len(ended))
         dues = self._due(until_s, len(free) + DUE_EXTRA)
-        if not dues:
+        if not dues and not len(self._simulator):
             return []
         # Those that waited for a ledger, a channel or their back-off were counted when they fell due.
         self._context.tally.due += sum(due.fresh for due in dues)
@@ -223,15 +225,39 @@ class ShardRunner:
             inflight_room=room,
             in_flight=self._flights.subjects - landed,
             backoffs=self._retries.backoffs,
-            has_template=lambda template: self._context.signer.template(template) is not None,
+            has_template=self._context.templates.usable,
         )
         plan = plan_cycle(dues, view)
         await self._context.pause.let_through(plan)
+        self._put_off(plan)
+        paused = self._context.pause.cause is not None
+        if not plan.simulate and (paused or not len(self._simulator)):
+            return plan.run
+        seen, freed = await self._simulate(plan)
+        more = plan_cycle(seen, replace(_rest(view, plan.run), backoffs={}, has_template=lambda _: True))
+        if paused:
+            # The one that was let through to try is among what was simulated.
+            tries = {due.execution for due, _ in plan.simulate}
+            more.next_ledger += [
+                (run.due, FLEET_PAUSED) for run in more.run if run.due.execution not in tries
+            ]
+            more.run = [run for run in more.run if run.due.execution in tries]
+        self._put_off(more)
+        runs = plan.run + more.run
+        if freed:
+            # They are looked at as if they fell due now: what was learned of their call may keep them from running.
+            last = plan_cycle(self._due(until_s, len(free) + DUE_EXTRA), _rest(view, runs))
+            await self._context.pause.let_through(last)
+            self._put_off(last)
+            self._simulator.enter(last.simulate)
+            runs += last.run
+        return runs
+
+    def _put_off(self, plan: Plan) -> None:
         for due, reason in plan.next_ledger:
             self._defer(due, reason)
         for due, at_s, reason in plan.later:
             self._source(due).wait(due.execution, at_s, reason)
-        return plan.run + await self._simulate(plan)
 
     def _due(self, until_s: int, limit: int) -> list[Due]:
         dues = [due for source in self._sources.values() for due in source.due(until_s, limit)]
@@ -242,21 +268,38 @@ class ShardRunner:
         self._source(due).park(due, reason)
         self._deferred.append((due, reason))
 
-    async def _simulate(self, plan: Plan) -> list[Run]:
-        runs: list[Run] = []
-        answers = await self._simulator.run(plan.simulate)
+    async def _simulate(self, plan: Plan) -> tuple[list[Due], int]:
+        """Those that were seen to run in a simulation, and how many others need not wait for one any more."""
+        seen: list[Due] = []
+        freed = 0
+        answers = await self._simulator.run(plan.simulate, self._flights.templates)
         if answers:
             await failpoint("plan.simulated")
         for answer in answers:
-            if answer.run is not None:
-                runs.append(answer.run)
-            elif answer.reason == READ_ERROR:
-                # Nobody said anything about the call, so the next ledger asks again.
-                self._defer(answer.due, answer.reason)
+            due, why, source = answer.due, answer.why, self._source(answer.due)
+            if why is None:
+                if answer.seen:
+                    seen.append(replace(due, gated=False))
+                else:
+                    source.wait(due.execution, due.due_s, code_of("no_template"))
+                    freed += 1
+                continue
+            reason = code_of(why.reason)
+            self._context.log.warning(
+                "task_skipped", **due.execution.fields(), reason=why.reason, error=why.text
+            )
+            if why.reason in UNTIL_CHANGED:
+                source.give_up(due.execution, reason)
             else:
-                until_s = self._retries.held_back(answer.due.execution, answer.reason)
-                self._source(answer.due).wait(answer.due.execution, until_s, answer.reason)
-        return runs
+                source.wait(due.execution, self._retries.held_back(due.execution, reason), reason)
+        return sorted(seen, key=lambda due: due.due_s), freed
+
+    def _park(self, due: Due, reason: int) -> None:
+        self._source(due).park(due, reason)
+
+    def _holds(self, due: Due) -> bool:
+        """Whether one that waits for a simulation still should."""
+        return due.execution.subject not in self._flights.subjects and self._source(due).still_due(due)
 
     def _build(self, runs: Iterable[Run]) -> list[WalRecord]:
         """Without those that a ledger taken in meanwhile has shown to have run or gone."""
@@ -327,9 +370,10 @@ class ShardRunner:
             self._context.ledgers.early(record.due_s, case.view.sequence_ledger)
         self._context.count(case)
         blamed = self._context.pause.blames(case)
-        if case.outcome in (Outcome.FAILED, Outcome.REFUSED) and blamed is None:
-            # Its footprint or resources may be out of date; the next try simulates.
-            self._context.signer.forget(record.template)
+        if case.outcome is Outcome.FAILED and blamed is None:
+            self._context.templates.drop(record.template, outgrown=case.detail.endswith(OUTGROWN))
+        elif case.outcome is Outcome.NO_EFFECT and not case.early:
+            self._context.templates.gate(record.template)
         if case.foreign:
             self._flights.retire(record.channel, "somebody else used its sequence")
         elif case.outcome is Outcome.REFUSED and case.detail.startswith(UNUSABLE_CHANNEL_CODES):
@@ -346,3 +390,10 @@ class ShardRunner:
             return
         at_s = max(record.due_s, retry.not_before_s if retry is not None else 0)
         source.wait(record.key, at_s, code_of("backing_off" if retry is not None else case.outcome.value))
+
+
+def _rest(view: CycleView, runs: Sequence[Run]) -> CycleView:
+    """What is left of the channels and the room in flight after `runs`."""
+    used = {run.channel for run in runs}
+    free = [one for one in view.free if one[0] not in used]
+    return replace(view, free=free, inflight_room=view.inflight_room - len(runs))

@@ -1,108 +1,252 @@
-"""Simulates tasks whose call has no template, or whose resolver said no, and keeps the templates."""
+"""Asks simulations before anything is paid for: calls without a template, calls whose last run had no effect, and runs
+that failed before.
+
+What waits for a simulation waits in a room with everything else that makes the same call. One of a room is asked about,
+and what that teaches about the call serves all of them; what it says of the one task is held against that task alone,
+and another one is asked about. Answers of the RPC server about itself say nothing about anybody.
+"""
 
 from __future__ import annotations
 
 import asyncio
-from dataclasses import dataclass
+from collections.abc import Callable, Container, Iterable
+from dataclasses import dataclass, field, replace
 
+from sorofast.chain.models import Simulation
+from sorofast.chain.xdr import read_footprint
 from sorofast.engine.context import WorkerContext
-from sorofast.engine.cycle import Run
-from sorofast.errors import DecodeError, RpcError, RpcUnreachable, TemplateError
+from sorofast.engine.verdicts import Said, Verdict
+from sorofast.errors import DecodeError, RpcError, RpcUnreachable
+from sorofast.executions.key import Execution
 from sorofast.reasons import code_of
 from sorofast.transactions.causes import Blame, classify
+from sorofast.transactions.diagnostics import Diagnosis, diagnose, keeper_fee, resolver_failure
 from sorofast.triggers.base import Due
 
-__all__ = ["Simulated", "Simulator"]
+__all__ = ["PER_LEDGER_MAX", "Answer", "Simulator"]
 
-ERROR_TEXT_MAX = 300
 SIMULATE_TIMEOUT_S = 3.0
+PER_LEDGER_MAX = 16
+"""Simulations one shard asks for per ledger. Rooms take turns when there are more."""
+LEADERS_MAX = 3
+"""How many of a room are asked about in one cycle, each after the one before failed for reasons of its own."""
+NO_EFFECT_LEDGERS = 2
+"""A call that would have no effect is asked about again every so many ledgers."""
+RESTORED_MAX = 16
+"""Archived entries that one run may restore on its way."""
+
+NO_TEMPLATE = code_of("no_template")
+READ_ERROR = code_of("read_error")
+FAILED = code_of("simulation_failed")
+NO_RUN = "resolver_says_no"
+ERROR_TEXT_MAX = 300
 
 
 @dataclass(frozen=True, slots=True)
-class Simulated:
-    """`run` is set where the run can be sent; else `reason` says why not."""
+class Answer:
+    """The fate of one that waited. It was seen to run; or a sibling was, so that it need not wait for a simulation any
+    more; or it was seen to fail, and `why`.
+    """
 
     due: Due
-    run: Run | None
-    reason: int = 0
+    seen: bool
+    why: Diagnosis | None = None
+
+
+@dataclass(slots=True)
+class _Room:
+    """What makes the same call and waits. `alone` ones failed before: only their own simulation lets them run."""
+
+    waiting: dict[Execution, Due] = field(default_factory=dict)
+    alone: set[Execution] = field(default_factory=set)
+    ask_at_ledger: int = 0
+    asked_ledger: int = -1
+    led_badly: bool = False
+    """The last one asked about failed: the next is drawn by lot, so that no order of tasks keeps the others waiting."""
 
 
 class Simulator:
-    """Bounded by the RPC client's own limit on requests in flight."""
+    """One shard's rooms. `park(due, reason)` shows why one waits, `holds(due)` says that it still should."""
 
-    def __init__(self, context: WorkerContext) -> None:
+    def __init__(
+        self, context: WorkerContext, park: Callable[[Due, int], None], holds: Callable[[Due], bool]
+    ) -> None:
         self._context = context
+        self._park = park
+        self._holds = holds
+        self._rooms: dict[int, _Room] = {}
+        self._ledger = 0
+        self._left = PER_LEDGER_MAX
 
-    async def run(self, cases: list[tuple[Due, int, int]]) -> list[Simulated]:
-        """One answer for each (due, channel, sequence). Those that are not gated and make the same call share one
-        simulation.
+    def __len__(self) -> int:
+        """How many wait."""
+        return sum(len(room.waiting) for room in self._rooms.values())
+
+    def enter(self, cases: Iterable[tuple[Due, bool]]) -> None:
+        """Takes in who has to wait for a simulation, with True those that need one of their own."""
+        for due, alone in cases:
+            room = self._rooms.setdefault(due.template, _Room())
+            room.waiting[due.execution] = due
+            if alone:
+                room.alone.add(due.execution)
+            self._park(due, NO_TEMPLATE)
+
+    async def run(self, cases: Iterable[tuple[Due, bool]], busy: Container[int] = ()) -> list[Answer]:
+        """Takes them in and asks as far as the ledger's share reaches. Returns who need wait no longer; the others
+        stay, parked.
+
+        `busy` are the templates of what is in flight: of a call that is never the same twice one runs at a time.
         """
-        first: dict[int, tuple[Due, int, int]] = {}
-        for case in cases:
-            if not case[0].gated:
-                first.setdefault(case[0].template, case)
-        leaders = {case[0].execution for case in first.values()}
-        alone = [case for case in cases if case[0].gated or case[0].execution in leaders]
-        answers = {
-            case[0].execution: answer
-            for case, answer in zip(alone, await asyncio.gather(*map(self._one, alone)), strict=True)
-        }
-        results: list[Simulated] = []
-        for due, channel, sequence in cases:
-            answer = answers.get(due.execution)
-            if answer is None:
-                leader = answers[first[due.template][0].execution]
-                known = self._context.signer.template(due.template) is not None
-                answer = (
-                    Simulated(due, Run(due, channel, sequence))
-                    if known
-                    else Simulated(due, None, leader.reason)
+        self.enter(cases)
+        ledger = self._context.ledgers.latest[0]
+        if ledger > self._ledger:
+            self._ledger, self._left = ledger, PER_LEDGER_MAX
+        answers: list[Answer] = []
+        asked: dict[int, int] = {}
+        while self._left > 0:
+            rooms = [
+                (template, room)
+                for template, room in self._ripe(busy)
+                if asked.get(template, 0) < LEADERS_MAX
+            ][: self._left]
+            if not rooms:
+                break
+            self._left -= len(rooms)
+            for template, room in rooms:
+                asked[template] = asked.get(template, 0) + 1
+                room.asked_ledger = ledger
+            leaders = [self._leader(room) for _, room in rooms]
+            said = await asyncio.gather(
+                *(
+                    self._ask(leader, alone=leader.execution in room.alone)
+                    for (_, room), leader in zip(rooms, leaders, strict=True)
                 )
-            results.append(answer)
-        return results
+            )
+            for (template, room), leader, one in zip(rooms, leaders, said, strict=True):
+                answers += self._conclude(template, room, leader, one)
+        return answers
 
-    async def _one(self, case: tuple[Due, int, int]) -> Simulated:
-        due, channel, sequence = case
+    def _ripe(self, busy: Container[int]) -> list[tuple[int, _Room]]:
+        """The rooms to ask about now: first the one that was asked about longest ago."""
+        templates = self._context.templates
+        for template, room in list(self._rooms.items()):
+            for due in [due for due in room.waiting.values() if not self._holds(due)]:
+                del room.waiting[due.execution]
+                room.alone.discard(due.execution)
+            if not room.waiting:
+                del self._rooms[template]
+        ripe = [
+            (template, room)
+            for template, room in self._rooms.items()
+            if room.ask_at_ledger <= self._ledger and not (template in busy and templates.varies(template))
+        ]
+        return sorted(ripe, key=lambda case: case[1].asked_ledger)
+
+    def _leader(self, room: _Room) -> Due:
+        shared = [due for execution, due in room.waiting.items() if execution not in room.alone]
+        candidates = shared or list(room.waiting.values())
+        return self._context.rng.choice(candidates) if room.led_badly else candidates[0]
+
+    def _conclude(self, template: int, room: _Room, leader: Due, said: Said) -> list[Answer]:
+        ledger = self._ledger
+        room.led_badly = said.verdict is Verdict.FAILS
+        match said.verdict:
+            case Verdict.UNKNOWN:
+                # The next ledger asks again, or the one after: everybody at once is what filled the server's queue.
+                self._wait(room, ledger + 1 + self._context.rng.randrange(2), said.reason)
+            case Verdict.NO_EFFECT:
+                self._wait(room, ledger + NO_EFFECT_LEDGERS, said.reason)
+            case Verdict.FAILS:
+                self._leave(room, leader)
+                return [Answer(leader, seen=True, why=said.why)]
+            case Verdict.RUN if said.once or leader.execution in room.alone:
+                self._leave(room, leader)
+                if said.once:
+                    self._wait(room, ledger + 1, NO_TEMPLATE)
+                return [Answer(leader, seen=True)]
+            case Verdict.RUN:
+                released = [due for execution, due in room.waiting.items() if execution not in room.alone]
+                for due in released:
+                    self._leave(room, due)
+                return [Answer(due, seen=due is leader and not said.heard) for due in released]
+        return []
+
+    def _wait(self, room: _Room, ledger: int, reason: int) -> None:
+        room.ask_at_ledger = ledger
+        for due in room.waiting.values():
+            self._park(due, reason)
+
+    def _leave(self, room: _Room, due: Due) -> None:
+        room.waiting.pop(due.execution, None)
+        room.alone.discard(due.execution)
+
+    async def _ask(self, due: Due, *, alone: bool) -> Said:
+        """One simulation, or what another shard of this worker has just heard of the same call."""
+        heard, template = self._context.heard, due.template
+        async with heard.turn(template):
+            said = heard.of(template, self._ledger)
+            if said is None or (alone and said.verdict is Verdict.RUN):
+                said = await self._simulate(due)
+                heard.note(template, self._ledger, said)
+            return said
+
+    async def _simulate(self, due: Due) -> Said:
+        """Never raises for what the network may do."""
         context, fields = self._context, due.execution.fields()
-        envelope = context.signer.simulation_envelope_of(
-            due.call.operation, list(due.values), channel, sequence
-        )
+        # Whose sequence it is makes no difference to what the call does.
+        envelope = context.signer.simulation_envelope_of(due.call.operation, list(due.values), 0, 1)
         try:
             # The shard's cycle waits for this, so it may not take as long as other calls may.
             async with asyncio.timeout(SIMULATE_TIMEOUT_S):
                 simulation = await context.rpc.simulate(envelope)
         except (RpcUnreachable, RpcError, DecodeError, TimeoutError) as error:
+            if classify(error) is Blame.THIS_TASK:
+                return _fails("refused", f"the node refuses to simulate it: {error}")
             context.tally.errors += 1
             context.log.warning("simulation_unanswered", **fields, error=repr(error))
-            return Simulated(due, None, code_of("read_error"))
-        if simulation.error is not None and classify(simulation.error) is not Blame.THIS_TASK:
-            context.tally.errors += 1
-            context.log.warning("simulation_unanswered", **fields, error=simulation.error[:ERROR_TEXT_MAX])
-            return Simulated(due, None, code_of("read_error"))
-        if simulation.error is not None:
-            # The first line is the outermost cause, where a trap of the target shows as a WasmVm error; the event
-            # log after it tells of errors that were caught as well.
-            cause = simulation.error.partition("\n")[0]
-            reason = "target_panics" if "WasmVm" in cause else "simulation_failed"
-            context.log.warning(
-                "task_skipped", **fields, reason=reason, error=simulation.error[:ERROR_TEXT_MAX]
-            )
-            return Simulated(due, None, code_of(reason))
+            return Said(Verdict.UNKNOWN, READ_ERROR)
+        if simulation.error is None:
+            return self._judge(due, simulation)
+        words = await context.registry_words.known()
+        why = diagnose(simulation.error, simulation.events, context.contract, words)
+        if why is not None:
+            fee = context.templates.fee(due.template)
+            if why.reason == "gas_below_fee" and fee:
+                why = replace(why, text=f"gas below the fee ({fee}); deposit gas")
+            return Said(Verdict.FAILS, code_of(why.reason), why)
+        context.tally.errors += 1
+        context.log.warning("simulation_unanswered", **fields, error=_clipped(simulation.error))
+        return Said(Verdict.UNKNOWN, READ_ERROR)
+
+    def _judge(self, due: Due, simulation: Simulation) -> Said:
+        """What a simulation that went through says, and what it teaches about the call."""
+        context, templates = self._context, self._context.templates
+        # A run that writes nothing of its task is none; of other calls success is all that is wanted.
+        task_id = due.values[0] if due.call.must_write is not None else None
         try:
-            context.signer.learn_call(
-                due.template,
-                due.call.operation,
-                list(due.values),
-                simulation.transaction_data,
-                list(simulation.auth),
-                simulation.min_resource_fee_stroops,
-                must_write=due.call.must_write,
-            )
-        except TemplateError as error:
-            context.log.info("task_skipped", **fields, reason="simulation_no_effect", error=str(error))
-            return Simulated(due, None, code_of("simulation_no_effect"))
+            footprint = read_footprint(simulation.transaction_data)
+            if task_id is not None and not footprint.writes(due.call.described.contract, task_id):
+                failure = resolver_failure(simulation.events)
+                context.log.info("task_skipped", **due.execution.fields(), reason=NO_RUN, error=failure)
+                templates.gate(due.template)
+                return Said(Verdict.NO_EFFECT, code_of(NO_RUN))
+            if footprint.archived > RESTORED_MAX:
+                return _fails(
+                    "archived",
+                    f"it would restore {footprint.archived} archived entries; a run restores at most {RESTORED_MAX}",
+                )
+            fee = None
+            if task_id is not None:
+                fee = keeper_fee(simulation.events, due.call.described.contract, task_id)
+            reusable = templates.learn(due, simulation, fee or 0)
         except DecodeError as error:
-            context.tally.errors += 1
-            context.log.warning("simulation_undecodable", **fields, error=str(error))
-            return Simulated(due, None, code_of("simulation_failed"))
-        return Simulated(due, Run(due, channel, sequence, simulated=True))
+            return _fails("no template", f"no transaction can be made of it: {error}")
+        return Said(Verdict.RUN, 0, once=not reusable)
+
+
+def _fails(error: str, text: str) -> Said:
+    return Said(Verdict.FAILS, FAILED, Diagnosis("simulation_failed", error, text))
+
+
+def _clipped(text: str) -> str:
+    return " ".join(text.split())[:ERROR_TEXT_MAX]

@@ -116,6 +116,7 @@ class Worker:
                     runner.ingest(entry)
             self._entry = entry
         if newest:
+            await context.templates.sync()
             # An older entry is only taken in: what it would have us send is past, and the newest one settles it all.
             await self._cycle_all(resend=True)
             # After the sends: what it brings is for the ledgers to come, and Redis may take its time.

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
+
+import structlog
+from structlog.typing import FilteringBoundLogger
 
 from sorofast import _core
 from sorofast.coordination.streams import LedgerEntry
@@ -16,6 +19,7 @@ from sorofast.triggers.base import Due
 __all__ = ["TaskSource"]
 
 NOT_DUE = code_of("not_due")
+GAS_BELOW_FEE = code_of("gas_below_fee")
 # A task that simply waits for its next run is not one that was passed over before.
 FRESH = frozenset({code_of("none"), NOT_DUE})
 
@@ -29,9 +33,21 @@ class TaskSource:
 
     name = TASKS
 
-    def __init__(self, table: _core.TaskTable, call: Call, shard: int, shards: int) -> None:
+    def __init__(
+        self,
+        table: _core.TaskTable,
+        call: Call,
+        shard: int,
+        shards: int,
+        *,
+        fee_of: Callable[[int], int] = lambda _: 0,
+        log: FilteringBoundLogger | None = None,
+    ) -> None:
+        """`fee_of` says what a run of a call takes from its task's gas (0 while nobody knows)."""
         self.table = table
         self._call = call
+        self._fee_of = fee_of
+        self._log = log or structlog.get_logger()
         self._shard = shard
         self._shards = shards
         self._gated: set[int] = set()
@@ -51,6 +67,7 @@ class TaskSource:
                 fresh=row.reason in FRESH,
             )
             for row in rows_of(self.table.pop_due(until_s, limit))
+            if self._can_pay(row)
         ]
 
     def next_due_s(self) -> int | None:
@@ -113,6 +130,21 @@ class TaskSource:
 
     def snapshot(self) -> bytes:
         return self.table.snapshot()
+
+    def _can_pay(self, row: Row) -> bool:
+        """Puts aside a task whose gas is below what its call was seen to take; a deposit brings it back."""
+        fee = self._fee_of(row.shape)
+        if row.gas_stroops >= fee:
+            return True
+        self.table.park(row.task_id, GAS_BELOW_FEE)
+        self._log.warning(
+            "task_skipped",
+            task=row.task_id,
+            window=row.last_run_s,
+            reason="gas_below_fee",
+            error=f"gas below the fee ({fee}): {row.gas_stroops} is left; deposit gas",
+        )
+        return False
 
     def _forget(self, task_ids: Iterable[int]) -> None:
         gone = list(task_ids)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import random
 from types import SimpleNamespace
 from typing import cast
 
@@ -25,7 +26,7 @@ def context() -> WorkerContext:
     ledgers.observe(100, CLOSE_S)
     # Retries reads nothing else of the context.
     config = SimpleNamespace(retry=RetryConfig(max_attempts=3, base_ledgers=2))
-    return cast("WorkerContext", SimpleNamespace(config=config, ledgers=ledgers))
+    return cast("WorkerContext", SimpleNamespace(config=config, ledgers=ledgers, rng=random.Random(1)))
 
 
 def state(*retry: RetryRecord) -> ShardState:

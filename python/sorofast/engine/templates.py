@@ -1,0 +1,303 @@
+"""The templates of one worker, kept the same as the fleet's: learned by whoever simulates first, dropped for all by
+whoever sees that one is wrong.
+
+A template is dropped when the code behind one of its contracts changes, or when a run of it failed because it touched
+or used something else than the run it was learned from. A call that did so twice is not the same from run to run: it is
+simulated each time.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections import OrderedDict
+from collections.abc import Mapping
+from dataclasses import dataclass
+from enum import Enum, auto
+
+import msgspec
+from structlog.typing import FilteringBoundLogger
+
+from sorofast import _core
+from sorofast.chain.models import Simulation
+from sorofast.chain.xdr import Footprint, footprint_of, read_footprint
+from sorofast.coordination.templates import LESSONS_MAX, Lesson, TemplateStore
+from sorofast.errors import DecodeError, RedisUnreachable
+from sorofast.triggers.base import Due
+
+__all__ = ["FAILURES_MAX", "FleetTemplates"]
+
+FAILURES_MAX = 2
+"""As many runs of a call as fail for another footprint or more resources, after which it is simulated each time."""
+
+WATCHED_MAX = 1_000
+CHANGE_ROUNDS_MAX = 2 * LESSONS_MAX // 256
+GROWTHS_PADDED = 8
+# What a written byte costs at most, rent for a persistent entry's next months included; the network gives back what
+# was not rent.
+STROOPS_PER_BYTE = 40
+
+
+class _Write(Enum):
+    STORE = auto()
+    DROP = auto()
+
+
+@dataclass(slots=True)
+class _Known:
+    """A lesson, the number of the change that brought it, and what its template touches."""
+
+    lesson: Lesson
+    number: int
+    footprint: Footprint
+
+
+class FleetTemplates:
+    """What has to be written waits until `flush`, so that nothing here fails or blocks for want of Redis."""
+
+    def __init__(
+        self, store: TemplateStore, signer: _core.Signer, contract: bytes, log: FilteringBoundLogger
+    ) -> None:
+        self._store = store
+        self._signer = signer
+        self._contract = contract
+        self._log = log
+        self._known: OrderedDict[int, _Known] = OrderedDict()
+        # Dropped, but what is known of how they fail and grow is still needed when they are learned again.
+        self._former: OrderedDict[int, _Known] = OrderedDict()
+        # A run of them failed, and nobody knows yet whether for the template's sake.
+        self._suspects: set[int] = set()
+        self._unwritten: OrderedDict[int, _Write] = OrderedDict()
+        self._since = 0
+        self._version = hashlib.sha256(f"{_core.CORE_VERSION} {contract.hex()}".encode()).hexdigest()[:16]
+
+    def __len__(self) -> int:
+        return len(self._known)
+
+    # What is known of a call
+
+    def usable(self, template: int) -> bool:
+        """Whether a run of the call may be built without a simulation of its own."""
+        known = self._known.get(template)
+        return (
+            known is not None
+            and not known.lesson.gated
+            and known.lesson.failures < FAILURES_MAX
+            and self._signer.template(template) is not None
+        )
+
+    def varies(self, template: int) -> bool:
+        """Whether the call is simulated for each run, since it touches or uses something else each time."""
+        known = self._known.get(template) or self._former.get(template)
+        return known is not None and known.lesson.failures >= FAILURES_MAX
+
+    def fee(self, template: int) -> int:
+        """What a run of the call takes from its task's gas; 0 where nobody knows yet."""
+        known = self._known.get(template) or self._former.get(template)
+        return 0 if known is None else known.lesson.fee
+
+    # Changes
+
+    def learn(self, due: Due, simulation: Simulation, fee: int) -> bool:
+        """Makes a template from a simulation that saw the run; returns whether later runs may use it as well. Raises
+        TemplateError or another DecodeError.
+        """
+        template = due.template
+        known = self._known.get(template)
+        former = self._former.get(template) if known is None else known
+        footprint = read_footprint(simulation.transaction_data)
+        write_bytes = footprint.write_bytes
+        pad = 0
+        if former is not None:
+            grown = write_bytes - former.lesson.write_bytes if former.lesson.write_bytes else 0
+            pad = max(former.lesson.write_bytes_pad, GROWTHS_PADDED * grown)
+        self._signer.learn_call(
+            template,
+            due.call.operation,
+            list(due.values),
+            simulation.transaction_data,
+            list(simulation.auth),
+            simulation.min_resource_fee_stroops,
+            must_write=due.call.must_write,
+            write_bytes_pad=pad,
+            fee_pad_stroops=pad * STROOPS_PER_BYTE,
+        )
+        if footprint.archived:
+            # The entries it restores will be there for the next run, which needs another template.
+            return False
+        lesson = Lesson(
+            version=self._version,
+            template=self._signer.export_template(template),
+            fee=fee,
+            failures=0 if former is None else former.lesson.failures,
+            write_bytes=write_bytes,
+            write_bytes_pad=pad,
+        )
+        keys = self._keys_of(template)
+        if template in self._suspects:
+            self._suspects.discard(template)
+            if former is not None and _differs(former.footprint, keys):
+                lesson = self._failed(template, lesson)
+        unchanged = known is not None and known.lesson == lesson
+        self._keep(template, _Known(lesson, known.number if known is not None else 0, keys))
+        if not unchanged:
+            self._write(template, _Write.STORE)
+        return lesson.failures < FAILURES_MAX
+
+    def gate(self, template: int) -> None:
+        """A run of the call had no effect: none is sent before a simulation has seen one run."""
+        self._mark(template, gated=True)
+
+    def drop(self, template: int, *, outgrown: bool) -> None:
+        """A run of the call failed. `outgrown` says that it was the template's fault: the run needed more than that
+        declares. Otherwise the next simulation tells, by touching the same entries or others.
+        """
+        known = self._known.pop(template, None)
+        self._signer.forget(template)
+        former = self._former.get(template) if known is None else known
+        if former is None:
+            return
+        if outgrown:
+            former.lesson = self._failed(template, former.lesson)
+        elif known is not None and len(self._suspects) < LESSONS_MAX:
+            self._suspects.add(template)
+        self._remember(template, former)
+        self._write(template, _Write.DROP)
+
+    def code_changed(self, executables: Mapping[bytes, bytes | None]) -> list[bytes]:
+        """Drops what was learned from other code than these contracts (32 bytes) run now (hash of the wasm); returns
+        the contracts concerned.
+        """
+        changed: dict[bytes, list[int]] = {}
+        for template, known in list(self._known.items()):
+            for contract in known.footprint.instances & executables.keys():
+                code = executables[contract]
+                if code is not None and code not in known.footprint.codes:
+                    changed.setdefault(contract, []).append(template)
+        for contract, templates in changed.items():
+            self._log.warning(
+                "code_changed",
+                contract=_core.contract_from_bytes(contract),
+                templates_dropped=len(templates),
+                consequence="the calls that use it are simulated again before they are sent",
+            )
+            for template in templates:
+                self._known.pop(template, None)
+                self._former.pop(template, None)
+                self._suspects.discard(template)
+                self._signer.forget(template)
+                self._write(template, _Write.DROP)
+        return list(changed)
+
+    def watched(self) -> list[bytes]:
+        """The contracts (32 bytes) behind the newest templates."""
+        contracts: dict[bytes, None] = {}
+        for known in reversed(self._known.values()):
+            contracts.update(dict.fromkeys(sorted(known.footprint.instances)))
+            if len(contracts) >= WATCHED_MAX:
+                break
+        return list(contracts)[:WATCHED_MAX]
+
+    def _failed(self, template: int, lesson: Lesson) -> Lesson:
+        """Counts a run that was paid for and failed because the call was not the same as before."""
+        failures = lesson.failures + 1
+        if failures == FAILURES_MAX:
+            self._log.warning(
+                "footprint_varies",
+                template=template,
+                failures=failures,
+                consequence="each run of this call is simulated by itself from now on",
+            )
+        return msgspec.structs.replace(lesson, failures=failures)
+
+    # Redis
+
+    async def sync(self) -> None:
+        """Writes what changed here and takes what others changed. Redis away: the next ledger will do."""
+        try:
+            await self.flush()
+            for _ in range(CHANGE_ROUNDS_MAX):
+                since, changes = await self._store.changes(self._since)
+                for change in changes:
+                    # Ours may be newer than what was listed, and is written with the next ledger.
+                    if change.template not in self._unwritten:
+                        self._follow(change.template, change.lesson, change.number)
+                ended = not changes or since == self._since
+                self._since = since
+                if ended:
+                    return
+        except RedisUnreachable as error:
+            self._log.info("templates_not_synced", error=str(error))
+
+    async def flush(self) -> None:
+        """Writes what changed here. Raises RedisUnreachable; the rest is kept for the next time."""
+        while self._unwritten:
+            template, write = next(iter(self._unwritten.items()))
+            known = self._known.get(template)
+            if write is _Write.STORE and known is not None:
+                known.number = await self._store.store(template, known.lesson)
+            elif write is _Write.DROP:
+                former = self._former.get(template)
+                # How often it failed is the fleet's to know, so a call that did is kept, without a template.
+                kept = None if former is None or not former.lesson.failures else former.lesson
+                await self._store.store(
+                    template, None if kept is None else msgspec.structs.replace(kept, template=b"")
+                )
+            if self._unwritten.get(template) is write:
+                del self._unwritten[template]
+
+    def _follow(self, template: int, lesson: Lesson | None, number: int) -> None:
+        known = self._known.get(template)
+        if known is not None and known.number == number:
+            return
+        if lesson is not None and lesson.version != self._version:
+            return
+        former = self._known.pop(template, None)
+        if lesson is None or not lesson.template:
+            self._signer.forget(template)
+            self._former.pop(template, None)
+            if lesson is not None:
+                keys = Footprint() if former is None else former.footprint
+                self._remember(template, _Known(lesson, number, keys))
+            return
+        try:
+            self._signer.import_template(template, lesson.template)
+            self._keep(template, _Known(lesson, number, self._keys_of(template)))
+        except DecodeError as error:
+            self._log.info("template_unusable", template=template, error=str(error))
+
+    def _keys_of(self, template: int) -> Footprint:
+        """What a template touches, the numbers of the run taken out."""
+        facts = self._signer.template_facts(template)
+        return Footprint() if facts is None else footprint_of(facts.read_only, facts.read_write)
+
+    def _keep(self, template: int, known: _Known) -> None:
+        self._known[template] = known
+        self._known.move_to_end(template)
+        self._former.pop(template, None)
+        while len(self._known) > LESSONS_MAX:
+            oldest, _ = self._known.popitem(last=False)
+            self._signer.forget(oldest)
+
+    def _mark(self, template: int, *, gated: bool) -> None:
+        known = self._known.get(template)
+        if known is not None and known.lesson.gated != gated:
+            known.lesson = msgspec.structs.replace(known.lesson, gated=gated)
+            self._write(template, _Write.STORE)
+
+    def _remember(self, template: int, known: _Known) -> None:
+        self._former[template] = known
+        self._former.move_to_end(template)
+        while len(self._former) > LESSONS_MAX:
+            self._former.popitem(last=False)
+
+    def _write(self, template: int, write: _Write) -> None:
+        self._unwritten[template] = write
+        self._unwritten.move_to_end(template)
+        while len(self._unwritten) > LESSONS_MAX:
+            self._unwritten.popitem(last=False)
+
+
+def _differs(before: Footprint, after: Footprint) -> bool:
+    """Whether the same code touches other entries than before."""
+    known = bool(before.read_only or before.read_write)
+    return known and before.codes == after.codes and before != after

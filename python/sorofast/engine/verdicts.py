@@ -1,0 +1,69 @@
+"""What asking about a run can come to, and what one shard of a worker need not ask because another one just has."""
+
+from __future__ import annotations
+
+import asyncio
+from collections import OrderedDict
+from dataclasses import dataclass, replace
+from enum import StrEnum
+
+from sorofast.transactions.diagnostics import Diagnosis
+
+__all__ = ["Heard", "Said", "Verdict"]
+
+HEARD_MAX = 4_096
+
+
+class Verdict(StrEnum):
+    """What asking says about a run. UNKNOWN: nobody answered about it."""
+
+    RUN = "run"
+    NO_EFFECT = "no_effect"
+    FAILS = "fails"
+    UNKNOWN = "unknown"
+
+
+@dataclass(frozen=True, slots=True)
+class Said:
+    """An answer about one run, with the code of the reason that a waiting task shows. `once`: it holds for that run
+    only.
+    """
+
+    verdict: Verdict
+    reason: int
+    why: Diagnosis | None = None
+    once: bool = False
+    heard: bool = False
+    """Somebody else's run of the same call was asked about."""
+
+    @property
+    def of_the_call(self) -> bool:
+        """Whether it holds for every run of the same call in the same ledger."""
+        return self.verdict is Verdict.NO_EFFECT or (self.verdict is Verdict.RUN and not self.once)
+
+
+class Heard:
+    """The answers of the newest ledger, by call."""
+
+    def __init__(self) -> None:
+        self._said: OrderedDict[int, tuple[int, Said]] = OrderedDict()
+        self._turns: dict[int, asyncio.Lock] = {}
+
+    def turn(self, template: int) -> asyncio.Lock:
+        """Held while somebody asks about the call, so that who comes next hears the answer."""
+        if len(self._turns) > HEARD_MAX:
+            self._turns = {key: turn for key, turn in self._turns.items() if turn.locked()}
+        return self._turns.setdefault(template, asyncio.Lock())
+
+    def of(self, template: int, ledger: int) -> Said | None:
+        """What was said about every run of the call on that ledger's state."""
+        at, said = self._said.get(template, (-1, None))
+        return None if said is None or at != ledger else replace(said, heard=True)
+
+    def note(self, template: int, ledger: int, said: Said) -> None:
+        if not said.of_the_call:
+            return
+        self._said[template] = (ledger, said)
+        self._said.move_to_end(template)
+        while len(self._said) > HEARD_MAX:
+            self._said.popitem(last=False)

@@ -1,0 +1,92 @@
+"""What a simulation says is about one task: no sibling pays for it, and nobody pays a fee to hear it again."""
+
+from __future__ import annotations
+
+import hashlib
+from typing import Any
+
+import pytest
+from stellar_sdk import StrKey, scval
+
+from helpers.contract_calls import give_token, invoke
+from helpers.faults.scene import Scene
+
+HOUR_S = 3_600
+FLAT_FEE = 100
+
+
+def seeded(label: str, seed: int = 0) -> str:
+    """The address of one of the seeded contracts."""
+    return StrKey.encode_contract(hashlib.sha256(f"sorofast seed {seed} {label}".encode()).digest())
+
+
+def overdue(task_id: int, **fields: Any) -> dict[str, Any]:
+    """A task of the one kind that all of these have in common, due since long ago and then in an hour."""
+    kind = {
+        "target": scval.to_address(seeded("target 0")),
+        "function": scval.to_symbol("increment"),
+        "args": scval.to_vec([]),
+        "resolver": scval.to_void(),
+        "interval": scval.to_uint64(HOUR_S),
+        # What has waited longest comes first.
+        "last_run": scval.to_uint64(task_id),
+    }
+    return kind | fields
+
+
+def gas(stroops: int) -> dict[str, Any]:
+    return {"gas_balance": scval.to_int128(stroops)}
+
+
+async def runs_within(s: Scene, ledgers: int) -> dict[int, int]:
+    """Runs by task in so many ledgers from now, as the ledger shows them."""
+    await s.pass_ledgers(ledgers)
+    runs: dict[int, int] = {}
+    for run in s.oracle.runs():
+        runs[run.task_id] = runs.get(run.task_id, 0) + 1
+    return runs
+
+
+@pytest.mark.timeout(120)
+async def test_a_task_that_cannot_pay_keeps_none_of_its_siblings_from_running(scenario) -> None:
+    """The first to be simulated is the one whose simulation fails."""
+
+    def reshape(task_id: int) -> dict[str, Any]:
+        return overdue(task_id, **gas(FLAT_FEE // 2)) if task_id == 1 else overdue(task_id)
+
+    async with scenario(tasks=21, reshape=reshape, workers=1, shards=1, due_per_ledger=10, lead_s=0.0) as s:
+        runs = await runs_within(s, 8)
+        assert runs == dict.fromkeys(range(2, 22), 1)
+        report = await s.judged(ledgers=4)
+    assert report.failed == 0
+
+
+@pytest.mark.timeout(120)
+async def test_a_task_one_stroop_short_of_the_fee_is_never_sent_and_runs_after_a_deposit(scenario) -> None:
+    """Its siblings' template is there, and the last of them to fall due is the poor one."""
+    poor, fee = 6, 228
+
+    def reshape(task_id: int) -> dict[str, Any]:
+        one = {"function": scval.to_symbol("bump"), "args": scval.to_vec([scval.to_uint64(3)])}
+        return overdue(task_id, **one, **gas(fee - 1 if task_id == poor else 1_000_000))
+
+    async with scenario(tasks=poor, reshape=reshape, workers=1, shards=1, due_per_ledger=3, start=False) as s:
+        async with s.network.hurry():
+            await give_token(s.network)
+        run = await s.start_run()
+        await run.ready()
+        assert await runs_within(s, 10) == dict.fromkeys(range(1, poor), 1)
+        said = await s.processes.logged("task_skipped", lambda event: event["task"] == poor)
+        assert said["reason"] == "gas_below_fee"
+        assert f"gas below the fee ({fee})" in said["error"]
+
+        keeper = scval.to_address(s.network.keeper.public_key)
+        await invoke(
+            s.network,
+            s.network.registry.contract,
+            "deposit_gas",
+            *(scval.to_uint64(poor), keeper, scval.to_int128(1)),
+        )
+        assert (await runs_within(s, 4))[poor] == 1
+        report = await s.judged(ledgers=4)
+    assert report.failed == 0

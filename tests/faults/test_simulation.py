@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 from stellar_sdk import StrKey, scval
 
-from helpers.contract_calls import give_token, invoke
+from helpers.contract_calls import give_token, invoke, put_instance
 from helpers.faults.scene import Scene
 
 HOUR_S = 3_600
@@ -88,5 +88,41 @@ async def test_a_task_one_stroop_short_of_the_fee_is_never_sent_and_runs_after_a
             *(scval.to_uint64(poor), keeper, scval.to_int128(1)),
         )
         assert (await runs_within(s, 4))[poor] == 1
+        report = await s.judged(ledgers=4)
+    assert report.failed == 0
+
+
+@pytest.mark.timeout(180)
+async def test_a_resolver_that_turns_is_noticed_within_three_ledgers_and_asked_sparingly_before(
+    scenario,
+) -> None:
+    """All tasks share one resolver and one call: asking about one of them is asking about all."""
+    silent, tasks = 16, 12
+
+    def reshape(task_id: int) -> dict[str, Any]:
+        return overdue(task_id, resolver=scval.to_address(seeded("resolver 0")))
+
+    async with scenario(tasks=tasks, reshape=reshape, due_per_ledger=6, workers=1, start=False) as s:
+        resolver, code = s.network.registry.resolvers[0], s.network.registry.resolver_code
+        await put_instance(s.network, resolver, code, {"On": scval.to_bool(False)})
+        run = await s.start_run()
+        await run.ready()
+        before = s.rpc.calls["simulateTransaction"]
+        assert await runs_within(s, silent) == {}
+        asked = s.rpc.calls["simulateTransaction"] - before
+        assert asked <= silent, f"{asked} simulations in {silent} ledgers"
+        assert not s.log.entries, "something was sent though the resolver said no"
+
+        # Gating is the call's: another run, after the first, knows no better and sends nothing either.
+        await s.end_runs()
+        run = await s.start_run()
+        await run.ready()
+        assert await runs_within(s, 4) == {}
+        assert not s.log.entries
+        turned = await s.latest_ledger()
+        await put_instance(s.network, resolver, code, {"On": scval.to_bool(True)})
+        s.oracle.changed(range(1, tasks + 1), turned + 1)
+        assert await runs_within(s, 5) == dict.fromkeys(range(1, tasks + 1), 1)
+        assert max(run.ledger for run in s.oracle.runs()) <= turned + 1 + 3
         report = await s.judged(ledgers=4)
     assert report.failed == 0

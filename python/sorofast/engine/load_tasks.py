@@ -25,9 +25,16 @@ async def load_tasks(
     """The shard's tasks, and the ledger they are of. Satisfies `SourceLoader`."""
     table, since = await _load_table(context, shard, state, at)
     call = execute_call(context.contract, context.signer.keeper)
-    return TaskSource(
-        table, call, shard, context.shards, fee_of=context.templates.fee, log=context.log
-    ), since
+
+    async def read(task_ids: bytes, ledger_min: int) -> _core.EntriesBatch:
+        return await context.rpc.entries(
+            context.contract, context.signer.keeper, task_ids, b"", ledger_min=ledger_min
+        )
+
+    source = TaskSource(
+        table, call, shard, context.shards, read=read, fee_of=context.templates.fee, log=context.log
+    )
+    return source, since
 
 
 async def _load_table(

@@ -23,7 +23,14 @@ from sorofast.engine.flights import Flights
 from sorofast.engine.pause import FLEET_PAUSED
 from sorofast.engine.retries import Retries
 from sorofast.engine.simulate import Simulator
-from sorofast.errors import LeaseLost, RedisUnreachable, ShardRegressed
+from sorofast.errors import (
+    DecodeError,
+    LeaseLost,
+    RedisUnreachable,
+    RpcError,
+    RpcUnreachable,
+    ShardRegressed,
+)
 from sorofast.executions.outcome import Ended, Outcome
 from sorofast.executions.records import RetryRecord, Settle, WalRecord
 from sorofast.failpoints import failpoint
@@ -36,6 +43,7 @@ __all__ = ["ShardRunner"]
 DUE_EXTRA = 64
 FEE_CAP_ATTEMPTS = 3
 CATCH_UP_COUNT = 256
+LOOK_TIMEOUT_S = 3.0
 # What the subject's own entry says, so that nothing but a change of it helps.
 UNTIL_CHANGED = frozenset({"gas_below_fee"})
 OUTGROWN = ("RESOURCE_LIMIT_EXCEEDED", "INSUFFICIENT_REFUNDABLE_FEE", "ENTRY_ARCHIVED")
@@ -147,6 +155,8 @@ class ShardRunner:
             ended = (await self._flights.judge(self.term))[:MAX_COMMIT]
             if ended:
                 await failpoint("settle.judged")
+            if resend and not draining:
+                await self._look()
             runs = await self._plan(until_s, ended) if not draining and self._trusted() else []
             records = self._build(runs) if runs else []
             if records:
@@ -205,6 +215,15 @@ class ShardRunner:
     def _lose(self, error: Exception) -> None:
         self.lost = str(error)
         self.regressed = isinstance(error, ShardRegressed)
+
+    async def _look(self) -> None:
+        for source in self._sources.values():
+            try:
+                async with asyncio.timeout(LOOK_TIMEOUT_S):
+                    await source.look(self.taken_ledger)
+            except (RpcUnreachable, RpcError, DecodeError, TimeoutError) as error:
+                self._context.tally.errors += 1
+                self._context.log.warning("look_failed", source=source.name, error=repr(error))
 
     # Planning and building
 

@@ -43,6 +43,11 @@ class TriggerSource(Protocol):
     def name(self) -> str:
         """The `source` of its executions."""
 
+    async def look(self, ledger: int) -> None:
+        """Reads, once per ledger taken in and bounded, what it needs to know beyond what that brought. What the network
+        may raise ends it for that ledger.
+        """
+
     def due(self, until_s: int, limit: int) -> list[Due]:
         """At most `limit` executions due at `until_s` or before, soonest first. They are the engine's until it gives
         them back by one of the calls below.

@@ -15,6 +15,7 @@ from sorofast.executions.outcome import Ended, Outcome
 from sorofast.reasons import code_of
 from sorofast.registry.row import Row, pack_ids, rows_of
 from sorofast.triggers.base import Due
+from sorofast.triggers.dependencies import Dependencies, ReadTasks
 
 __all__ = ["TaskSource"]
 
@@ -40,10 +41,13 @@ class TaskSource:
         shard: int,
         shards: int,
         *,
+        read: ReadTasks,
         fee_of: Callable[[int], int] = lambda _: 0,
         log: FilteringBoundLogger | None = None,
     ) -> None:
-        """`fee_of` says what a run of a call takes from its task's gas (0 while nobody knows)."""
+        """`read` reads tasks from the chain. `fee_of` says what a run of a call takes from its task's gas (0: nobody
+        knows).
+        """
         self.table = table
         self._call = call
         self._fee_of = fee_of
@@ -51,9 +55,13 @@ class TaskSource:
         self._shard = shard
         self._shards = shards
         self._gated: set[int] = set()
+        self._dependencies = Dependencies(table, read)
 
     def __len__(self) -> int:
         return len(self.table)
+
+    async def look(self, ledger: int) -> None:
+        await self._dependencies.look(ledger)
 
     def due(self, until_s: int, limit: int) -> list[Due]:
         return [
@@ -122,6 +130,7 @@ class TaskSource:
 
     def ingest(self, entry: LedgerEntry) -> list[Subject]:
         self.table.apply(entry.rows, self._shard, self._shards)
+        self._dependencies.ingest(entry)
         self._forget(entry.removed)
         return [(TASKS, task_id) for task_id in entry.removed]
 
@@ -151,6 +160,7 @@ class TaskSource:
         if gone:
             self.table.remove(pack_ids(gone))
             self._gated.difference_update(gone)
+            self._dependencies.forget(gone)
 
     def _row(self, task_id: int) -> Row | None:
         packed = self.table.get(task_id)

@@ -21,10 +21,14 @@ def row(last_run_s: int = WINDOW, ledger: int = 100) -> Row:
     return Row(7, INTERVAL_S, last_run_s, 1_000, 9, 9_999, 1, ledger, Flag.ACTIVE | Flag.KEEPER_ALLOWED, 0)
 
 
-def source(*rows: Row) -> TaskSource:
+async def unread(task_ids: bytes, ledger_min: int) -> _core.EntriesBatch:
+    raise AssertionError("nothing here waits for another task")
+
+
+def source(*rows: Row, fee: int = 0) -> TaskSource:
     table = _core.TaskTable()
     table.apply(b"".join(one.pack() for one in rows), 0, 1)
-    return TaskSource(table, CALL, 0, 1)
+    return TaskSource(table, CALL, 0, 1, read=unread, fee_of=lambda _: fee)
 
 
 def ended(outcome: Outcome, landed_s: int = LANDED_S) -> Ended:

@@ -1,0 +1,103 @@
+"""Which tasks of a shard wait for others, and which of those have not run yet.
+
+The contract runs a task once every task in its `blocked_by` exists and has run. Those may be of any shard, so they are
+read from the chain once, and from then on the ledger stream, which names every task that ran, tells when they have.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable, Iterable
+
+from sorofast import _core
+from sorofast.coordination.streams import LedgerEntry
+from sorofast.registry.row import pack_ids, rows_of
+
+__all__ = ["Dependencies", "ReadTasks"]
+
+READS_MAX = 8
+"""Calls in one ledger, so that a registry full of tasks that wait is read in bounded pieces."""
+
+KEYS_PER_READ = 200
+
+ReadTasks = Callable[[bytes, int], Awaitable[_core.EntriesBatch]]
+"""Reads packed task ids, at most 200, no older than a ledger. Raises what the network may raise."""
+
+
+class Dependencies:
+    """Lifts the block of a table's tasks when what they wait for has run."""
+
+    def __init__(self, table: _core.TaskTable, read: ReadTasks) -> None:
+        self._table = table
+        self._read = read
+        # Task → (its shape, which tells other dependencies apart, and those that have not run).
+        self._waits: dict[int, tuple[int, set[int]]] = {}
+        self._waiting_for: dict[int, set[int]] = {}
+
+    def __len__(self) -> int:
+        """How many tasks are known to wait."""
+        return len(self._waits)
+
+    def ingest(self, entry: LedgerEntry) -> None:
+        """Takes which tasks a closed ledger shows to have run."""
+        ran = {task_id for task_id, *_ in entry.successes}
+        ran.update(row.task_id for row in rows_of(entry.rows) if row.last_run_s > 0)
+        self._have_run(ran)
+
+    def forget(self, task_ids: Iterable[int]) -> None:
+        """Those tasks are gone."""
+        for task_id in task_ids:
+            self._drop(task_id)
+
+    async def look(self, taken_ledger: int) -> None:
+        """Reads what the tasks wait for that nobody has looked at yet. `taken_ledger` is the newest ledger ingested."""
+        fresh = self._unknown()
+        for start in range(0, min(len(fresh), READS_MAX * KEYS_PER_READ), KEYS_PER_READ):
+            part = fresh[start : start + KEYS_PER_READ]
+            batch = await self._read(pack_ids(part), taken_ledger)
+            shapes = {row.task_id: row.shape for row in rows_of(batch.rows)}
+            waits = {task: set(others) for task, others in batch.dependencies if task in shapes}
+            others = sorted(set().union(*waits.values()))
+            ran: set[int] = set()
+            for at in range(0, len(others), KEYS_PER_READ):
+                found = await self._read(pack_ids(others[at : at + KEYS_PER_READ]), taken_ledger)
+                ran.update(row.task_id for row in rows_of(found.rows) if row.last_run_s > 0)
+            for task, of_task in waits.items():
+                self._wait(task, shapes[task], of_task)
+            self._have_run(ran)
+
+    def _unknown(self) -> list[int]:
+        """The blocked tasks whose dependencies are not known, or are others by now."""
+        fresh = []
+        packed = self._table.blocked()
+        for at in range(0, len(packed), 8):
+            task_id = int.from_bytes(packed[at : at + 8], "little")
+            known = self._waits.get(task_id)
+            row = self._table.get(task_id)
+            if known is None or (row is not None and next(rows_of(row)).shape != known[0]):
+                self._drop(task_id)
+                fresh.append(task_id)
+        return fresh
+
+    def _wait(self, task_id: int, shape: int, others: set[int]) -> None:
+        if not others:
+            return
+        self._waits[task_id] = (shape, set(others))
+        for other in others:
+            self._waiting_for.setdefault(other, set()).add(task_id)
+
+    def _have_run(self, task_ids: Iterable[int]) -> None:
+        for task_id in self._waiting_for.keys() & set(task_ids):
+            for waiting in self._waiting_for.pop(task_id):
+                unrun = self._waits[waiting][1]
+                unrun.discard(task_id)
+                if not unrun:
+                    del self._waits[waiting]
+                    self._table.set_unblocked(waiting, True)
+
+    def _drop(self, task_id: int) -> None:
+        _, unrun = self._waits.pop(task_id, (0, set()))
+        for other in unrun:
+            waiting = self._waiting_for.get(other, set())
+            waiting.discard(task_id)
+            if not waiting:
+                self._waiting_for.pop(other, None)

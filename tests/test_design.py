@@ -20,8 +20,6 @@ WITHOUT_A_TEST = {
     "Killed after the envelope was sent, before the answer was read",
     "Killed after the ledger decided, before the log says so",
     "A task whose handling kills its worker every time",
-    "sendTransaction answers TRY_AGAIN_LATER, once or many times",
-    "sendTransaction answers txBAD_SEQ although the envelope landed",
 }
 """Faults of which no test shows yet that what is required holds. This set may only shrink."""
 

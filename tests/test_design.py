@@ -14,11 +14,6 @@ PAGES = sorted(FOLDER.glob("*.md"))
 RULES = ("Rule", "Test")
 FAULTS = ("Fault", "Required behaviour", "Test")
 WITHOUT_A_TEST = {
-    "Killed before a due task is bound to a channel",
-    "Killed after the envelope was signed, before it is in the log",
-    "Killed after the envelope is in the log, before it was sent",
-    "Killed after the envelope was sent, before the answer was read",
-    "Killed after the ledger decided, before the log says so",
     "A task whose handling kills its worker every time",
 }
 """Faults of which no test shows yet that what is required holds. This set may only shrink."""

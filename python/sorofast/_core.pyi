@@ -379,23 +379,26 @@ class Signer:
         min_resource_fee_stroops: int,
         *,
         source: Literal["keeper", "channel"] = "keeper",
+        consent: Literal["plain", "simulated"] = "plain",
         must_write: str | None = None,
         write_bytes_pad: int = 0,
         fee_pad_stroops: int = 0,
     ) -> int:
         """Makes a template for a key from the simulation of a run with these values; returns the template's number.
 
-        ``transaction_data`` and ``auth`` are base64 as the simulation gave them; the authorisation entries are kept
-        as they are, none, one or many, if the signature of the operation's source is all they ask for. Where a value
+        ``transaction_data`` and ``auth`` are base64 as the simulation gave them. With the plain consent there is at
+        most one authorisation entry, for the call itself; with the simulated one they are kept as they are, if the
+        signature of the operation's source is all they ask for. Only for a contract the operator trusts: one that is
+        called may ask for all the source has, and a task's target is anybody's. Where a value
         stands as a u64 in the called contract's own ledger keys or in what is authorised, it becomes a hole. With
         ``must_write`` the hole of that name holds a task's number, and a run that does not write ``Task`` or
         ``TaskMeta`` of it is refused. ``write_bytes_pad`` and ``fee_pad_stroops`` are declared on top, for entries
         that grow. Equal templates are stored once; the oldest unused ones give way at the bound.
 
-        Raises :class:`~sorofast.errors.TemplateError` when somebody else's consent is needed (it says whose), when
-        the task is not written, when a value stands where another value of the call is the same number, or for a fee
-        or padding no transaction can declare; :class:`~sorofast.errors.XdrError` when something does not decode;
-        ``ValueError`` when the values do not match the holes.
+        Raises :class:`~sorofast.errors.TemplateError` when more or somebody else's consent is needed (it says what or
+        whose), when the task is not written, when a value stands where another value of the call is the same number,
+        or for a fee or padding no transaction can declare; :class:`~sorofast.errors.XdrError` when something does not
+        decode; ``ValueError`` when the values do not match the holes.
         """
 
     def template(self, shape: int) -> int | None:
@@ -442,11 +445,10 @@ class Signer:
         source: Literal["keeper", "channel"] = "keeper",
         transaction_data: str | None = None,
     ) -> str:
-        """Base64 of the unsigned envelope that a simulation of an operation is asked about.
+        """Base64 of the unsigned envelope that a simulation is asked about; ``source`` says whose the operation is.
 
-        The channel is the transaction's source; ``source`` says whose the operation is. ``transaction_data`` is the
-        footprint that a restore or an extend is about. Raises ``IndexError`` for a channel there is not and
-        ``ValueError`` when the values do not match the holes.
+        ``transaction_data`` is the footprint that a restore or an extend is about. Raises ``IndexError`` for a
+        channel there is not and ``ValueError`` when the values do not match the holes.
         """
 
     def build(
@@ -475,6 +477,7 @@ class Signer:
         auth: Sequence[str] | None = None,
         min_resource_fee_stroops: int | None = None,
         source: Literal["keeper", "channel"] = "keeper",
+        consent: Literal["plain", "simulated"] = "plain",
         write_bytes_pad: int = 0,
         fee_pad_stroops: int = 0,
     ) -> tuple[bytes, str, int]:
@@ -492,8 +495,5 @@ class Signer:
     ) -> list[tuple[bytes, str, int]]:
         """Builds and signs one ``execute`` per item: ``(hash, envelope base64, fee_stroops)`` in the same order.
 
-        An item is ``(shape, task id, channel index, sequence, max_ledger, max_time_s)``. The channel is the source,
-        the keeper the operation's source, both sign; ledger bounds (0, max_ledger) and time bounds (0, max_time_s).
-        Raises :class:`~sorofast.errors.TemplateError` for a shape without template or a fee beyond 32 bits,
-        ``IndexError`` for a channel there is not.
+        An item is ``(shape, task id, channel index, sequence, max_ledger, max_time_s)``. Raises like :meth:`build`.
         """

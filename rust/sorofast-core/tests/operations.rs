@@ -4,8 +4,8 @@ use proptest::prelude::*;
 use sorofast_core::base64;
 use sorofast_core::strkey::{encode, Kind};
 use sorofast_core::tx::{
-    BuildItem, BuildPlace, Given, Lesson, Operation, OperationError, Padding, SharedError, Signer,
-    Simulated, Source, TemplateError,
+    BuildItem, BuildPlace, Consent, Given, Lesson, Operation, OperationError, Padding, SharedError,
+    Signer, Simulated, Source, TemplateError,
 };
 use sorofast_core::types::{ContractId, Ledger, Sequence, Stroops};
 use stellar_xdr::{
@@ -81,6 +81,7 @@ fn lesson<'a>(operation: &'a Operation, data: &'a [u8], auth: &'a [Vec<u8>]) -> 
         simulated: Simulated {
             data: Some(data),
             auth,
+            consent: Consent::Simulated,
             min_resource_fee: Stroops(0),
         },
         must_write: None,
@@ -193,6 +194,7 @@ fn a_call_without_resources_is_no_template() {
         simulated: Simulated {
             data: None,
             auth: &[],
+            consent: Consent::Plain,
             min_resource_fee: Stroops(0),
         },
         ..lesson(&operation, &[], &[])

@@ -34,6 +34,16 @@ fn source_of(name: &str) -> PyResult<tx::Source> {
     }
 }
 
+fn consent_of(name: &str) -> PyResult<tx::Consent> {
+    match name {
+        "plain" => Ok(tx::Consent::Plain),
+        "simulated" => Ok(tx::Consent::Simulated),
+        _ => Err(PyValueError::new_err(format!(
+            "consent is `{name}`; choose `plain` or `simulated`"
+        ))),
+    }
+}
+
 fn built(py: Python<'_>, one: tx::Built) -> Built<'_> {
     (PyBytes::new(py, &one.hash), one.envelope, one.fee_stroops)
 }
@@ -118,6 +128,7 @@ impl Signer {
         let simulated = tx::Simulated {
             data: Some(&data),
             auth: &auth,
+            consent: tx::Consent::Plain,
             min_resource_fee: Stroops(min_resource_fee_stroops),
         };
         guarded(|| {
@@ -129,7 +140,7 @@ impl Signer {
 
     #[pyo3(signature = (
         key, operation, values, transaction_data, auth, min_resource_fee_stroops, *,
-        source = "keeper", must_write = None, write_bytes_pad = 0, fee_pad_stroops = 0,
+        source = "keeper", consent = "plain", must_write = None, write_bytes_pad = 0, fee_pad_stroops = 0,
     ))]
     #[allow(clippy::needless_pass_by_value, clippy::too_many_arguments)]
     fn learn_call(
@@ -141,6 +152,7 @@ impl Signer {
         auth: Vec<String>,
         min_resource_fee_stroops: &Bound<'_, PyAny>,
         source: &str,
+        consent: &str,
         must_write: Option<&str>,
         write_bytes_pad: u32,
         fee_pad_stroops: u32,
@@ -153,6 +165,7 @@ impl Signer {
             simulated: tx::Simulated {
                 data: Some(&data),
                 auth: &auth,
+                consent: consent_of(consent)?,
                 min_resource_fee: stroops(min_resource_fee_stroops)?,
             },
             must_write,
@@ -322,6 +335,7 @@ impl Signer {
     #[pyo3(signature = (
         operation, values, channel, sequence, max_ledger, max_time_s, inclusion_fee_stroops, *,
         transaction_data = None, auth = None, min_resource_fee_stroops = None, source = "keeper",
+        consent = "plain",
         write_bytes_pad = 0, fee_pad_stroops = 0,
     ))]
     #[allow(clippy::needless_pass_by_value, clippy::too_many_arguments)]
@@ -339,6 +353,7 @@ impl Signer {
         auth: Option<Vec<String>>,
         min_resource_fee_stroops: Option<&Bound<'_, PyAny>>,
         source: &str,
+        consent: &str,
         write_bytes_pad: u32,
         fee_pad_stroops: u32,
     ) -> PyResult<Built<'py>> {
@@ -352,6 +367,7 @@ impl Signer {
             simulated: tx::Simulated {
                 data: data.as_deref(),
                 auth: &auth,
+                consent: consent_of(consent)?,
                 min_resource_fee: fee.transpose()?.unwrap_or_default(),
             },
             must_write: None,

@@ -6,9 +6,10 @@ from collections.abc import AsyncIterator
 from typing import Any
 
 import pytest
-from stellar_sdk import Asset, Keypair, TransactionEnvelope, scval, xdr
+from stellar_sdk import Address, Asset, Keypair, TransactionEnvelope, scval, xdr
 from stellar_sdk.soroban_rpc import GetTransactionResponse, GetTransactionStatus
 
+from helpers import entries as make
 from helpers import transactions as sdk
 from helpers.network import Network, native, running
 from sorofast import _core
@@ -72,6 +73,14 @@ class Rig:
             )
         )
 
+    async def balance(self, who: Keypair) -> int:
+        account_key = xdr.LedgerKeyAccount(who.xdr_account_id())
+        key = xdr.LedgerKey(xdr.LedgerEntryType.ACCOUNT, account=account_key).to_xdr()
+        (entry,) = (await self.network.result("getLedgerEntries", keys=[key]))["entries"]
+        account = xdr.LedgerEntryData.from_xdr(entry["xdr"]).account
+        assert account is not None
+        return account.balance.int64
+
     async def life(self, key: str) -> tuple[int, int]:
         """Last ledger of an entry's life, and the latest ledger."""
         answer = await self.network.result("getLedgerEntries", keys=[key])
@@ -124,20 +133,24 @@ async def test_a_call_of_the_channels_own_needs_its_signature_alone(rig: Rig) ->
     assert len(envelope.signatures) == 1
 
 
-async def test_the_keepers_consent_is_kept_as_simulated_and_nobody_elses_is_given(rig: Rig) -> None:
-    native_token = _core.contract_to_bytes(Asset.native().contract_id(rig.network.passphrase))
+async def deploy_native_token(network: Network, by: Keypair) -> str:
+    builder = await network.builder(by)
+    builder.append_create_stellar_asset_contract_from_asset_op(Asset.native())
+    deployment = await network.rpc.prepare_transaction(builder.build())
+    deployment.sign(by)
+    assert (await network.apply(deployment)).status is GetTransactionStatus.SUCCESS
+    return Asset.native().contract_id(network.passphrase)
+
+
+async def test_the_keepers_consent_is_given_and_nobody_elses(rig: Rig) -> None:
     stranger = Keypair.random()
     await rig.network.fund(stranger)
-    builder = await rig.network.builder(stranger)
-    builder.append_create_stellar_asset_contract_from_asset_op(Asset.native())
-    deployment = await rig.network.rpc.prepare_transaction(builder.build())
-    deployment.sign(stranger)
-    assert (await rig.network.apply(deployment)).status is GetTransactionStatus.SUCCESS
+    token = _core.contract_to_bytes(await deploy_native_token(rig.network, stranger))
 
     def transfer(source: Keypair) -> _core.Operation:
         to = scval.to_address(CHANNEL.public_key)
         args = [scval.to_address(source.public_key), to, scval.to_int128(1_000_000)]
-        return _core.Operation.invoke(native_token, "transfer", [arg.to_xdr_bytes() for arg in args])
+        return _core.Operation.invoke(token, "transfer", [arg.to_xdr_bytes() for arg in args])
 
     await rig.learn(transfer(sdk.KEEPER), [])
     await rig.run()
@@ -146,25 +159,46 @@ async def test_the_keepers_consent_is_kept_as_simulated_and_nobody_elses_is_give
         await rig.learn(transfer(stranger), [])
 
 
-async def test_payments_go_both_ways_between_keeper_and_channel(rig: Rig) -> None:
-    async def balance(who: Keypair) -> int:
-        key = xdr.LedgerKey(
-            xdr.LedgerEntryType.ACCOUNT, account=xdr.LedgerKeyAccount(who.xdr_account_id())
-        ).to_xdr()
-        (entry,) = (await rig.network.result("getLedgerEntries", keys=[key]))["entries"]
-        account = xdr.LedgerEntryData.from_xdr(entry["xdr"]).account
-        assert account is not None
-        return account.balance.int64
+async def test_a_task_that_takes_the_keepers_money_is_not_run(rig: Rig) -> None:
+    """A stranger's task whose target is the token, and whose arguments pay the stranger out of the keeper's account:
+    the simulation records what the keeper would have to allow, and the network would take it.
+    """
+    network, thief = rig.network, Keypair.random()
+    await network.fund(thief)
+    token = await deploy_native_token(network, thief)
+    registry = await network.deploy(sdk.KEEPER, "task_registry")
+    admin = scval.to_address(sdk.KEEPER.public_key)
+    assert (await network.invoke(sdk.KEEPER, registry, "init", admin, scval.to_void())).status
+    theft = [admin, scval.to_address(thief.public_key), scval.to_int128(1_000_0000000)]
+    task = make.Task(
+        last_run=0, gas_balance=1_000, target=Address(token), function="transfer",
+        args=theft, creator=Address(thief.public_key),
+    )  # fmt: skip
+    found = await network.invoke(thief, registry, "register", task.to_value())
+    assert found.status is GetTransactionStatus.SUCCESS, found
+    execute = _core.Operation.invoke(
+        _core.contract_to_bytes(registry), "execute", [admin.to_xdr_bytes(), "task"]
+    )
+    for options in ({}, {"must_write": "task"}):
+        with pytest.raises(TemplateError, match=f"consent to more than itself: `transfer` of {token}"):
+            await rig.learn(execute, [native(found)], **options)
+    # That it is no false alarm: with the consent that was simulated the money is gone.
+    before = await rig.balance(sdk.KEEPER)
+    await rig.learn(execute, [native(found)], consent="simulated")
+    await rig.run(native(found))
+    assert await rig.balance(sdk.KEEPER) == before - 1_000_0000000
 
-    keeper = await balance(sdk.KEEPER)
+
+async def test_payments_go_both_ways_between_keeper_and_channel(rig: Rig) -> None:
+    keeper = await rig.balance(sdk.KEEPER)
     sweep = _core.Operation.payment(sdk.KEEPER.raw_public_key(), 12_345)
     await rig.once(sweep, None, source="channel")
-    assert await balance(sdk.KEEPER) == keeper + 12_345
-    channel = await balance(CHANNEL)
+    assert await rig.balance(sdk.KEEPER) == keeper + 12_345
+    channel = await rig.balance(CHANNEL)
     await rig.once(_core.Operation.payment(CHANNEL.raw_public_key(), 345), None)
-    assert await balance(sdk.KEEPER) == keeper + 12_000
+    assert await rig.balance(sdk.KEEPER) == keeper + 12_000
     # The channel pays the inclusion fee of both.
-    assert await balance(CHANNEL) == channel + 345 - 100
+    assert await rig.balance(CHANNEL) == channel + 345 - 100
 
 
 async def test_lives_are_extended_and_entries_restored(rig: Rig) -> None:

@@ -83,7 +83,15 @@ def test_any_call_is_built_as_stellar_sdk_builds_it(
         return [authorized(own), authorized(below), authorized(own, below=[below])]
 
     made = signer()
-    learn(made, operation, list(learned.values()), resources(learned), consents(learned), source=source)
+    learn(
+        made,
+        operation,
+        list(learned.values()),
+        resources(learned),
+        consents(learned),
+        source=source,
+        consent="simulated",
+    )
     item = (KEY, tuple(filled.values()), channel, sequence, *bounds)
     ((found_hash, text, fee),) = made.build([item], inclusion)
     owner = sdk.KEEPER.public_key if source == "keeper" else None

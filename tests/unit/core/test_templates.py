@@ -81,6 +81,36 @@ def test_somebody_elses_consent_is_named(kind: str, who: str) -> None:
         )
 
 
+def test_more_than_the_call_itself_is_only_allowed_where_it_was_asked_for() -> None:
+    args: list[xdr.SCVal | str] = [scval.to_address(sdk.KEEPER.public_key), "task"]
+    operation, data = invoke("execute", args), sdk.transaction_data(7)
+    own = call_of("execute", args, {"task": 7})
+    theft = call_of("transfer", [scval.to_address(sdk.KEEPER.public_key)], {}, make.TARGET)
+    says = f"consent to more than itself: `transfer` of {make.TARGET.address}"
+    cases = [
+        ([authorized(own, below=[theft])], says),
+        ([authorized(own), authorized(theft)], says),
+        ([authorized(theft)], says),
+        ([authorized(own, below=[own])], "more than itself: the same call once more"),
+        ([authorized(own), authorized(own)], "2 authorisations"),
+        ([authorized(call_of("execute", args, {"task": 8}))], "`execute` of"),
+    ]
+    for auth, reason in cases:
+        made = signer()
+        texts = [entry.to_xdr() for entry in auth]
+        for options in ({}, {"must_write": "task"}, {"consent": "plain"}):
+            with pytest.raises(TemplateError, match=reason):
+                learn(made, operation, [7], data, auth, **options)
+        with pytest.raises(TemplateError, match=reason):
+            made.build_operation(operation, [7], 0, 1, 1, 1, 100, transaction_data=data.to_xdr(), auth=texts)
+        assert made.template(KEY) is None
+        learn(made, operation, [7], data, auth, consent="simulated")
+    for harmless in ([], [authorized(own)]):
+        learn(signer(), operation, [7], data, harmless)
+    with pytest.raises(ValueError, match="choose `plain` or `simulated`"):
+        learn(signer(), operation, [7], data, consent="any")
+
+
 def test_a_task_that_is_not_written_is_no_run_where_one_is_expected() -> None:
     made, operation = signer(), invoke("execute", [scval.to_address(sdk.KEEPER.public_key), "task"])
     for name in ("Task", "TaskMeta"):
@@ -275,7 +305,7 @@ def test_a_damaged_authorisation_is_an_error_or_one_that_stellar_sdk_reads(
         del damaged[changes[0][0] % len(damaged) :]
     text = base64.b64encode(damaged).decode()
     try:
-        DAMAGED.learn_call(KEY, RUN, [7], sdk.transaction_data(7).to_xdr(), [text], 1)
+        DAMAGED.learn_call(KEY, RUN, [7], sdk.transaction_data(7).to_xdr(), [text], 1, consent="simulated")
     except (XdrError, TemplateError):
         return
     ((_, envelope, _),) = DAMAGED.build([(KEY, (7,), 0, 1, 1, 1)], 0)

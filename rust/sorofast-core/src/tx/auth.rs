@@ -1,5 +1,7 @@
 //! Authorisation entries as a simulation gives them: kept as they are, if our signature is all they ask for.
 
+use std::fmt;
+
 use super::call::Call;
 use super::error::TemplateError;
 use super::holes::{Hole, Values};
@@ -37,12 +39,20 @@ impl Root {
     }
 }
 
-/// Reads one entry and returns the holes in it.
+/// What is in an entry.
+#[derive(Debug, Default)]
+pub(super) struct Authorized {
+    pub(super) holes: Vec<Hole>,
+    /// What it allows beyond the call itself, if anything: the first of it.
+    pub(super) beyond: Option<String>,
+}
+
+/// Reads one entry.
 pub(super) fn read_entry(
     entry: &[u8],
     root: &Root,
     values: &Values<'_>,
-) -> Result<Vec<Hole>, TemplateError> {
+) -> Result<Authorized, TemplateError> {
     let reader = &mut Reader::new(entry);
     let offset = reader.position();
     match reader.u32()? {
@@ -60,7 +70,8 @@ pub(super) fn read_entry(
             )
         }
     }
-    let mut holes = Vec::new();
+    let mut authorized = Authorized::default();
+    let mut is_first = true;
     // Invocations left at each depth.
     let mut open = vec![1_usize];
     while let Some(left) = open.last_mut() {
@@ -69,7 +80,12 @@ pub(super) fn read_entry(
             continue;
         }
         *left -= 1;
-        read_function(reader, root, values, &mut holes)?;
+        let what = read_function(reader, root, values, &mut authorized.holes)?;
+        // The call below itself is more than the call.
+        if authorized.beyond.is_none() && !(is_first && what == Function::Root) {
+            authorized.beyond = Some(what.to_string());
+        }
+        is_first = false;
         let below = reader.count(INVOCATION_SHORTEST)?;
         if open.len() > CALLS_DEEPEST {
             return Err(XdrError::new(
@@ -81,36 +97,65 @@ pub(super) fn read_entry(
         open.push(below);
     }
     reader.finish()?;
-    Ok(holes)
+    Ok(authorized)
 }
 
-fn read_function(
-    reader: &mut Reader<'_>,
+/// What one invocation is of.
+#[derive(Debug, PartialEq, Eq)]
+enum Function<'a> {
+    Root,
+    Call(Address<'a>, &'a [u8]),
+    Creation,
+}
+
+impl fmt::Display for Function<'_> {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Root => formatter.write_str("the same call once more"),
+            Self::Call(Address::Contract(id), name) => write!(
+                formatter,
+                "`{}` of {}",
+                String::from_utf8_lossy(name),
+                strkey::encode(Kind::Contract, id)
+            ),
+            Self::Call(_, name) => write!(formatter, "`{}`", String::from_utf8_lossy(name)),
+            Self::Creation => formatter.write_str("the creation of a contract"),
+        }
+    }
+}
+
+fn read_function<'a>(
+    reader: &mut Reader<'a>,
     root: &Root,
     values: &Values<'_>,
     holes: &mut Vec<Hole>,
-) -> Result<(), TemplateError> {
+) -> Result<Function<'a>, TemplateError> {
     let offset = reader.position();
     match reader.u32()? {
         CONTRACT_FUNCTION => {
             let start = reader.position();
-            read_address(reader)?;
-            read_symbol(reader)?;
+            let contract = read_address(reader)?;
+            let name = read_symbol(reader)?;
             let numbers = read_arguments(reader)?;
             if reader.since(start) == root.bytes {
                 holes.extend(root.holes.iter().map(|hole| Hole {
                     at: hole.at + start as u32,
                     ..*hole
                 }));
-                return Ok(());
+                return Ok(Function::Root);
             }
-            note(&numbers, values, holes)
+            note(&numbers, values, holes)?;
+            Ok(Function::Call(contract, name))
         }
-        CREATE_CONTRACT => Ok(skip_creation(reader)?),
+        CREATE_CONTRACT => {
+            skip_creation(reader)?;
+            Ok(Function::Creation)
+        }
         CREATE_CONTRACT_WITH_ARGUMENTS => {
             skip_creation(reader)?;
             let numbers = read_arguments(reader)?;
-            note(&numbers, values, holes)
+            note(&numbers, values, holes)?;
+            Ok(Function::Creation)
         }
         other => {
             Err(XdrError::new(offset, format!("{other} is no kind of authorised function")).into())

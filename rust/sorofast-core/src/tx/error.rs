@@ -19,6 +19,9 @@ pub enum TemplateError {
     /// Somebody else's consent.
     #[error("the call needs the consent of {0}, which its signature would have to give; the engine signs only for its own accounts")]
     Consent(String),
+    /// More than the call itself is to be allowed.
+    #[error("the call asks for consent to more than itself: {0}; a stranger's contract could take the account's money that way, so it is only given where it is asked for")]
+    MoreThanItself(String),
     /// A number that may stand for two things.
     #[error("the simulation cannot tell where `{0}` = {1} belongs, because another value of the call is {1} too; simulate it with another value")]
     Ambiguous(String, u64),

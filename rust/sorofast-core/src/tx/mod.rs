@@ -18,5 +18,5 @@ pub use shared::SharedError;
 pub use signer::{
     BuildError, BuildItem, BuildPlace, Built, Lesson, Signer, SimulationItem, CHANNELS_MOST,
 };
-pub use template::{Facts, Padding, Simulated, Source, Template};
+pub use template::{Consent, Facts, Padding, Simulated, Source, Template};
 pub use templates::Templates;

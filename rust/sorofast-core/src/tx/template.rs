@@ -27,6 +27,18 @@ pub enum Source {
     Channel,
 }
 
+/// What a run may be allowed to do in the name of the operation's source.
+///
+/// A simulation records whatever the called contracts ask for, and a contract may ask for anything: a registry's task
+/// runs the contract of whoever registered it, and that could ask for a transfer of all the keeper has.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Consent {
+    /// The call itself and nothing below it.
+    Plain,
+    /// What the simulation recorded, for a contract that the operator trusts.
+    Simulated,
+}
+
 /// What a simulation said.
 #[derive(Debug, Clone, Copy)]
 pub struct Simulated<'a> {
@@ -34,6 +46,8 @@ pub struct Simulated<'a> {
     pub data: Option<&'a [u8]>,
     /// The authorisation entries.
     pub auth: &'a [Vec<u8>],
+    /// Which of them are given.
+    pub consent: Consent,
     /// The least resource fee to declare.
     pub min_resource_fee: Stroops,
 }
@@ -161,11 +175,19 @@ impl Template {
             let root = Root::new(call, values);
             for (entry, start) in simulated.auth.iter().zip(starts) {
                 let found = read_entry(entry, &root, &known)?;
-                holes.extend(found.iter().map(|hole| Hole {
+                if simulated.consent == Consent::Plain {
+                    if let Some(beyond) = found.beyond {
+                        return Err(TemplateError::MoreThanItself(beyond));
+                    }
+                }
+                holes.extend(found.holes.iter().map(|hole| Hole {
                     at: hole.at + start as u32,
                     ..*hole
                 }));
             }
+        }
+        if simulated.consent == Consent::Plain && simulated.auth.len() > 1 {
+            return Err(TemplateError::Authorization(simulated.auth.len()));
         }
         writer.word(u32::from(simulated.data.is_some()));
         let data_at = writer.len();

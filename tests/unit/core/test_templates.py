@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+from typing import Any
 
 import pytest
 from hypothesis import given, settings
@@ -98,7 +99,8 @@ def test_more_than_the_call_itself_is_only_allowed_where_it_was_asked_for() -> N
     for auth, reason in cases:
         made = signer()
         texts = [entry.to_xdr() for entry in auth]
-        for options in ({}, {"must_write": "task"}, {"consent": "plain"}):
+        plain: list[dict[str, Any]] = [{}, {"must_write": "task"}, {"consent": "plain"}]
+        for options in plain:
             with pytest.raises(TemplateError, match=reason):
                 learn(made, operation, [7], data, auth, **options)
         with pytest.raises(TemplateError, match=reason):

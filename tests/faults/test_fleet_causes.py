@@ -136,7 +136,7 @@ async def test_a_pause_whose_finder_died_ends_when_its_cause_is_gone(scenario: S
 async def test_a_fee_below_the_market_is_one_cause_for_the_fleet_and_ends_with_it(scenario: Scenario) -> None:
     async with scenario(tasks=TASKS) as s:
         await s.pass_ledgers(3)
-        surge = s.rpc.answer("sendTransaction", result=refusal_for_fee(17_300))
+        surge = s.rpc.answer("sendTransaction", result=refusal("txINSUFFICIENT_FEE", 17_300))
         await s.processes.logged("fee_below_market")
         refused = await s.latest_ledger()
         await s.pass_ledgers(10)
@@ -159,11 +159,11 @@ async def test_a_fee_below_the_market_is_one_cause_for_the_fleet_and_ends_with_i
     assert_said_once(s, "fee_below_market")
 
 
-def refusal_for_fee(least_stroops: int) -> dict[str, object]:
-    """What a node answers to a transaction that bids too little; `least_stroops` would have been taken."""
+def refusal(code: str, fee_stroops: int = 0) -> dict[str, object]:
+    """A node's answer to a transaction that it refuses with that code."""
     result = stellar_xdr.TransactionResult(
-        stellar_xdr.Int64(least_stroops),
-        stellar_xdr.TransactionResultResult(stellar_xdr.TransactionResultCode.txINSUFFICIENT_FEE),
+        stellar_xdr.Int64(fee_stroops),
+        stellar_xdr.TransactionResultResult(stellar_xdr.TransactionResultCode[code]),
         stellar_xdr.TransactionResultExt(0),
     )
     return QUEUE_FULL | {"status": "ERROR", "errorResultXdr": result.to_xdr()}
@@ -212,6 +212,29 @@ async def test_a_full_queue_is_asked_once_a_ledger_and_everything_runs_when_it_e
     assert runs.within(range(at, at + 3)) >= 10
     assert report.failed == 0
     assert_said_once(s, "queue_full")
+
+
+@pytest.mark.timeout(180)
+async def test_channels_without_money_are_told_as_the_fleet_s_cause_once_no_other_is_left(
+    scenario: Scenario,
+) -> None:
+    async with scenario(tasks=TASKS) as s:
+        await s.pass_ledgers(3)
+        s.rpc.answer("sendTransaction", result=refusal("txINSUFFICIENT_BALANCE"), count=1)
+        await s.processes.logged("channel_retired")
+        await s.pass_ledgers(2)
+        assert (await status(s))["paused"] is None, "one channel is no fleet"
+        dry = s.rpc.answer("sendTransaction", result=refusal("txINSUFFICIENT_BALANCE"))
+        await s.processes.logged("no_usable_channel", timeout_s=60)
+        told = await status(s)
+        dry.lift()
+        await s.run.stop()
+        run = await s.start_run()
+        await run.ready()
+        await s.judged(ledgers=8)
+        assert (await status(s))["paused"] is None
+    assert told["paused"]["cause"] == "no_usable_channel"
+    assert "channels create" in told["paused"]["text"]
 
 
 PREFLIGHT_FULL: dict[str, dict[str, Any]] = {

@@ -43,7 +43,7 @@ class Flights:
         self._confirmed = dict(state.confirmed)
         self._flights = {record.channel: Flight(record, sends=1) for record in state.wal}
         self._views: dict[int, ChannelView] = {}
-        self._retired: set[int] = set()
+        self.retired: dict[int, str] = {}
         self._events_through = 0
         self._counted()
 
@@ -78,7 +78,7 @@ class Flights:
             (channel, freed.get(channel, self._confirmed[channel]))
             for channel in self._context.channels_of(self._shard)
             if channel in self._confirmed
-            and channel not in self._retired
+            and channel not in self.retired
             and (channel in freed or channel not in self._flights)
         ]
 
@@ -101,7 +101,7 @@ class Flights:
 
     def retire(self, channel: int, why: str) -> None:
         """Never uses the channel again in this process; the operator has to look."""
-        self._retired.add(channel)
+        self.retired[channel] = why
         fix = "fund it with 'sorofast channels create', or find out who else uses it; then restart"
         self._context.log.error("channel_retired", channel=channel, reason=why, fix=fix)
 

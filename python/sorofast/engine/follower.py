@@ -80,7 +80,10 @@ class Follower:
     async def _take_up(self) -> None:
         """Goes on where the last follower stopped."""
         fleet = self._context.fleet
-        newest = await fleet.last_ledgers(1)
+        try:
+            newest = await fleet.last_ledgers(1)
+        except DecodeError:
+            newest = []  # of a version that we cannot read: then it counts from now
         self._keeper_gone_since = newest[-1][1].keeper_gone_since if newest else None
         self._previous, self._cursor = await fleet.follower_state()
 
@@ -170,7 +173,8 @@ class Follower:
         batches = await asyncio.gather(*(self._read(part, ledger) for part in parts))
         entry.snapshot_ledger = min((batch.latest_ledger for batch in batches), default=ledger)
         entry.rows = b"".join(batch.rows for batch in batches)
-        if all(account[0] != entry.keeper for account in batches[0].accounts):
+        undecodable = any(task_id is None for task_id, _, _ in batches[0].problems)
+        if not undecodable and all(account[0] != entry.keeper for account in batches[0].accounts):
             entry.keeper_gone_since = self._keeper_gone_since or (ledger, entry.close_time_s)
         for batch in batches:
             for key, _, sequence, sequence_ledger, sequence_time_s in batch.accounts:

@@ -46,6 +46,7 @@ SNAPSHOT_EVERY_S = 60.0
 LOADS_MAX = 4
 LOAD_PAUSE_MIN_S = 0.5
 LOAD_PAUSE_MAX_S = 15.0
+QUARANTINE_REASONS_MAX = 16
 
 
 class Membership:
@@ -133,6 +134,7 @@ class Membership:
             except LeaseLost as error:
                 context.log.warning("follower_ended", reason=str(error))
                 await self._cancel_following()
+        await context.pause.look_at_channels(self._members.values(), context.config.keeper.channels)
 
     def _info(self) -> dict[str, object]:
         """What `sorofast status` shows of this worker."""
@@ -151,7 +153,15 @@ class Membership:
             "clock_drift_s": self._context.ledgers.drift_s,
             "clock_wrong_s": round(self._context.ledgers.unexplained_drift_s, 1),
             "guard_s": self._context.ledgers.guard_s,
+            "quarantined": self._quarantined(),
         }
+
+    def _quarantined(self) -> dict[str, int]:
+        """Channels that are kept out of use by reason, the most frequent ones."""
+        reasons: Counter[str] = Counter()
+        for runner in self.runners.values():
+            reasons.update(runner.quarantined().values())
+        return dict(reasons.most_common(QUARANTINE_REASONS_MAX))
 
     # What is held, changed
 

@@ -10,7 +10,7 @@ node takes ends the pause, whoever began it.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 
 from sorofast import _core
@@ -106,6 +106,21 @@ class FleetPause:
         if before == self._changes:
             self._set(pause)
 
+    async def look_at_channels(self, members: Iterable[Mapping[str, object]], channels: int) -> None:
+        """Takes what the members say of their channels: one that cannot be used is its own fault, all of them are the
+        fleet's.
+        """
+        out = 0
+        for info in members:
+            reasons = info.get("quarantined")
+            if isinstance(reasons, dict):
+                out += sum(count for count in reasons.values() if isinstance(count, int))
+        if out < channels:
+            if self._pause is not None and self._pause.cause == FleetCause.NO_USABLE_CHANNEL:
+                await self._end(self._pause)
+        elif self.cause is None and self.speaks():
+            await self._begin(FleetCause.NO_USABLE_CHANNEL, None)
+
     async def over(self) -> None:
         """Returns once a pause, past or to come, has ended."""
         while self.cause is None:
@@ -195,9 +210,12 @@ class FleetPause:
             self._refused_in_a_row += 1
             cause = FleetCause.QUEUE_FULL if self._refused_in_a_row >= QUEUE_FULL_AFTER else None
         if cause is not None and cause is not FleetCause.KEEPER_MISSING:
-            await self._begin(cause, receipt.fee_stroops)
+            await self._begin(cause, receipt.fee_stroops, confirmed=probe is not None)
 
-    async def _begin(self, cause: FleetCause, asked_stroops: int | None) -> None:
+    async def _begin(self, cause: FleetCause, asked_stroops: int | None, *, confirmed: bool = False) -> None:
+        """Begins the pause; of one that is known already, only a try has news."""
+        if self._pause is not None and self._pause.cause == cause and not confirmed:
+            return
         ledger, close_s = self._ledgers.latest
         text = what_to_do(cause, self._keeper, asked_stroops=asked_stroops, bid_stroops=self._bid_stroops)
         known = self._pause if self._pause is not None and self._pause.cause == cause else None

@@ -91,6 +91,10 @@ class ShardRunner:
     def in_flight(self) -> int:
         return len(self._flights)
 
+    def quarantined(self) -> dict[int, str]:
+        """The channels that are kept out of use, with the reason."""
+        return self._flights.retired
+
     def next_due_s(self) -> int | None:
         """The second at which something falls due next, if a channel is free to run it."""
         if self.lost is not None or not self._flights.free():

@@ -99,4 +99,7 @@ def what_to_do(
                 "network.rpc_url"
             )
         case FleetCause.NO_USABLE_CHANNEL:
-            return "no channel can pay for a run any more: fund them; runs go on by themselves"
+            return (
+                "none of the fleet's channels can be used any more: fund them with 'sorofast channels create', or find "
+                "out who else uses them; runs go on by themselves"
+            )

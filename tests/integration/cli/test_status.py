@@ -13,12 +13,17 @@ from helpers.operator import sorofast
 from sorofast import _core
 from sorofast.cli.output import fields_of
 from sorofast.coordination.client import open_redis
+from sorofast.coordination.control import FleetControl
 from sorofast.coordination.embedded import EmbeddedServer
 from sorofast.coordination.fleet import FLEET_SCHEMA, Fleet, FleetMeta
 from sorofast.coordination.shard import ShardStore
+from sorofast.coordination.streams import LedgerEntry
 from sorofast.executions.records import WalRecord
 from sorofast.settings import RedisConfig
+from sorofast.transactions.causes import FleetCause, what_to_do
 from sorofast.views.execution import read_executions
+
+KEEPER = bytes(range(32))
 
 pytestmark = pytest.mark.asyncio(loop_scope="session")
 
@@ -89,6 +94,46 @@ async def test_status_shows_members_shards_and_executions_in_flight(
     assert (shown["shards"][7]["owner"], shown["shards"][7]["in_flight"]) == ("host-1", 1)
     assert shown["shards"][6]["owner"] is None
     assert "host-1" in table.out
+
+
+async def test_a_paused_fleet_says_why_since_when_and_what_to_do(redis: RedisConfig, tmp_path: Path) -> None:
+    config = write_config(tmp_path, redis)
+    client = await open_redis(redis)
+    try:
+        fleet, control = Fleet(client, redis.prefix), FleetControl(client, redis.prefix)
+        await fleet.check_meta(FleetMeta(FLEET_SCHEMA, 16, "network", "contract", 64, "fingerprint"))
+        assert (await sorofast("status", "-c", config, "-o", "json")).json["paused"] is None
+        text = what_to_do(FleetCause.FEE_BELOW_MARKET, "G", asked_stroops=17_300, bid_stroops=1_000)
+        await control.begin(FleetCause.FEE_BELOW_MARKET, text, 100, 1_700_000_000, "host-1")
+        for_fee = (await sorofast("status", "-c", config, "-o", "json")).json["paused"]
+        term = await fleet.acquire_follower("host-1")
+        assert term is not None
+        await fleet.append_ledger(term, without_keeper(), None)
+        shown = (await sorofast("status", "-c", config, "-o", "json")).json["paused"]
+        table = await sorofast("status", "-c", config)
+    finally:
+        await client.aclose()
+    assert for_fee == {
+        "cause": "fee_below_market",
+        "text": text,
+        "since_ledger": 100,
+        "since_s": 1_700_000_000,
+    }
+    assert (shown["cause"], shown["since_ledger"], shown["since_s"]) == (
+        "keeper_missing",
+        103,
+        1_700_000_015,
+    ), "which stops everything"
+    assert f"{_core.account_from_bytes(KEEPER)} has no account: create and fund it" in shown["text"]
+    assert "since ledger 103" in " ".join(table.out.split())
+
+
+def without_keeper() -> LedgerEntry:
+    return LedgerEntry(
+        generation="g", epoch=1, ledger=105, previous=0, events_through=105, close_time_s=1_700_000_025, rows=b"",
+        snapshot_ledger=105, channels=[], successes=[], removed=[], node="n", keeper=KEEPER,
+        keeper_gone_since=(103, 1_700_000_015),
+    )  # fmt: skip
 
 
 async def test_without_redis_a_tasks_executions_are_a_note() -> None:

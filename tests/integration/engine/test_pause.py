@@ -184,6 +184,27 @@ async def test_bytes_that_were_sent_back_try_only_every_second_ledger(
     assert len(await one.may_resend(records, [FULL, None])) == 1, "what was never sent is as good as new"
 
 
+async def test_a_channel_without_money_is_its_own_fault_and_all_of_them_are_the_fleet_s(
+    member: Member,
+) -> None:
+    one, follower = member("one"), member("follower")
+    follower.speaks = lambda: True
+    dry = {"quarantined": {"txINSUFFICIENT_BALANCE": 2}}
+    for pause in (one, follower):
+        await pause.look_at_channels([dry, {"quarantined": {"txNO_ACCOUNT": 1}}, {"pid": 4}], 4)
+        assert pause.cause is None
+    all_dry = [dry, {"quarantined": {"txNO_ACCOUNT": 1, "txBAD_AUTH": 1}}]
+    await one.look_at_channels(all_dry, 4)
+    assert one.cause is None, "one member says it for all"
+    await follower.look_at_channels(all_dry, 4)
+    await one.refresh()
+    assert follower.cause == one.cause == FleetCause.NO_USABLE_CHANNEL
+    await one.look_at_channels([dry], 4)
+    await follower.refresh()
+    assert one.cause is None
+    assert follower.cause is None
+
+
 async def test_an_end_is_charged_to_the_task_only_if_it_is_the_task_s(member: Member) -> None:
     one = member("one")
     one.take(entry(None))

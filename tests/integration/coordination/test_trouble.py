@@ -203,7 +203,7 @@ async def test_a_server_that_loads_its_data_is_told(tmp_path: Path) -> None:
     config = RedisConfig(dir=tmp_path)
     async with EmbeddedServer(config) as url, await open_redis(RedisConfig(url=url)) as redis:
         await Fleet(redis, "t").check_meta(META)
-        await redis.eval("for i = 1, 20000 do redis.call('SET', 'k' .. i, 'v') end", 0)
+        await redis.eval("for i = 1, 150000 do redis.call('SET', 'k' .. i, 'v') end", 0)
     # Loading is made slow by a setting that only a configuration file or the command line can give.
     home = tmp_path / "redis"
     socket = tmp_path / "slow.sock"
@@ -215,20 +215,23 @@ async def test_a_server_that_loads_its_data_is_told(tmp_path: Path) -> None:
             stdout=output, stderr=output,
         )  # fmt: skip
     own = RedisConfig(url=f"unix://{socket}", prefix="t")
-    said: list[str] = []
-
-    async def is_loaded() -> bool:
-        try:
-            redis = await open_redis(own)
-        except RedisUnreachable as error:
-            said.append(str(error))
-            return False
-        async with redis:
-            return await Fleet(redis, "t").generation() is not None
-
     try:
+        await until(lambda: asyncio.sleep(0, socket.exists()))
+        with pytest.raises(RedisUnreachable, match="Redis is loading its data"):
+            await open_redis(own)
+        reader, writer = await asyncio.open_unix_connection(str(socket))
+        writer.write(b"CONFIG SET key-load-delay 0\r\n")
+        assert await reader.readline() == b"+OK\r\n"
+        writer.close()
+        await writer.wait_closed()
+
+        async def is_loaded() -> bool:
+            with contextlib.suppress(RedisUnreachable):
+                async with await open_redis(own) as redis:
+                    return await Fleet(redis, "t").generation() is not None
+            return False
+
         await until(is_loaded)
     finally:
         server.kill()
         await server.wait()
-    assert any("Redis is loading its data" in line for line in said), said

@@ -2,22 +2,16 @@
 
 from __future__ import annotations
 
-import hashlib
 from typing import Any
 
 import pytest
-from stellar_sdk import StrKey, scval
+from stellar_sdk import scval
 
-from helpers.contract_calls import give_token, invoke, put_instance
+from helpers.contract_calls import give_token, invoke, put_instance, seeded
 from helpers.faults.scene import Scene
 
 HOUR_S = 3_600
 FLAT_FEE = 100
-
-
-def seeded(label: str, seed: int = 0) -> str:
-    """The address of one of the seeded contracts."""
-    return StrKey.encode_contract(hashlib.sha256(f"sorofast seed {seed} {label}".encode()).digest())
 
 
 def overdue(task_id: int, **fields: Any) -> dict[str, Any]:

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
-from stellar_sdk import Asset, TransactionBuilder, TransactionEnvelope, scval
+import hashlib
+from pathlib import Path
+
+from stellar_sdk import Asset, StrKey, TransactionBuilder, TransactionEnvelope, scval
 from stellar_sdk import xdr as stellar_xdr
 from stellar_sdk.client.aiohttp_client import AiohttpClient
 from stellar_sdk.soroban_server_async import SorobanServerAsync
@@ -13,6 +16,7 @@ from sorofast.demo.network import DemoNetwork
 from sorofast.transactions.oneshot import submit_and_wait
 
 VALID_S = 60
+WASM = Path(__file__).parents[2] / "rust" / "sorofast-sandbox" / "wasm"
 
 
 async def apply(network: DemoNetwork, builder: TransactionBuilder, what: str) -> None:
@@ -76,3 +80,26 @@ async def put_instance(
     await network.admin.put_entries(
         [(_instance(contract, code, storage or {}, latest), latest + TTL_LEDGERS)]
     )
+
+
+def wasm_of(name: str) -> bytes:
+    """The committed code of one of the repository's contracts."""
+    return (WASM / f"{name}.wasm").read_bytes()
+
+
+def relabelled(wasm: bytes, label: str = "again") -> bytes:
+    """Code that does the same and has another hash: a custom section more."""
+    name = label.encode()
+    return wasm + bytes([0, len(name) + 1, len(name)]) + name
+
+
+async def upload(network: DemoNetwork, wasm: bytes) -> bytes:
+    """Uploads code by an ordinary transaction; returns its hash."""
+    builder = await builder_of(network)
+    await apply(network, builder.append_upload_contract_wasm_op(wasm), "an upload")
+    return hashlib.sha256(wasm).digest()
+
+
+def seeded(label: str, seed: int = 0) -> str:
+    """The address of one of the seeded contracts."""
+    return StrKey.encode_contract(hashlib.sha256(f"sorofast seed {seed} {label}".encode()).digest())

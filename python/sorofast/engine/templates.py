@@ -251,13 +251,15 @@ class FleetTemplates:
             return
         if lesson is not None and lesson.version != self._version:
             return
-        former = self._known.pop(template, None)
         if lesson is None or not lesson.template:
+            # What it touched is still wanted, to tell whether it touches the same when it is learned again.
+            former = self._known.pop(template, None) or self._former.get(template)
             self._signer.forget(template)
-            self._former.pop(template, None)
             if lesson is not None:
                 keys = Footprint() if former is None else former.footprint
-                self._remember(template, _Known(lesson, number, keys))
+                former = _Known(lesson, number, keys)
+            if former is not None:
+                self._remember(template, former)
             return
         try:
             self._signer.import_template(template, lesson.template)

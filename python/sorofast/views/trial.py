@@ -7,12 +7,13 @@ from dataclasses import dataclass
 from typing import Literal
 
 from stellar_sdk import Account, TransactionBuilder, scval
-from stellar_sdk import xdr as stellar_xdr
 
+from sorofast import _core
 from sorofast.chain.rpc import RpcClient
+from sorofast.chain.xdr import read_footprint
 from sorofast.errors import DecodeError, RpcError, UnreachableError
-from sorofast.registry.codec import task_key
-from sorofast.transactions.oneshot import host_reason
+from sorofast.registry.words import RegistryWords
+from sorofast.transactions.diagnostics import diagnose, resolver_failure
 
 __all__ = ["Trial", "name_error", "try_run"]
 
@@ -21,7 +22,9 @@ _CONTRACT_ERROR = re.compile(r"(?:HostError: )?Error\(Contract, #(\d+)\)")
 
 @dataclass(frozen=True, slots=True)
 class Trial:
-    """`nothing`: the call succeeds and leaves the task as it is. `unknown`: it could not be simulated."""
+    """`nothing`: the call succeeds and leaves the task as it is. `unknown`: it could not be simulated. `error` says why
+    it fails or could not be simulated, or what went wrong in a resolver that so did not say yes.
+    """
 
     outcome: Literal["runs", "nothing", "fails", "unknown"]
     error: str | None = None
@@ -32,9 +35,10 @@ class Trial:
             case "runs":
                 return "The task is due and its run succeeds in a simulation; a running fleet takes it up."
             case "nothing":
+                why = "" if self.error is None else f" (the resolver failed: {self.error})"
                 return (
                     "The task is due, but a simulated run does nothing: its resolver does not say yes, or it has "
-                    "just been executed."
+                    f"just been executed{why}."
                 )
             case "fails":
                 return f"The task is due, but its run fails in a simulation: {self.error}"
@@ -63,29 +67,14 @@ async def try_run(
         simulation = await rpc.simulate(envelope.to_xdr())
     except (UnreachableError, RpcError, DecodeError) as error:
         return Trial("unknown", str(error))
+    contract = _core.contract_to_bytes(contract_id)
     if simulation.error is not None:
-        return Trial("fails", _with_name(host_reason(simulation.error), names))
-    return Trial("runs" if _writes(simulation.transaction_data, contract_id, task_id) else "nothing")
-
-
-def _writes(transaction_data: str, contract_id: str, task_id: int) -> bool:
-    """Whether the call changes the task's entry, as every run does: it notes when it was."""
-    if not transaction_data:
-        return False
-    data = stellar_xdr.SorobanTransactionData.from_xdr(transaction_data)
-    key = stellar_xdr.LedgerKey.from_xdr(task_key(contract_id, task_id))
-    return key in data.resources.footprint.read_write
-
-
-def _with_name(reason: str, names: dict[int, str]) -> str:
-    """The host's reason with the registry's name for a contract error.
-
-    The host passes an error of the contract that the task calls on as it is, so the number alone does not say whose it
-    is.
-    """
-    match = _CONTRACT_ERROR.search(reason)
-    name = None if match is None else names.get(int(match[1]))
-    return reason if name is None else f"{reason}, {name} if it is the registry's own and not its target's"
+        why = diagnose(simulation.error, simulation.events, contract, RegistryWords(names))
+        if why is None:
+            return Trial("unknown", simulation.error)
+        return Trial("fails", why.text)
+    runs = read_footprint(simulation.transaction_data).writes(contract, task_id)
+    return Trial("runs" if runs else "nothing", resolver_failure(simulation.events))
 
 
 def name_error(message: str, names: dict[int, str]) -> str:

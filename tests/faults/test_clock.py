@@ -10,7 +10,7 @@ import pytest
 from helpers.faults.clocks import HostClock
 from helpers.faults.scene import Scenario, Scene
 
-TASKS = 60
+TASKS = 40
 WORKERS = 2
 HOUR_S = 3_600.0
 STEPS_S = (3.0, 15.0, -15.0, HOUR_S, -HOUR_S, 0.0)

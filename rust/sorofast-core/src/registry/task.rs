@@ -56,6 +56,9 @@ struct Shape<'a> {
     types: Vec<u8>,
 }
 
+/// Parts that one half of a shape is made of.
+const PARTS_MOST: usize = 5;
+
 impl Shape<'_> {
     fn number(&self, length: usize) -> u64 {
         let presence = [
@@ -80,11 +83,14 @@ impl Shape<'_> {
 /// A number and all lengths first, then all parts, so that no two lists of parts are the same text and a part that is
 /// empty costs nothing.
 fn half<const N: usize>(number: usize, parts: [&[u8]; N]) -> u32 {
-    let mut context = Context::new(&SHA256);
-    context.update(&(number as u64).to_be_bytes());
-    for part in parts {
-        context.update(&(part.len() as u64).to_be_bytes());
+    let mut lengths = [0; 8 * (1 + PARTS_MOST)];
+    let (places, _) = lengths.as_chunks_mut::<8>();
+    let all = [number].into_iter().chain(parts.map(<[u8]>::len));
+    for (place, length) in places.iter_mut().zip(all) {
+        *place = (length as u64).to_be_bytes();
     }
+    let mut context = Context::new(&SHA256);
+    context.update(&lengths[..8 * (1 + N)]);
     for part in parts.into_iter().filter(|part| !part.is_empty()) {
         context.update(part);
     }

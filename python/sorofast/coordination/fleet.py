@@ -10,6 +10,7 @@ from typing import Any
 import msgspec
 from redis.asyncio import Redis
 
+from sorofast import __version__
 from sorofast.clock import Clock, SystemClock
 from sorofast.coordination.client import redis_errors
 from sorofast.coordination.keys import FOLLOWER, FleetKeys, ShardKeys
@@ -18,12 +19,13 @@ from sorofast.coordination.scripts import Scripts
 from sorofast.coordination.streams import LedgerEntry, decode_ledger, encode_ledger
 from sorofast.errors import FleetMismatch, LeaseLost
 from sorofast.executions.key import Execution
-from sorofast.executions.records import inflight_of
+from sorofast.executions.records import RECORD_SCHEMA, RECORD_SCHEMAS, inflight_of
 from sorofast.limits import SHARDS_MAX
 
 __all__ = ["FLEET_SCHEMA", "MEMBER_TTL_S", "Fleet", "FleetMeta"]
 
-FLEET_SCHEMA = 1
+FLEET_SCHEMA = RECORD_SCHEMA
+"""The schema of records that a new fleet writes from its first day."""
 MEMBER_TTL_S = 5.0
 MAX_INFO_BYTES = 16 * 1024
 MAX_ENTRY_BYTES = 16 * 1024 * 1024
@@ -37,7 +39,9 @@ class FleetMeta:
     """What every engine of a fleet must agree on; fixed when the fleet is created."""
 
     schema: int
-    """FLEET_SCHEMA."""
+    """The schema of the records the fleet writes: FLEET_SCHEMA for a new one. One that is there may write an older one
+    until all its members read this.
+    """
     shards: int
     network: str
     """Network passphrase."""
@@ -58,6 +62,8 @@ class Fleet:
         self._scripts = Scripts(redis)
         self._leases = Leases(self._scripts, clock or SystemClock())
         self._shards: int | None = None
+        self.schema = min(RECORD_SCHEMAS)
+        """The schema of the records the fleet writes, as last told by Redis."""
 
     async def check_meta(self, meta: FleetMeta) -> str:
         """Creates the fleet or compares with it; returns its generation.
@@ -74,6 +80,8 @@ class Fleet:
         )
         texts: list[str] = [raw.decode() for raw in reply]
         stored = dict(zip(texts[1::2], texts[2::2], strict=True))
+        self._take_schema(stored.pop("schema", ""))
+        del mine["schema"]
         different = [
             f"{name} is {stored.get(name, 'missing')} there and {value} here"
             for name, value in mine.items()
@@ -87,6 +95,22 @@ class Fleet:
             )
         self._shards = meta.shards
         return texts[0]
+
+    def _take_schema(self, stored: str) -> None:
+        oldest, newest = min(RECORD_SCHEMAS), max(RECORD_SCHEMAS)
+        if not stored.isdecimal() or not oldest <= int(stored) <= newest:
+            raise FleetMismatch(
+                f"the fleet under redis.prefix {self._prefix!r} writes records of schema {stored or 'none'}, and "
+                f"sorofast {__version__} reads {oldest} to {newest}: start the version of sorofast that its members "
+                "run, or a newer one"
+            )
+        self.schema = int(stored)
+
+    async def raise_schema(self, schema: int) -> int:
+        """Lets the fleet write that schema, which every live member reads, from now on; returns the fleet's schema."""
+        reply = await self._scripts.run("raise_schema-1", [self._keys.meta], [schema])
+        self.schema = max(self.schema, min(int(reply), max(RECORD_SCHEMAS)))
+        return self.schema
 
     async def generation(self) -> str | None:
         """The random name the fleet got when it was created; another one later means that Redis was emptied."""

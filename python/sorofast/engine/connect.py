@@ -23,7 +23,6 @@ from sorofast.engine.load_tasks import load_tasks
 from sorofast.engine.pause import FleetPause
 from sorofast.engine.templates import FleetTemplates
 from sorofast.errors import DecodeError, RpcError
-from sorofast.executions.records import RECORD_SCHEMAS
 from sorofast.observability.outages import Outages
 from sorofast.registry.words import WordsReader
 from sorofast.settings import EngineConfig
@@ -79,8 +78,7 @@ async def connect(
         signer=signer,
         contract=contract,
         fleet=fleet,
-        # Until the first heartbeat has told what the other members read.
-        store=ShardStore(redis, config.redis.prefix, config.engine.shards, schema=min(RECORD_SCHEMAS)),
+        store=ShardStore(redis, config.redis.prefix, config.engine.shards, schema=fleet.schema),
         ledgers=ledgers,
         timing=TimingStore(redis, config.redis.prefix),
         pause=FleetPause(control, member, ledgers, outages, signer.keeper, bid_stroops),

@@ -113,7 +113,9 @@ class Membership:
     async def _beat(self) -> None:
         context = self._context
         self._members = await context.fleet.heartbeat(context.member, self._info())
-        context.store.schema = schema_for_all(self._members.values())
+        if (common := schema_for_all(self._members.values())) > context.fleet.schema:
+            await context.fleet.raise_schema(common)
+        context.store.schema = context.fleet.schema
         asked = dict(self._terms)
         renewed = (
             {term.name: term for term in await context.store.renew(list(asked.values()))} if asked else {}

@@ -176,10 +176,18 @@ class Scene:
         """Those of the newest run."""
         return Processes(self.runs[-1])
 
-    async def start_run(self, workers: int | None = None, *, failpoints: str | None = None) -> RunProcess:
-        """One more `sorofast run` of the fleet; it is ended with the scene."""
+    async def start_run(
+        self,
+        workers: int | None = None,
+        *,
+        failpoints: str | None = None,
+        environment: Mapping[str, str] | None = None,
+    ) -> RunProcess:
+        """One more `sorofast run` of the fleet, with this environment besides the scene's; it is ended with the
+        scene.
+        """
         wanted = self.setup.failpoints if failpoints is None else failpoints
-        environment = dict(self.setup.environment)
+        environment = {**self.setup.environment, **(environment or {})}
         if wanted:
             environment["SOROFAST_FAILPOINTS"] = f"marks={self._marks};{wanted}"
         if self.setup.host_clock is not None:

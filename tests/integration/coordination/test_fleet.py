@@ -68,7 +68,6 @@ async def test_the_first_engine_creates_the_fleet_and_the_rest_agree(
 @pytest.mark.parametrize(
     ("name", "value"),
     [
-        ("schema", 2),
         ("shards", 8),
         ("network", "Test SDF Network ; September 2015"),
         ("contract", "C" + "B" * 55),
@@ -91,6 +90,21 @@ async def test_a_new_generation_begins_when_redis_was_emptied(
     keys = FleetKeys.of(prefix)
     await redis.delete(keys.meta, keys.generation)
     assert await fleet.check_meta(META) != before
+
+
+async def test_the_schema_of_records_only_rises_and_an_unknown_one_is_refused(
+    fleet: Fleet, redis: Redis, prefix: str
+) -> None:
+    assert await fleet.raise_schema(2) == 1
+    assert not await redis.exists(FleetKeys.of(prefix).meta)
+    await fleet.check_meta(replace(META, schema=1))
+    assert fleet.schema == 1
+    assert await fleet.raise_schema(2) == 2
+    assert await fleet.raise_schema(1) == 2
+    await fleet.check_meta(META)
+    await redis.hset(FleetKeys.of(prefix).meta, "schema", "3")
+    with pytest.raises(FleetMismatch, match=r"records of schema 3, and sorofast .* reads 1 to 2"):
+        await fleet.check_meta(META)
 
 
 async def test_no_fleet_yet_is_said_so(fleet: Fleet) -> None:

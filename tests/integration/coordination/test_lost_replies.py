@@ -83,7 +83,7 @@ async def test_no_script_does_its_work_twice(lossy: tuple[LossyProxy, RedisConfi
         for name in script_names():  # else the reply that is lost would be that of a script not carried out
             await redis.script_load(script_text(name))
         await every_script(proxy, ShardStore(redis, config.prefix, META.shards), Fleet(redis, config.prefix))
-    assert proxy.dropped == 10
+    assert proxy.dropped == 11
     assert not proxy.armed
 
 
@@ -91,6 +91,9 @@ async def every_script(proxy: LossyProxy, store: ShardStore, fleet: Fleet) -> No
     proxy.drop_next()
     generation = await fleet.check_meta(META)
     assert await fleet.generation() == generation
+
+    proxy.drop_next()
+    assert await fleet.raise_schema(META.schema) == META.schema
 
     proxy.drop_next()
     assert (await fleet.heartbeat("a", {})).keys() == {"a"}

@@ -79,5 +79,5 @@ def decode_ledger(raw: bytes) -> LedgerEntry:
         )
     try:
         return msgspec.msgpack.decode(raw, type=LedgerEntry)
-    except msgspec.DecodeError as error:
+    except (msgspec.DecodeError, UnicodeDecodeError) as error:
         raise DecodeError(f"an entry of the ledger stream does not decode: {error}") from error

@@ -206,6 +206,8 @@ class _Front(msgspec.Struct, array_like=True, frozen=True):
 Record = TypeVar("Record", WalRecord, RetryRecord)
 
 _encoder = msgspec.msgpack.Encoder()
+# The second is what msgspec lets through of a text that is no UTF-8.
+_UNDECODABLE = (msgspec.DecodeError, UnicodeDecodeError)
 
 
 def encode_record(record: WalRecord | RetryRecord, schema: int = RECORD_SCHEMA) -> bytes:
@@ -232,7 +234,7 @@ def decode_record(raw: bytes, kind: type[Record]) -> Record:
             return _of_legacy(raw, kind)
         if front is None or front.schema == RECORD_SCHEMA:
             return msgspec.msgpack.decode(raw, type=kind)
-    except msgspec.DecodeError as error:
+    except _UNDECODABLE as error:
         raise DecodeError(f"a stored {kind.__name__} does not decode: {error}") from error
     writer = f"sorofast {front.writer}" if isinstance(front.writer, str) else "another version of sorofast"
     raise DecodeError(
@@ -290,5 +292,5 @@ def schema_of(raw: bytes) -> int | None:
 def _front_of(raw: bytes) -> _Front | None:
     try:
         return msgspec.msgpack.decode(raw, type=_Front)
-    except msgspec.DecodeError:
+    except _UNDECODABLE:
         return None

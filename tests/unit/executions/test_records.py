@@ -6,7 +6,7 @@ import contextlib
 
 import msgspec
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from sorofast.coordination.streams import (
@@ -152,6 +152,9 @@ def test_bytes_that_are_no_record_give_a_typed_error(raw: bytes) -> None:
 
 
 @given(st.binary(max_size=200))
+@example(b"\x92\x00\xa5\x00\x00\x00\x00\x80")
+@example(b"\x92\x02\xa5\x00\x00\x00\x00\x80")
+@example(b"\x9d\x01\xa5\x00\x00\x00\x00\x80")
 def test_no_bytes_get_past_the_decoders_as_another_exception(raw: bytes) -> None:
     for kind in (WalRecord, RetryRecord):
         with contextlib.suppress(DecodeError):

@@ -42,7 +42,7 @@ def assert_said_once(s: Scene, cause: str) -> None:
     events = [event for run in s.runs for event in run.events]
     assert [event["event"] for event in events if event["event"] == cause] == [cause]
     assert [event["cause"] for event in events if event["event"] == "fleet_resumed"] == [cause]
-    blamed = [event for event in events if event["event"] in ("task_quarantined", "channel_retired")]
+    blamed = [event for event in events if event["event"] in ("task_quarantined", "channels_quarantined")]
     assert blamed == []
 
 
@@ -221,7 +221,7 @@ async def test_channels_without_money_are_told_as_the_fleet_s_cause_once_no_othe
     async with scenario(tasks=TASKS) as s:
         await s.pass_ledgers(3)
         s.rpc.answer("sendTransaction", result=refusal("txINSUFFICIENT_BALANCE"), count=1)
-        await s.processes.logged("channel_retired")
+        await s.processes.logged("channels_quarantined")
         await s.pass_ledgers(2)
         assert (await status(s))["paused"] is None, "one channel is no fleet"
         dry = s.rpc.answer("sendTransaction", result=refusal("txINSUFFICIENT_BALANCE"))

@@ -33,7 +33,8 @@ class SendAnswer:
 @dataclass(frozen=True, slots=True)
 class Lookup:
     """getTransaction: `status` is SUCCESS, FAILED or NOT_FOUND, as a node that holds ledgers oldest..latest
-    knows it.
+    knows it. `close_time_s` is that of `ledger`; `diagnostics` are DiagnosticEvents, innermost first, where the
+    node keeps them. XDR is base64.
     """
 
     status: str
@@ -41,6 +42,9 @@ class Lookup:
     oldest_ledger: int
     ledger: int | None
     result_xdr: str | None
+    close_time_s: int | None = None
+    meta_xdr: str | None = None
+    diagnostics: tuple[str, ...] = ()
 
     def covers(self, ledger: int) -> bool:
         """Whether the answering node would know a transaction of that ledger."""

@@ -118,6 +118,9 @@ class RpcClient:
             oldest_ledger=answer.integer("oldestLedger"),
             ledger=answer.maybe_integer("ledger"),
             result_xdr=answer.maybe_text("resultXdr"),
+            close_time_s=answer.maybe_integer("createdAt", high=TIME_MAX_S),
+            meta_xdr=answer.maybe_text("resultMetaXdr"),
+            diagnostics=answer.texts("diagnosticEventsXdr"),
         )
 
     async def simulate(self, envelope: str) -> Simulation:

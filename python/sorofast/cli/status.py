@@ -53,6 +53,7 @@ def _print(view: FleetView) -> None:
             ("retry", view.retry),
             ("dead", view.dead),
             *((f"skipped: {name}", count) for name, count in sorted(view.skipped.items())),
+            *((f"channels quarantined: {reason}", count) for reason, count in view.quarantined.items()),
         ]
     )
     if view.members:

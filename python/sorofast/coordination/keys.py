@@ -86,6 +86,7 @@ class ShardKeys:
     dead: str
     history: str
     snapshot: str
+    requests: str
 
     @classmethod
     def of(cls, prefix: str, shard: int) -> ShardKeys:
@@ -98,4 +99,5 @@ class ShardKeys:
             dead=base + "dead",
             history=base + "history",
             snapshot=base + "snapshot",
+            requests=base + "requests",
         )

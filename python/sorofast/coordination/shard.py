@@ -11,7 +11,7 @@ envelope that was settled in between.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -20,8 +20,10 @@ from redis.asyncio import Redis
 
 from sorofast.clock import Clock, SystemClock
 from sorofast.coordination.client import redis_errors
+from sorofast.coordination.history import newest
 from sorofast.coordination.keys import ShardKeys, shard_name, shard_number
 from sorofast.coordination.leases import LEASE_TTL_MS, Leases, Term
+from sorofast.coordination.requests import REQUESTS_MAX, Request, decode_request
 from sorofast.coordination.scripts import Arg, Scripts
 from sorofast.coordination.streams import ledger_of
 from sorofast.errors import LeaseLost, RedisUnreachable, ShardRegressed
@@ -216,6 +218,39 @@ class ShardStore:
         reply = await self._write("confirm_channels-2", [keys.lease, keys.channels], term, version, [pairs])
         return int(reply[1])
 
+    async def requests(self, term: Term) -> dict[bytes, Request]:
+        """What operators have asked of the shard and nobody has carried out yet, by its own bytes, oldest first."""
+        with redis_errors(f"reading the requests to shard {term.name}"):
+            stored: Any = await self._redis.lrange(self._of(term).requests, 0, REQUESTS_MAX - 1)
+        return {raw: request for raw in stored if (request := decode_request(raw)) is not None}
+
+    async def answer(
+        self,
+        term: Term,
+        version: int,
+        requests: Collection[bytes],
+        revived: Sequence[str],
+        retries: Sequence[RetryRecord],
+    ) -> int:
+        """Takes `requests` off the list, the dead letters of the `revived` executions away, and stores `retries`, in
+        one script; returns the new version.
+        """
+        keys = self._of(term)
+        reply = await self._write(
+            "answer_requests-4",
+            [keys.lease, keys.requests, keys.dead, keys.retry],
+            term,
+            version,
+            [
+                len(requests),
+                _pack(list(revived)),
+                _pack([retry.execution for retry in retries]),
+                *requests,
+                *(encode_record(retry, self.schema) for retry in retries),
+            ],
+        )
+        return int(reply[1])
+
     async def store_snapshot(self, term: Term, snapshot: bytes, stream_id: str, version: int = 0) -> int:
         """Keeps the packed task table that includes the ledger entry `stream_id`; returns the new version.
 
@@ -291,21 +326,7 @@ class ShardStore:
 
     async def history(self, shard: int, count: int = 100) -> list[HistoryRecord]:
         """The newest settled executions of a shard, newest first; at most HISTORY_ENTRIES."""
-        with redis_errors(f"reading the history of shard {shard_name(shard)}"):
-            entries: Any = await self._redis.xrevrange(
-                self._keys[shard].history, count=max(1, min(count, HISTORY_ENTRIES))
-            )
-        return [
-            HistoryRecord(
-                at_ms=int(entry_id.partition(b"-")[0]),
-                execution=fields[b"execution"].decode(),
-                attempt=int(fields[b"attempt"]),
-                outcome=fields[b"outcome"].decode(),
-                hash=fields[b"hash"].decode(),
-                detail=msgspec.json.decode(fields[b"detail"]),
-            )
-            for entry_id, fields in entries
-        ]
+        return await newest(self._redis, self._keys[shard].history, min(count, HISTORY_ENTRIES))
 
     def _of(self, term: Term) -> ShardKeys:
         return self._keys[shard_number(term.name)]

@@ -15,7 +15,7 @@ from sorofast.errors import RedisUnreachable
 from sorofast.executions.records import Record, RetryRecord, WalRecord, decode_record
 from sorofast.settings import RedisConfig
 
-__all__ = ["TaskRecords", "task_records", "visit"]
+__all__ = ["TaskRecords", "dead_records", "task_records", "visit"]
 
 _SCAN_COUNT = 1_000
 
@@ -60,6 +60,18 @@ async def task_records(redis: Redis, prefix: str, shard: int, task_id: int) -> T
             retry=[record async for record in _matching(redis, keys.retry, task_id, RetryRecord)],
             dead=[record async for record in _matching(redis, keys.dead, task_id, RetryRecord)],
         )
+
+
+async def dead_records(redis: Redis, prefix: str, shards: int) -> list[tuple[int, RetryRecord]]:
+    """(shard, dead letter) of every dead letter. Raises RedisUnreachable, and DecodeError for records of another
+    version.
+    """
+    with redis_errors("reading the dead letters"):
+        async with redis.pipeline(transaction=False) as pipe:
+            for shard in range(shards):
+                pipe.hvals(ShardKeys.of(prefix, shard).dead)
+            replies = await pipe.execute()
+    return [(shard, decode_record(raw, RetryRecord)) for shard, reply in enumerate(replies) for raw in reply]
 
 
 async def _matching(redis: Redis, key: str, task_id: int, kind: type[Record]) -> AsyncIterator[Record]:

@@ -120,9 +120,7 @@ class WorkerContext:
         match case.outcome:
             case Outcome.EXECUTED:
                 self.tally.executed += 1
-                late = None
-                if case.view is not None:
-                    late = self.ledgers.ledgers_late(case.record.due_s, case.view.sequence_ledger)
+                late = self.late(case)
                 if late is not None:
                     self.tally.ledgers_late[late] = self.tally.ledgers_late.get(late, 0) + 1
             case Outcome.NO_EFFECT | Outcome.SUPERSEDED:
@@ -138,6 +136,11 @@ class WorkerContext:
         """Closes what was opened."""
         await self.rpc.close()
         await self.close_redis()
+
+    def late(self, case: Ended) -> int | None:
+        """How many ledgers late an included envelope was; None where that is not known."""
+        included = case.included
+        return None if included is None else self.ledgers.ledgers_late(case.record.due_s, included[0])
 
     @property
     def shards(self) -> int:

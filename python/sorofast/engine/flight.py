@@ -14,13 +14,21 @@ RESEND_AFTER_LEDGERS = 2
 
 @dataclass(slots=True)
 class Flight:
-    """A claimed envelope. `sends` counts how often its bytes may have left; an inherited one counts as sent."""
+    """A claimed envelope. `sends` counts how often its bytes may have left; an inherited one counts as sent.
+
+    `unseen` counts the ledgers in a row whose reads did not show its channel. It is looked up once a ledger at most:
+    `forgotten` counts the answers of nodes that no longer hold its ledgers, `unanswered` the look-ups that failed.
+    """
 
     record: WalRecord
     sends: int = 0
     queued_at_ledger: int = 0
     receipt: Receipt | None = None
     sending: bool = False
+    unseen: int = 0
+    looked_up_ledger: int = 0
+    forgotten: int = 0
+    unanswered: int = 0
 
     def provably_unsent(self, epoch: int) -> bool:
         """Whether nobody's queue can hold it: a refusal answered the one send there was, under the epoch that claimed

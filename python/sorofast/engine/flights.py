@@ -1,4 +1,4 @@
-"""A shard's channels and the envelopes on them.
+"""A shard's envelopes that are on their way, by the channel that carries each.
 
 One envelope per channel at a time, so the next sequence is always the confirmed one plus one. What is in
 flight is judged by the channel's account as the follower read it, and sent again, the same bytes, until a
@@ -8,43 +8,54 @@ closed ledger has decided.
 from __future__ import annotations
 
 import asyncio
-import random
-from collections.abc import Awaitable, Container, Iterable
+from collections.abc import Awaitable, Callable, Container, Iterable, Mapping
 
-from sorofast import _core
 from sorofast.coordination.leases import Term
 from sorofast.coordination.shard import ShardState
 from sorofast.coordination.streams import LedgerEntry
+from sorofast.engine.channels import Channels
 from sorofast.engine.context import WorkerContext
 from sorofast.engine.flight import Flight
-from sorofast.errors import DecodeError, RpcError, RpcUnreachable
+from sorofast.engine.lookups import look_up
 from sorofast.executions.key import Subject
 from sorofast.executions.outcome import ChannelView, Ended, Outcome
 from sorofast.executions.records import WalRecord
 from sorofast.failpoints import failpoint
 from sorofast.transactions.causes import fleet_cause
-from sorofast.transactions.settle import Verdict, judge, judge_lookup
+from sorofast.transactions.failures import refusal
+from sorofast.transactions.settle import Verdict, judge
 from sorofast.transactions.submit import Sent, send
+from sorofast.triggers.base import TriggerSource
 
 __all__ = ["Flights"]
 
-LOOK_UP_TIMEOUT_S = 3.0
 RESEND_SPREAD = 0.1
 """What a full queue sent back goes out again within this share of a ledger's target."""
+# A channel that so many ledgers' reads in a row do not show is not on the chain, or not among the fleet's any more.
+UNSEEN_MIN = 3
 
 
 class Flights:
-    """The channels of one shard: which are free, what the others carry."""
+    """What one shard has in flight. `source_of` finds who knows what an envelope was for."""
 
-    def __init__(self, context: WorkerContext, shard: int, state: ShardState) -> None:
+    def __init__(
+        self,
+        context: WorkerContext,
+        shard: int,
+        state: ShardState,
+        source_of: Callable[[WalRecord], TriggerSource],
+    ) -> None:
         self.subjects: set[Subject] = {record.key.subject for record in state.wal}
+        self.channels = Channels(context, shard, state.confirmed)
         self._context = context
         self._shard = shard
-        self._confirmed = dict(state.confirmed)
+        self._source_of = source_of
         self._flights = {record.channel: Flight(record, sends=1) for record in state.wal}
         self._views: dict[int, ChannelView] = {}
-        self.retired: dict[int, str] = {}
         self._events_through = 0
+        for channel in context.channels_of(shard):
+            if channel not in state.confirmed and channel not in self._flights:
+                self.channels.missing(channel)
         self._counted()
 
     def __len__(self) -> int:
@@ -55,13 +66,20 @@ class Flights:
         """What the envelopes in flight were built from."""
         return {flight.record.template for flight in self._flights.values()}
 
+    def __contains__(self, channel: object) -> bool:
+        return channel in self._flights
+
     def ingest(self, entry: LedgerEntry) -> None:
         """Takes the channels that a closed ledger's entry shows."""
+        seen: set[int] = set()
         for channel, sequence, sequence_ledger, sequence_time_s, snapshot_ledger in entry.channels:
             if channel % self._context.shards == self._shard:
+                seen.add(channel)
                 self._views[channel] = ChannelView(
                     sequence, sequence_ledger, sequence_time_s, snapshot_ledger
                 )
+        for channel, flight in self._flights.items():
+            flight.unseen = 0 if channel in seen else flight.unseen + 1
         self._events_through = max(self._events_through, entry.events_through)
 
     def free(self, ended: Iterable[Ended] = ()) -> list[tuple[int, int]]:
@@ -75,11 +93,9 @@ class Flights:
             if not case.foreign and case.outcome is not Outcome.REFUSED
         }
         return [
-            (channel, freed.get(channel, self._confirmed[channel]))
+            (channel, freed.get(channel, self.channels.confirmed[channel]))
             for channel in self._context.channels_of(self._shard)
-            if channel in self._confirmed
-            and channel not in self.retired
-            and (channel in freed or channel not in self._flights)
+            if self.channels.usable(channel) and (channel in freed or channel not in self._flights)
         ]
 
     def launch(self, record: WalRecord) -> Flight:
@@ -89,66 +105,70 @@ class Flights:
         self._counted()
         return flight
 
+    def adopt(self, state: ShardState) -> list[WalRecord]:
+        """Takes up the envelopes of the log that are not known here, and the sequences of channels without one."""
+        new = [record for record in state.wal if record.channel not in self._flights]
+        for record in new:
+            self._flights[record.channel] = Flight(record, sends=1)
+            self.subjects.add(record.key.subject)
+        free: Mapping[int, int] = {
+            channel: sequence for channel, sequence in state.confirmed.items() if channel not in self._flights
+        }
+        self.channels.confirmed.update(free)
+        self._counted()
+        return new
+
     def land(self, case: Ended) -> None:
         """Frees the channel of an envelope whose end the log has."""
-        self._flights.pop(case.record.channel, None)
+        channel = case.record.channel
+        self._flights.pop(channel, None)
         self.subjects.discard(case.record.key.subject)
         self._counted()
-        self._confirmed[case.record.channel] = case.confirmed
+        self.channels.confirmed[channel] = case.confirmed
+        if case.foreign:
+            self.channels.moved(channel)
+        elif case.outcome is Outcome.REFUSED:
+            self.channels.refused(channel, case.codes)
+        elif case.outcome is not Outcome.EXPIRED:
+            self.channels.included(channel)
 
     def _counted(self) -> None:
         self._context.in_flight.set(self._shard, len(self._flights))
-
-    def retire(self, channel: int, why: str) -> None:
-        """Never uses the channel again in this process; the operator has to look."""
-        self.retired[channel] = why
-        fix = "fund it with 'sorofast channels create', or find out who else uses it; then restart"
-        self._context.log.error("channel_retired", channel=channel, reason=why, fix=fix)
 
     # Judging
 
     async def judge(self, term: Term) -> list[Ended]:
         """Every envelope that the ledgers seen so far have decided. Asks the RPC only about the unclear
-        ones.
+        ones, and about each once a ledger.
         """
         ended: list[Ended] = []
-        unclear: list[tuple[Flight, Verdict, ChannelView]] = []
+        unclear: list[tuple[Flight, Verdict, ChannelView | None]] = []
+        ledger = self._context.ledgers.latest[0]
         for channel, flight in self._flights.items():
+            record = flight.record
             if flight.provably_unsent(term.epoch) and flight.receipt is not None:
-                ended.append(Ended(flight.record, Outcome.REFUSED, None, flight.receipt.detail))
+                detail = flight.receipt.detail
+                failure = refusal(detail)
+                ended.append(
+                    Ended(record, Outcome.REFUSED, None, failure.words, failure=failure, codes=detail)
+                )
                 continue
             view = self._views.get(channel)
-            if view is None:
-                continue
-            verdict = judge(flight.record, view, self._events_through, self._context.successes)
+            lost = flight.unseen >= UNSEEN_MIN and ledger >= record.max_ledger
+            verdict = judge(record, view, self._events_through, self._context.successes, lost=lost)
             if verdict is Verdict.EXECUTED:
-                foreign = view.sequence > flight.record.sequence
-                ended.append(Ended(flight.record, Outcome.EXECUTED, view, "", foreign))
+                foreign = view is None or view.sequence != record.sequence
+                ended.append(Ended(record, Outcome.EXECUTED, view, "", foreign))
             elif verdict is Verdict.EXPIRED:
-                ended.append(
-                    Ended(flight.record, Outcome.EXPIRED, view, "no ledger took it before its bound")
-                )
-            elif verdict is not Verdict.PENDING:
+                ended.append(Ended(record, Outcome.EXPIRED, view, "no ledger took it before its bound"))
+            elif verdict is not Verdict.PENDING and flight.looked_up_ledger < ledger:
+                flight.looked_up_ledger = ledger
                 unclear.append((flight, verdict, view))
-        found = await asyncio.gather(*(self._look_up(*case) for case in unclear))
+        found = await asyncio.gather(
+            *(look_up(self._context, self._source_of(case[0].record), *case) for case in unclear)
+        )
         ended.extend(case for case in found if case is not None)
         return ended
-
-    async def _look_up(self, flight: Flight, verdict: Verdict, view: ChannelView) -> Ended | None:
-        try:
-            async with asyncio.timeout(LOOK_UP_TIMEOUT_S):
-                lookup = await self._context.rpc.get_transaction(flight.record.hash.hex())
-            outcome = judge_lookup(verdict, lookup, view)
-            codes = () if lookup.result_xdr is None else _core.decode_result(lookup.result_xdr)[1:]
-        except (RpcUnreachable, RpcError, DecodeError, TimeoutError) as error:
-            self._context.tally.errors += 1
-            self._context.log.warning("lookup_failed", execution=flight.record.execution, error=repr(error))
-            return None
-        await failpoint("settle.looked_up")
-        if outcome is None:
-            return None
-        foreign = verdict is Verdict.FOREIGN or outcome is Outcome.UNKNOWN
-        return Ended(flight.record, outcome, view, "/".join(code for code in codes if code), foreign)
 
     # Sending
 
@@ -168,7 +188,7 @@ class Flights:
     def _jitter_s(self, flight: Flight) -> float:
         """A full queue is not asked for everything in the same moment again."""
         full = flight.receipt is not None and flight.receipt.kind is Sent.TRY_LATER
-        return random.uniform(0, RESEND_SPREAD * self._context.ledgers.target_s) if full else 0.0
+        return self._context.rng.uniform(0, RESEND_SPREAD * self._context.ledgers.target_s) if full else 0.0
 
     async def send(self, flight: Flight, after_s: float = 0.0) -> None:
         """Sends the envelope's bytes once, if the fleet is not paused, and remembers the answer; never raises for what

@@ -191,7 +191,7 @@ class FleetPause:
         """The fleet's cause of an envelope's end, for which no task is charged."""
         if case.outcome not in (Outcome.FAILED, Outcome.REFUSED):
             return None
-        cause = fleet_cause(case.detail)
+        cause = fleet_cause(case.codes)
         # Where nobody looks for the keeper's account, a task that fails for it must back off as for itself.
         return None if cause is FleetCause.KEEPER_MISSING and not self._told else cause
 

@@ -1,7 +1,12 @@
 """When an execution that did not work is tried again, and when no more.
 
-What cost a fee backs off and, if it failed, ends as a dead letter after a few failures. What cost nothing backs off
-too, so that what cannot run does not occupy the simulator, but for ever: its next state may let it run.
+What cost a fee backs off and, after a few paid failures of its subject on one day, ends as a dead letter. What cost
+nothing backs off too, so that what cannot run does not occupy the simulator, but for ever: its next state may let it
+run. What only needs a new simulation is tried again at once. Pauses are spread by chance, so that what failed together
+does not come back together.
+
+The count of a day's paid failures is kept with the shard: in the subject's retry record or dead letter, through later
+windows, restarts and takeovers. Days are UTC days of ledger close times.
 """
 
 from __future__ import annotations
@@ -13,20 +18,25 @@ from sorofast.coordination.shard import ShardState
 from sorofast.engine.context import WorkerContext
 from sorofast.engine.cycle import Backoff
 from sorofast.executions.key import Execution, Subject
-from sorofast.executions.outcome import Ended, Outcome
+from sorofast.executions.outcome import STALE, Ended, Outcome
 from sorofast.executions.records import RetryRecord
 from sorofast.reasons import code_of
 
 __all__ = ["Retries"]
 
 BACKOFF_LEDGERS_MAX = 64
+JITTER_SHARE = 0.5
+DAY_S = 86_400
 RETRIED = frozenset({Outcome.FAILED, Outcome.NO_EFFECT, Outcome.REFUSED})
+PAID_WASTE = frozenset({Outcome.FAILED, Outcome.NO_EFFECT})
+DONE = frozenset({Outcome.EXECUTED, Outcome.SUPERSEDED})
 BACKING_OFF = code_of("backing_off")
+QUARANTINED = code_of("quarantined")
 
 
 class Retries:
     """The back-offs of one shard. `void` are executions whose back-off in the log counts no more, to be dropped with
-    the next commit: somebody else has run their window, or their subject is gone.
+    the next commit: somebody else has run their window, their subject is gone, or their day is over.
     """
 
     def __init__(self, context: WorkerContext, state: ShardState) -> None:
@@ -34,75 +44,128 @@ class Retries:
         self.void: set[str] = set()
         self._context = context
         self._next_attempt: dict[Subject, tuple[int | str, int]] = {}
+        self._early: dict[Subject, tuple[int | str, int]] = {}
+        # (day, paid failures on it), and the execution whose retry record says so.
+        self._paid: dict[Subject, tuple[int, int]] = {}
+        self._stored: dict[Subject, str] = {}
+        self._today = 0
+        for record in (*state.dead, *state.retry):
+            self._count_paid(record)
         for record in state.retry:
-            self._back_off(record)
+            self._stored[record.key.subject] = record.execution
+            if record.not_before_s:
+                self._back_off(record)
 
     def attempt_of(self, execution: Execution) -> int:
         """The number of the execution's next envelope."""
         window, attempt = self._next_attempt.get(execution.subject, (execution.window, 1))
         return attempt if window == execution.window else 1
 
+    def paid_failures(self, subject: Subject) -> int:
+        """How many of the subject's runs were included and failed today."""
+        day, failures = self._paid.get(subject, (0, 0))
+        return failures if day == self._day() else 0
+
     def record_of(self, case: Ended) -> tuple[RetryRecord | None, bool]:
         """What the log keeps of an envelope's end: a retry, or with True a dead letter; (None, False) if nothing."""
-        record = case.record
-        if case.outcome not in RETRIED or case.early:
-            return None, False
-        earlier = self._earlier(record.key)
-        attempts = 1 + (earlier.attempts if earlier is not None else 0)
-        failures = (case.outcome is Outcome.FAILED) + (earlier.failures if earlier is not None else 0)
+        key = case.record.key
+        day, failures = self._day(), self.paid_failures(key.subject)
+        if case.outcome is Outcome.FAILED:
+            included = case.included
+            failed_on = day if included is None or not included[1] else included[1] // DAY_S
+            # One that was included before midnight and is settled after it counts for the day it was paid on.
+            day, failures = failed_on, 1 + (failures if failed_on == day else self._paid_on(key, failed_on))
         dead = case.outcome is Outcome.FAILED and failures >= self._context.config.retry.max_attempts
-        retry = RetryRecord(
-            source=record.source,
-            id=record.id,
-            window=record.window,
+        attempts = self._attempts(case)
+        if not attempts and not failures:
+            return None, False
+        return RetryRecord(
+            source=key.source,
+            id=key.id,
+            window=key.window,
             attempts=attempts,
-            not_before_s=0 if dead else self.not_before_s(attempts),
+            not_before_s=0 if dead or not attempts else self._not_before_s(case, attempts),
             reason=case.detail or case.outcome.value,
             failures=failures,
-        )
-        return retry, dead
+            day=day if failures else 0,
+            error=case.failure.error if case.failure is not None else "",
+            gated=case.outcome in PAID_WASTE and not case.early,
+        ), dead
 
     def unchanged(self, case: Ended) -> RetryRecord | None:
         """What the log keeps of an end that is not the task's fault: what it held against it before, and no wait."""
-        earlier = self._earlier(case.record.key)
-        if earlier is None or not earlier.attempts:
+        key, failures = case.record.key, self.paid_failures(case.record.key.subject)
+        earlier = self._earlier(key)
+        attempts = 0 if earlier is None else earlier.attempts
+        if not attempts and not failures:
             return None
         return RetryRecord(
-            source=case.record.source,
-            id=case.record.id,
-            window=case.record.window,
-            attempts=earlier.attempts,
-            not_before_s=earlier.until_s,
+            source=key.source,
+            id=key.id,
+            window=key.window,
+            attempts=attempts,
+            not_before_s=earlier.until_s if earlier is not None and attempts else 0,
             reason=case.detail,
-            failures=earlier.failures,
+            failures=failures,
+            day=self._day() if failures else 0,
         )
 
-    def ended(self, case: Ended, retry: RetryRecord | None) -> None:
+    def ended(self, case: Ended, retry: RetryRecord | None, *, dead: bool = False) -> None:
         """After the log has it."""
         key = case.record.key
-        if case.outcome in (Outcome.EXECUTED, Outcome.SUPERSEDED):
-            self.forget(key.subject)
+        if retry is not None:
+            self._count_paid(retry)
+        if retry is not None and not dead:
+            self._store(retry)
+        elif self._stored.get(key.subject) == key.name:
+            del self._stored[key.subject]
+        if case.outcome in DONE:
+            self._clear(key.subject)
             return
         self._next_attempt[key.subject] = (key.window, case.record.attempt + 1)
-        if retry is not None:
+        if case.early:
+            window, earlier = self._early.get(key.subject, (key.window, 0))
+            self._early[key.subject] = (key.window, earlier + 1 if window == key.window else 1)
+        if retry is not None and retry.not_before_s:
             self._back_off(retry)
 
     def held_back(self, execution: Execution, reason: int) -> int:
         """Backs off what a simulation would not let run; returns the second to look at it again."""
         earlier = self._earlier(execution)
         attempts = 1 + (earlier.attempts if earlier is not None else 0)
-        failures = earlier.failures if earlier is not None else 0
-        close_s = self._context.ledgers.latest[1]
         # Those that were held back together are not to come back together.
-        wait_s = (self.not_before_s(attempts) - close_s) * self._context.rng.uniform(0.5, 1.0)
-        until_s = close_s + math.ceil(wait_s)
-        self.backoffs[execution.subject] = Backoff(execution.window, until_s, attempts, reason, failures)
+        wait_s = self._pause_s(attempts) * self._context.rng.uniform(0.5, 1.0)
+        until_s = self._context.ledgers.latest[1] + math.ceil(wait_s)
+        self.backoffs[execution.subject] = Backoff(execution.window, until_s, attempts, reason)
         return until_s
 
-    def forget(self, subject: Subject) -> None:
-        """Holds nothing against the subject any more."""
-        self.backoffs.pop(subject, None)
-        self._next_attempt.pop(subject, None)
+    def revive(self, execution: Execution) -> None:
+        """A clean slate, as an operator asked: nothing counts against the subject any more."""
+        self._paid.pop(execution.subject, None)
+        self._drop_stored(execution.subject)
+        self._clear(execution.subject)
+
+    def purged(self, dead: RetryRecord) -> RetryRecord:
+        """What is kept instead of a dead letter that an operator purged: it rests until the day after today."""
+        day = self._day()
+        failures = self.paid_failures(dead.key.subject)
+        return RetryRecord(
+            source=dead.source,
+            id=dead.id,
+            window=dead.window,
+            attempts=dead.attempts,
+            not_before_s=(day + 1) * DAY_S,
+            reason=dead.reason,
+            failures=failures,
+            day=day if failures else 0,
+            error=dead.error,
+            gated=dead.gated,
+        )
+
+    def take(self, retry: RetryRecord) -> None:
+        """After the log has a record that no envelope's end gave it."""
+        self._store(retry)
+        self._back_off(retry)
 
     def forget_removed(self, subjects: Iterable[Subject]) -> None:
         """Forgets subjects that are gone, here and in the log."""
@@ -110,21 +173,99 @@ class Retries:
             backoff = self.backoffs.get(subject)
             if backoff is not None:
                 self.void.add(Execution(*subject, backoff.window).name)
-            self.forget(subject)
+            self._paid.pop(subject, None)
+            self._drop_stored(subject)
+            self._clear(subject)
 
-    def forget_outrun(self, executions: Iterable[Execution]) -> None:
-        """Drops the back-off of a window that somebody else has run meanwhile, here and in the log."""
+    def look_at(self, executions: Iterable[Execution]) -> None:
+        """Before these are planned: drops the back-off of a window that somebody else has run meanwhile, and holds back
+        what has failed often enough today.
+        """
+        day = self._day()
+        if day != self._today:
+            self._today = day
+            self._forget_days_before(day)
         for execution in executions:
-            backoff = self.backoffs.get(execution.subject)
+            subject = execution.subject
+            backoff = self.backoffs.get(subject)
             if backoff is not None and backoff.window != execution.window:
-                del self.backoffs[execution.subject]
-                self.void.add(execution._replace(window=backoff.window).name)
+                del self.backoffs[subject]
+                name = execution._replace(window=backoff.window).name
+                if not self.paid_failures(subject) or self._stored.get(subject) != name:
+                    self.void.add(name)
+                    if self._stored.get(subject) == name:
+                        del self._stored[subject]
+            if self.paid_failures(subject) >= self._context.config.retry.max_attempts:
+                until_s = (day + 1) * DAY_S
+                self.backoffs[subject] = Backoff(execution.window, until_s, 0, QUARANTINED)
 
     def not_before_s(self, attempts: int) -> int:
         """The second after which attempt number `attempts` + 1 may be made."""
+        spread = 1 + JITTER_SHARE * self._context.rng.random()
+        return self._context.ledgers.latest[1] + math.ceil(self._pause_s(attempts) * spread)
+
+    def _pause_s(self, attempts: int) -> float:
+        """How long `attempts` in a row are to be rested from, before chance spreads it."""
         wait: int = self._context.config.retry.base_ledgers * 2 ** min(attempts - 1, 10)
-        wait_s = math.ceil(min(BACKOFF_LEDGERS_MAX, wait) * self._context.ledgers.target_s)
-        return self._context.ledgers.latest[1] + wait_s
+        return min(BACKOFF_LEDGERS_MAX, wait) * self._context.ledgers.target_s
+
+    def _not_before_s(self, case: Ended, attempts: int) -> int:
+        if case.failure is not None and case.failure.kind in STALE and attempts == 1:
+            return self._context.ledgers.latest[1]
+        return self.not_before_s(attempts)
+
+    def _attempts(self, case: Ended) -> int:
+        """How many attempts count against it now; 0 for what is held against nobody."""
+        key = case.record.key
+        if case.outcome not in RETRIED:
+            return 0
+        if case.early:
+            # One may land early by nobody's fault. The ones after it waste money like any others.
+            window, earlier = self._early.get(key.subject, (key.window, 0))
+            return earlier if window == key.window else 0
+        before = self._earlier(key)
+        return 1 + (before.attempts if before is not None else 0)
+
+    def _day(self) -> int:
+        return self._context.ledgers.latest[1] // DAY_S
+
+    def _paid_on(self, key: Execution, day: int) -> int:
+        counted, failures = self._paid.get(key.subject, (0, 0))
+        return failures if counted == day else 0
+
+    def _count_paid(self, record: RetryRecord) -> None:
+        """The later day counts, and on one day the greater number. Where no day was written down it was today."""
+        if record.failures:
+            counted = (record.day or self._day(), record.failures)
+            subject = record.key.subject
+            self._paid[subject] = max(self._paid.get(subject, (0, 0)), counted)
+
+    def _store(self, retry: RetryRecord) -> None:
+        """Notes the one retry record of the subject; an earlier window's is to be dropped."""
+        subject, name = retry.key.subject, retry.execution
+        before = self._stored.get(subject)
+        if before is not None and before != name:
+            self.void.add(before)
+        self._stored[subject] = name
+        self.void.discard(name)
+
+    def _drop_stored(self, subject: Subject) -> None:
+        name = self._stored.pop(subject, None)
+        if name is not None:
+            self.void.add(name)
+
+    def _forget_days_before(self, day: int) -> None:
+        for subject, (counted, _) in list(self._paid.items()):
+            if counted >= day:
+                continue
+            del self._paid[subject]
+            if subject not in self.backoffs:
+                self._drop_stored(subject)
+
+    def _clear(self, subject: Subject) -> None:
+        self.backoffs.pop(subject, None)
+        self._next_attempt.pop(subject, None)
+        self._early.pop(subject, None)
 
     def _earlier(self, execution: Execution) -> Backoff | None:
         earlier = self.backoffs.get(execution.subject)
@@ -132,5 +273,5 @@ class Retries:
 
     def _back_off(self, retry: RetryRecord) -> None:
         self.backoffs[retry.key.subject] = Backoff(
-            retry.window, retry.not_before_s, retry.attempts, BACKING_OFF, retry.failures
+            retry.window, retry.not_before_s, retry.attempts, BACKING_OFF
         )

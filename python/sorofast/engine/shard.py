@@ -10,17 +10,19 @@ from __future__ import annotations
 
 import asyncio
 from collections import Counter
-from collections.abc import Awaitable, Iterable, Sequence
+from collections.abc import Awaitable, Iterable, Mapping, Sequence
 from dataclasses import replace
 
 from sorofast.coordination.leases import Term
-from sorofast.coordination.shard import MAX_COMMIT, ShardState
+from sorofast.coordination.shard import MAX_COMMIT, Refusal, ShardState
 from sorofast.coordination.streams import LedgerEntry, stream_id
 from sorofast.engine import claims
 from sorofast.engine.context import WorkerContext
 from sorofast.engine.cycle import CycleView, Plan, Run, plan_cycle
+from sorofast.engine.endings import say, settle_of
 from sorofast.engine.flights import Flights
 from sorofast.engine.pause import FLEET_PAUSED
+from sorofast.engine.requests import Asked, requests_of
 from sorofast.engine.retries import Retries
 from sorofast.engine.simulate import Simulator
 from sorofast.errors import (
@@ -32,7 +34,7 @@ from sorofast.errors import (
     ShardRegressed,
 )
 from sorofast.executions.outcome import Ended, Outcome
-from sorofast.executions.records import RetryRecord, Settle, WalRecord
+from sorofast.executions.records import RetryRecord, WalRecord
 from sorofast.failpoints import failpoint
 from sorofast.reasons import code_of, name_of
 from sorofast.triggers.base import Due, TriggerSource
@@ -50,7 +52,7 @@ OUTGROWN = ("RESOURCE_LIMIT_EXCEEDED", "INSUFFICIENT_REFUNDABLE_FEE", "ENTRY_ARC
 QUARANTINED = code_of("quarantined")
 # What simply waits for its next run, or is being run, was not passed over.
 NOT_SKIPPED = frozenset(map(code_of, ("none", "not_due", "in_flight", "executed")))
-UNUSABLE_CHANNEL_CODES = ("txINSUFFICIENT_BALANCE", "txNO_ACCOUNT", "txBAD_AUTH")
+NOT_DUE = code_of("not_due")
 
 
 class ShardRunner:
@@ -73,10 +75,11 @@ class ShardRunner:
         self._context = context
         self._version = state.version
         self._sources = {source.name: source for source in sources}
-        self._flights = Flights(context, shard, state)
+        self._flights = Flights(context, shard, state, self._source)
         self._retries = Retries(context, state)
         self._simulator = Simulator(context, park=self._park, holds=self._holds)
         self._deferred: list[tuple[Due, int]] = []
+        self._dead = {dead.execution: dead for dead in state.dead}
         # Envelopes of the last owner may be on their way, and its dead letters stand until their window is over.
         for record in state.wal:
             self._source(record).started(record.key)
@@ -91,16 +94,16 @@ class ShardRunner:
     def in_flight(self) -> int:
         return len(self._flights)
 
-    def quarantined(self) -> dict[int, str]:
-        """The channels that are kept out of use, with the reason."""
-        return self._flights.retired
-
     def next_due_s(self) -> int | None:
         """The second at which something falls due next, if a channel is free to run it."""
         if self.lost is not None or not self._flights.free():
             return None
         seconds = (source.next_due_s() for source in self._sources.values())
         return min((second for second in seconds if second is not None), default=None)
+
+    def quarantined(self) -> dict[int, str]:
+        """The channels that are kept out of use, with the reason."""
+        return self._flights.channels.reasons()
 
     def skipped(self) -> dict[str, int]:
         """What waits for something, by the reason's name."""
@@ -156,6 +159,8 @@ class ShardRunner:
         async with self._lock:
             if self.lost is not None:
                 return []
+            if resend and self._trusted():
+                await self._once_a_ledger()
             ended = (await self._flights.judge(self.term))[:MAX_COMMIT]
             if ended:
                 await failpoint("settle.judged")
@@ -173,6 +178,38 @@ class ShardRunner:
             first = [self._flights.send(self._flights.launch(record)) for record in accepted]
             launched = {record.channel for record in accepted}
             return [*first, *(await self._flights.resends(launched) if resend else ())]
+
+    async def _once_a_ledger(self) -> None:
+        """Carries out what operators have asked, and looks at quarantined channels again."""
+        store = self._context.store
+        try:
+            requests = await store.requests(self.term)
+            if requests:
+                asked = requests_of(requests.values(), self._dead, self._retries)
+                self._version = await store.answer(
+                    self.term, self._version, requests, [dead.execution for dead in asked.gone], asked.kept
+                )
+                self._carry_out(asked)
+            self._version = await self._flights.channels.look_again(self.term, self._version, self._flights)
+        except (LeaseLost, ShardRegressed) as error:
+            self._lose(error)
+        except RedisUnreachable:
+            # The next ledger asks again; what Redis does to the cycle itself is told there.
+            self._context.tally.errors += 1
+
+    def _carry_out(self, asked: Asked) -> None:
+        """After the log has it."""
+        for dead in asked.gone:
+            self._dead.pop(dead.execution, None)
+            self._context.log.info(asked.event(dead), **dead.key.fields(), reason=dead.reason)
+        for execution in asked.revived:
+            self._retries.revive(execution)
+            if execution.subject not in self._flights.subjects:
+                self._sources[execution.source].wait(execution, 0, NOT_DUE)
+        for retry in asked.kept:
+            self._retries.take(retry)
+            if retry.key.subject not in self._flights.subjects:
+                self._source(retry).wait(retry.key, retry.not_before_s, code_of("backing_off"))
 
     async def save_snapshot(self) -> None:
         """Leaves its sources' state in Redis, as of the last entry taken. Not while a cycle runs: the next time will
@@ -240,7 +277,7 @@ class ShardRunner:
             return []
         # Those that waited for a ledger, a channel or their back-off were counted when they fell due.
         self._context.tally.due += sum(due.fresh for due in dues)
-        self._retries.forget_outrun(due.execution for due in dues)
+        self._retries.look_at([due.execution for due in dues])
         view = CycleView(
             close_s=self._context.ledgers.latest[1],
             until_s=until_s,
@@ -340,7 +377,11 @@ class ShardRunner:
     async def _commit(self, ended: Sequence[Ended], records: Sequence[WalRecord]) -> list[WalRecord]:
         """Writes down what ended and claims `records`; returns those that may be sent."""
         ended = [replace(case, outcome=self._source(case.record).outcome(case)) for case in ended]
-        settles = [self._settle_of(case) for case in ended]
+        kept = [self._record_of(case) for case in ended]
+        settles = [
+            settle_of(self._context, case, retry, dead=dead)
+            for case, (retry, dead) in zip(ended, kept, strict=True)
+        ]
         void = sorted(self._retries.void)[:MAX_COMMIT]
         for point, happens in (("settle.before", settles), ("claim.before", records)):
             if happens:
@@ -361,58 +402,72 @@ class ShardRunner:
         for record in accepted:
             self._source(record).started(record.key)
         if reply.refused:
-            # The log knows something that we do not: load it again rather than argue.
-            self.lost = f"claims were refused: {', '.join(sorted(set(reply.refused.values())))}"
-            self._context.log.warning("claims_refused", shard=self.shard, refused=reply.refused)
+            await self._refused(
+                [record for record in records if record.execution in reply.refused], reply.refused
+            )
         return accepted
 
-    def _settle_of(self, case: Ended) -> Settle:
-        charged = self._context.pause.blames(case) is None
-        retry, dead = self._retries.record_of(case) if charged else (self._retries.unchanged(case), False)
-        included = case.view is not None and case.outcome is not Outcome.EXPIRED
-        return Settle(
-            record=case.record,
-            outcome=case.outcome.value,
-            confirmed=case.confirmed,
-            history={
-                "ledger": case.view.sequence_ledger if included and case.view is not None else 0,
-                "detail": case.detail,
-                "channel": case.record.channel,
-                "due_s": case.record.due_s,
-            },
-            retry=retry,
-            dead=dead,
-        )
+    async def _refused(self, records: Sequence[WalRecord], reasons: Mapping[str, str]) -> None:
+        """Redis knows something of these executions or channels that we do not: it is read again, and the shard works
+        on.
+        """
+        for record in records:
+            reason = reasons[record.execution]
+            self._context.log.warning(
+                "claim_refused", **record.key.fields(), channel=record.channel, reason=reason
+            )
+            shown = "in_flight"
+            if reason != Refusal.IN_FLIGHT:
+                shown = "no_channel"
+                self._flights.channels.disputed(record.channel, reason)
+            self._source(record).wait(record.key, record.due_s, code_of(shown))
+        try:
+            for record in self._flights.adopt(await self._context.store.load(self.term)):
+                self._source(record).started(record.key)
+        except (LeaseLost, ShardRegressed, DecodeError) as error:
+            self._lose(error)
+        except RedisUnreachable as error:
+            self._context.log.warning("shard_not_read_again", shard=self.shard, reason=str(error))
+
+    def _record_of(self, case: Ended) -> tuple[RetryRecord | None, bool]:
+        """What the log keeps of the end: nothing new where the fault is the fleet's."""
+        if self._context.pause.blames(case) is not None:
+            return self._retries.unchanged(case), False
+        return self._retries.record_of(case)
 
     def _finish(self, case: Ended, retry: RetryRecord | None, *, dead: bool) -> None:
         """After the log has it: frees the channel and decides what becomes of its subject next."""
         record, source = case.record, self._source(case.record)
         self._flights.land(case)
-        self._retries.ended(case, retry)
-        if case.early and case.view is not None:
-            self._context.ledgers.early(record.due_s, case.view.sequence_ledger)
+        self._retries.ended(case, retry, dead=dead)
+        if case.early and case.included is not None:
+            self._context.ledgers.early(record.due_s, case.included[0])
         self._context.count(case)
         blamed = self._context.pause.blames(case)
+        say(self._context, case, retry, dead=dead)
+        if dead and retry is not None:
+            self._dead[retry.execution] = retry
+        else:
+            self._dead.pop(record.execution, None)
         if case.outcome is Outcome.FAILED and blamed is None:
-            self._context.templates.drop(record.template, outgrown=case.detail.endswith(OUTGROWN))
+            self._context.templates.drop(record.template, outgrown=case.codes.endswith(OUTGROWN))
         elif case.outcome is Outcome.NO_EFFECT and not case.early:
             self._context.templates.gate(record.template)
-        if case.foreign:
-            self._flights.retire(record.channel, "somebody else used its sequence")
-        elif case.outcome is Outcome.REFUSED and case.detail.startswith(UNUSABLE_CHANNEL_CODES):
-            self._flights.retire(record.channel, case.detail)
         source.ended(case)
         if case.outcome is Outcome.EXECUTED:
             return
         if dead and source.give_up(record.key, QUARANTINED):
-            self._context.log.warning("task_quarantined", **record.key.fields(), reason=case.detail)
             return
         if blamed is not None:
             # Behind what waits already, so that not one run alone tries whether the pause is over.
             source.wait(record.key, max(record.due_s, self._context.ledgers.latest[1]), FLEET_PAUSED)
             return
         at_s = max(record.due_s, retry.not_before_s if retry is not None else 0)
-        source.wait(record.key, at_s, code_of("backing_off" if retry is not None else case.outcome.value))
+        source.wait(
+            record.key,
+            at_s,
+            code_of("backing_off" if retry is not None and retry.attempts else case.outcome.value),
+        )
 
 
 def _rest(view: CycleView, runs: Sequence[Run]) -> CycleView:

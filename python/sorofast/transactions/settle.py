@@ -3,7 +3,7 @@
 The channel's account is the witness. A sequence is consumed, and the fee charged, exactly when a
 transaction of that channel is included, whatever its outcome; one that is dropped costs neither. So the
 channel's sequence number and the ledger that last changed it decide, together with the registry's events
-once those are complete through that ledger. Not finding a transaction proves nothing, and a success proves
+once those are complete through that ledger. Not finding a transaction proves nothing by itself, and a success proves
 no run: `execute` succeeds without effect when the task is not due.
 """
 
@@ -13,10 +13,10 @@ from collections.abc import Container
 from enum import StrEnum
 
 from sorofast.chain.models import Lookup
-from sorofast.executions.outcome import ChannelView, Outcome
+from sorofast.executions.outcome import ChannelView
 from sorofast.executions.records import WalRecord
 
-__all__ = ["Verdict", "judge", "judge_lookup"]
+__all__ = ["Found", "Verdict", "judge", "judge_lookup", "lands_in"]
 
 
 class Verdict(StrEnum):
@@ -27,39 +27,69 @@ class Verdict(StrEnum):
     EXECUTED = "executed"
     LOOK_UP = "look_up"
     FOREIGN = "foreign"
+    LOST = "lost"
 
 
-def judge(record: WalRecord, view: ChannelView, events_through: int, successes: Container[bytes]) -> Verdict:
-    """Judges `record` by its channel. `successes` holds the hashes of transactions that paid a keeper.
+class Found(StrEnum):
+    """What a node says about the transaction itself."""
+
+    SUCCEEDED = "succeeded"
+    FAILED = "failed"
+    ABSENT = "absent"
+    """The node holds every ledger that can have included it, and none did."""
+    FORGOTTEN = "forgotten"
+    """Ledgers that can have included it are past what the node keeps."""
+    BEHIND = "behind"
+    """The node has not reached those ledgers yet."""
+
+
+def judge(
+    record: WalRecord,
+    view: ChannelView | None,
+    events_through: int,
+    successes: Container[bytes],
+    *,
+    lost: bool = False,
+) -> Verdict:
+    """Judges `record` by its channel. `successes` holds the hashes of transactions that paid a keeper; `lost` says that
+    reads which should show the channel no longer do.
 
     PENDING: it may still land, or the events do not reach the ledger yet. EXPIRED: it never can. LOOK_UP:
-    it was included without a success event. FOREIGN: the channel has gone past our sequence, so somebody
-    else used it; look it up as well.
+    it was included without a success event. FOREIGN: the channel has gone past our sequence, so another
+    transaction used it as well. LOST: the channel's account is not there, or cannot be as it is shown. The last three
+    are looked up.
     """
-    if view.sequence < record.sequence:
+    ran = any(one in successes for one in record.hashes)
+    if view is None or view.sequence < record.sequence:
         # The bound is exclusive: an envelope is valid only in ledgers below it.
-        over = view.snapshot_ledger >= record.max_ledger - 1 and view.sequence == record.sequence - 1
-        return Verdict.EXPIRED if over else Verdict.PENDING
-    if record.hash in successes:
+        over = view is not None and view.snapshot_ledger >= record.max_ledger - 1
+        if over and view is not None and view.sequence == record.sequence - 1:
+            return Verdict.EXPIRED
+        if lost or over:
+            return Verdict.EXECUTED if ran else Verdict.LOST
+        return Verdict.PENDING
+    if ran:
         return Verdict.EXECUTED
     if view.sequence > record.sequence:
         return Verdict.FOREIGN
     return Verdict.LOOK_UP if events_through >= view.sequence_ledger else Verdict.PENDING
 
 
-def judge_lookup(verdict: Verdict, lookup: Lookup, view: ChannelView) -> Outcome | None:
-    """The outcome of an included envelope by getTransaction; None while the node asked does not cover its
-    ledger.
+def lands_in(record: WalRecord, verdict: Verdict, view: ChannelView | None) -> tuple[int, int]:
+    """The first and last ledger that can have included it; they may be in the wrong order where none can."""
+    if verdict is Verdict.LOOK_UP and view is not None:
+        return view.sequence_ledger, view.sequence_ledger
+    last = record.max_ledger - 1
+    return record.claimed_ledger + 1, last if view is None else min(last, view.snapshot_ledger)
 
-    UNKNOWN means that the sequence was consumed by a transaction that is not ours: the channel is shared
-    with somebody.
-    """
+
+def judge_lookup(record: WalRecord, verdict: Verdict, view: ChannelView | None, lookup: Lookup) -> Found:
+    """What the answer to getTransaction says about an envelope that `judge` found unclear."""
     if lookup.status == "SUCCESS":
-        return Outcome.NO_EFFECT
+        return Found.SUCCEEDED
     if lookup.status == "FAILED":
-        return Outcome.FAILED
-    if not lookup.covers(view.sequence_ledger):
-        return None
-    # Past our own sequence the ledger that consumed it is not known, only a later one is; retention covers
-    # both in practice.
-    return Outcome.UNKNOWN
+        return Found.FAILED
+    first, last = lands_in(record, verdict, view)
+    if lookup.latest_ledger < last:
+        return Found.BEHIND
+    return Found.FORGOTTEN if lookup.oldest_ledger > first else Found.ABSENT

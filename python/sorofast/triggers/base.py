@@ -14,6 +14,7 @@ from sorofast.coordination.streams import LedgerEntry
 from sorofast.executions.call import Call
 from sorofast.executions.key import Execution, Subject
 from sorofast.executions.outcome import Ended, Outcome
+from sorofast.executions.records import WalRecord
 
 __all__ = ["Due", "TriggerSource"]
 
@@ -72,6 +73,14 @@ class TriggerSource(Protocol):
 
     def give_up(self, execution: Execution, reason: int) -> bool:
         """Does not bring it back any more; False when the subject has gone on to another window already."""
+
+    def effect(self, record: WalRecord, at_s: int | None, meta: str | None) -> Outcome | None:
+        """What the chain shows that an included envelope did: EXECUTED, NO_EFFECT or SUPERSEDED; None where it does not
+        tell, or not yet. Asked where no event proved the run.
+
+        `at_s` is the close time of the ledger that included it, None where only its sequence is known to be gone.
+        `meta` is its TransactionMeta in base64, where a node still has it.
+        """
 
     def outcome(self, case: Ended) -> Outcome:
         """The outcome as this source sees it, before it is recorded: whether somebody else was faster."""

@@ -12,6 +12,7 @@ from sorofast.coordination.streams import LedgerEntry
 from sorofast.executions.call import Call
 from sorofast.executions.key import TASKS, Execution, Subject
 from sorofast.executions.outcome import Ended, Outcome
+from sorofast.executions.records import WalRecord
 from sorofast.reasons import code_of
 from sorofast.registry.row import Row, pack_ids, rows_of
 from sorofast.triggers.base import Due
@@ -29,7 +30,7 @@ class TaskSource:
     """Satisfies `TriggerSource` for the tasks of `shard`, out of `shards`. `call` runs one; its hole takes the task's
     id.
 
-    A task whose last run had no effect is *gated*: it is sent only after a simulation saw it run.
+    A task whose last run cost a fee for nothing is *gated*: it is sent only after a simulation saw it run.
     """
 
     name = TASKS
@@ -102,6 +103,29 @@ class TaskSource:
     def give_up(self, execution: Execution, reason: int) -> bool:
         return self._in_window(execution) is not None and self.table.park(_task(execution), reason)
 
+    def effect(self, record: WalRecord, at_s: int | None, meta: str | None) -> Outcome | None:
+        """By the task's last run. Several ledgers may close in a second, and a rival's run may be in the same one, so
+        the same second alone proves our run only where nobody can be asked for the transaction's own changes.
+        """
+        task_id = _task(record.key)
+        if meta is not None:
+            # The library is large, and most workers never meet a run that no event proved.
+            from sorofast.registry.meta import changes_last_run
+
+            ours = changes_last_run(meta, record.operation.contract, task_id)
+            if ours:
+                return Outcome.EXECUTED
+            if ours is None:
+                meta = None
+        row = self._row(task_id)
+        if row is None:
+            return None
+        if row.last_run_s == record.window:
+            return Outcome.NO_EFFECT
+        if at_s is None:
+            return None
+        return Outcome.EXECUTED if meta is None and row.last_run_s == at_s else Outcome.SUPERSEDED
+
     def outcome(self, case: Ended) -> Outcome:
         """Tells a lost race from a resolver that said no: there the task has gone on to another window."""
         if case.outcome is Outcome.NO_EFFECT and self._in_window(case.record.key) is None:
@@ -113,16 +137,14 @@ class TaskSource:
         task_id = _task(case.record.key)
         if case.outcome in (Outcome.EXECUTED, Outcome.SUPERSEDED):
             self._gated.discard(task_id)
-        elif case.outcome is Outcome.NO_EFFECT and not case.early:
+        elif case.outcome in (Outcome.NO_EFFECT, Outcome.FAILED) and not case.early:
             self._gated.add(task_id)
         if case.outcome is not Outcome.EXECUTED:
             return
-        row = self._in_window(case.record.key)
-        if row is not None and case.view is not None:
-            moved = row._replace(
-                last_run_s=case.view.sequence_time_s,
-                snapshot_ledger=max(row.snapshot_ledger, case.view.sequence_ledger),
-            )
+        row, included = self._in_window(case.record.key), case.included
+        if row is not None and included is not None:
+            ledger, time_s = included
+            moved = row._replace(last_run_s=time_s, snapshot_ledger=max(row.snapshot_ledger, ledger))
             self.table.apply(moved.pack(), self._shard, self._shards)
         row = self._row(task_id)
         if row is not None and row.last_run_s != case.record.window:

@@ -66,8 +66,8 @@ class ShardView(msgspec.Struct, frozen=True):
 
 class FleetView(msgspec.Struct, frozen=True):
     """The fleet as a whole. `generation` is None before a fleet was created under that prefix; `members` are as they
-    describe themselves; `paused` is None while it works; `skipped` are tasks by the reason they do not run;
-    `in_flight`, `retry` and `dead` count executions.
+    describe themselves; `paused` is None while it works; `skipped` are tasks by the reason they do not run, and
+    `quarantined` channels by the reason they are kept out of use; `in_flight`, `retry` and `dead` count executions.
     """
 
     generation: str | None
@@ -75,6 +75,7 @@ class FleetView(msgspec.Struct, frozen=True):
     members: dict[str, dict[str, Any]]
     paused: PauseView | None
     skipped: dict[str, int]
+    quarantined: dict[str, int]
     follower: FollowerView | None
     ledger: LedgerView | None
     in_flight: int
@@ -101,7 +102,8 @@ async def read_fleet(config: RedisConfig, shards: int) -> FleetView:
         prefix=config.prefix,
         members=members,
         paused=_paused(newest, pause),
-        skipped=_sum_reasons(members),
+        skipped=_sum_reasons(members, "reasons"),
+        quarantined=_sum_reasons(members, "quarantined"),
         follower=None if follower is None else FollowerView(follower[0], follower[1]),
         ledger=None
         if newest is None
@@ -135,11 +137,11 @@ def _paused(newest: LedgerEntry | None, pause: Pause | None) -> PauseView | None
     return PauseView(pause.cause, pause.text, pause.since_ledger, pause.since_s)
 
 
-def _sum_reasons(members: Mapping[str, Mapping[str, Any]]) -> dict[str, int]:
-    """Tasks by the reason they do not run, over the members that publish it."""
+def _sum_reasons(members: Mapping[str, Mapping[str, Any]], kind: str) -> dict[str, int]:
+    """Counts by reason, over the members that publish them under that name."""
     total: dict[str, int] = {}
     for info in members.values():
-        reasons = info.get("reasons")
+        reasons = info.get(kind)
         if isinstance(reasons, dict):
             for name, count in reasons.items():
                 total[str(name)] = total.get(str(name), 0) + int(count)

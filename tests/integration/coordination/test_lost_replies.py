@@ -9,13 +9,15 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest_asyncio
+from redis.asyncio import Redis
 
 from helpers.coordination import BIG, envelope
 from sorofast.coordination.client import open_redis
 from sorofast.coordination.fleet import Fleet
+from sorofast.coordination.requests import PURGE, ask
 from sorofast.coordination.scripts import script_names, script_text
 from sorofast.coordination.shard import ShardStore
-from sorofast.executions.records import Settle
+from sorofast.executions.records import RetryRecord, Settle
 from sorofast.settings import RedisConfig
 
 from .test_fleet import META, entry
@@ -82,8 +84,10 @@ async def test_no_script_does_its_work_twice(lossy: tuple[LossyProxy, RedisConfi
     async with await open_redis(config) as redis:
         for name in script_names():  # else the reply that is lost would be that of a script not carried out
             await redis.script_load(script_text(name))
-        await every_script(proxy, ShardStore(redis, config.prefix, META.shards), Fleet(redis, config.prefix))
-    assert proxy.dropped == 11
+        store = ShardStore(redis, config.prefix, META.shards)
+        await every_script(proxy, store, Fleet(redis, config.prefix))
+        await every_request_script(proxy, redis, config.prefix, store)
+    assert proxy.dropped == 13
     assert not proxy.armed
 
 
@@ -138,3 +142,19 @@ async def every_script(proxy: LossyProxy, store: ShardStore, fleet: Fleet) -> No
     following_term = await store.acquire(1, "b")
     assert following_term is not None
     assert (await store.load(following_term)).snapshot == b"table"
+
+
+async def every_request_script(proxy: LossyProxy, redis: Redis, prefix: str, store: ShardStore) -> None:
+    term = await store.acquire(2, "a")
+    assert term is not None
+    proxy.drop_next()
+    await ask(redis, prefix, 2, PURGE, ["1:1"])
+    asked = await store.requests(term)
+    assert {(request.action, *request.executions) for request in asked.values()} == {(PURGE, "1:1")}
+
+    kept = RetryRecord(id=1, window=1, attempts=3, not_before_s=86_400, reason="trapped")
+    proxy.drop_next()
+    await store.answer(term, (await store.load(term)).version, asked, ["1:1"], [kept])
+    assert (await store.load(term)).retry == [kept]
+    # A request whose reply was lost may stand twice, which does what it does once.
+    assert set(await store.requests(term)) <= set(asked)

@@ -81,7 +81,6 @@ class Model:
                 refused[claim.execution] = Refusal.SEQUENCE
             else:
                 self.carried[claim.channel] = claim
-                self.retry.pop(claim.execution, None)
         return refused
 
 

@@ -248,7 +248,7 @@ async def test_retry_and_dead_letters_move_with_the_settle(store: ShardStore) ->
 
     second = msgspec.structs.replace(record, attempt=2, sequence=BIG + 2)
     reply = await store.commit(term, reply.version, [], [second])
-    assert (await store.load(term)).retry == []
+    assert (await store.load(term)).retry == [retry], "a takeover now must still know what it has cost"
 
     reply = await store.commit(
         term, reply.version, [Settle(record=second, outcome="failed", confirmed=BIG + 2, dead=True)], []

@@ -9,7 +9,7 @@ import pytest
 from sorofast.coordination.scripts import key_count, script_names, script_text
 
 KEYLESS = re.compile(r"redis\.p?call\('(?P<command>[A-Z]+)'(?:, (?P<first>[^,)]+))?")
-FENCED = {"commit_ledger-6", "confirm_channels-2", "store_snapshot-2"}
+FENCED = {"answer_requests-4", "commit_ledger-6", "confirm_channels-2", "store_snapshot-2"}
 NEWER_THAN_7_0 = ("HEXPIRE", "HPEXPIRE", "XACKDEL", "XDELEX", "HGETEX", "HSETEX", "HGETDEL", "WAITAOF")
 
 

@@ -2,35 +2,39 @@
 
 from __future__ import annotations
 
-import random
+from dataclasses import replace
 from types import SimpleNamespace
 from typing import cast
+
+import msgspec
 
 from sorofast.chain.ledger import LedgerClock
 from sorofast.coordination.shard import ShardState
 from sorofast.engine.context import WorkerContext
-from sorofast.engine.retries import BACKOFF_LEDGERS_MAX, Retries
+from sorofast.engine.retries import BACKOFF_LEDGERS_MAX, DAY_S, JITTER_SHARE, Retries
 from sorofast.executions.key import TASKS, Execution
-from sorofast.executions.outcome import ChannelView, Ended, Outcome
+from sorofast.executions.outcome import ChannelView, Ended, Failure, FailureClass, Outcome
 from sorofast.executions.records import RetryRecord, WalRecord
 from sorofast.reasons import code_of
 from sorofast.settings import RetryConfig
 
-CLOSE_S, TARGET_S, DUE_S, WINDOW = 10_000, 5, 9_990, 9_930
+CLOSE_S, TARGET_S, DUE_S, WINDOW = 90_000, 5, 89_990, 89_930
+TODAY = CLOSE_S // DAY_S
 RUN = Execution(TASKS, 7, WINDOW)
 NEXT_RUN = RUN._replace(window=DUE_S)
 
 
-def context() -> WorkerContext:
+def context(share: float = 0.0) -> WorkerContext:
     ledgers = LedgerClock(float(TARGET_S))
     ledgers.observe(100, CLOSE_S)
-    # Retries reads nothing else of the context.
+    # Retries reads nothing else of the context. This chance never lengthens a pause.
     config = SimpleNamespace(retry=RetryConfig(max_attempts=3, base_ledgers=2))
-    return cast("WorkerContext", SimpleNamespace(config=config, ledgers=ledgers, rng=random.Random(1)))
+    chance = SimpleNamespace(random=lambda: share, uniform=lambda low, _: low)
+    return cast("WorkerContext", SimpleNamespace(config=config, ledgers=ledgers, rng=chance))
 
 
-def state(*retry: RetryRecord) -> ShardState:
-    return ShardState(1, [], {}, list(retry), [], None, None)
+def state(*retry: RetryRecord, dead: tuple[RetryRecord, ...] = ()) -> ShardState:
+    return ShardState(1, [], {}, list(retry), list(dead), None, None)
 
 
 def record(attempt: int = 1) -> WalRecord:
@@ -57,7 +61,7 @@ def ended(outcome: Outcome, *, at_s: int = CLOSE_S, attempt: int = 1) -> Ended:
 
 def settle(retries: Retries, case: Ended) -> tuple[RetryRecord | None, bool]:
     retry, dead = retries.record_of(case)
-    retries.ended(case, retry)
+    retries.ended(case, retry, dead=dead)
     return retry, dead
 
 
@@ -90,10 +94,16 @@ def test_no_effect_backs_off_but_never_dies() -> None:
     assert retry.not_before_s == CLOSE_S + BACKOFF_LEDGERS_MAX * TARGET_S
 
 
-def test_one_that_landed_too_early_is_tried_again_without_penalty() -> None:
+def test_one_that_landed_too_early_is_tried_again_without_penalty_and_repeated_ones_back_off() -> None:
     retries = Retries(context(), state())
-    assert settle(retries, ended(Outcome.NO_EFFECT, at_s=DUE_S - 1)) == (None, False)
+    early = ended(Outcome.NO_EFFECT, at_s=DUE_S - 1)
+    assert settle(retries, early) == (None, False)
     assert not retries.backoffs
+    pauses = [
+        retry.not_before_s - CLOSE_S for retry, _ in (settle(retries, early) for _ in range(3)) if retry
+    ]
+    assert pauses == [2 * TARGET_S, 4 * TARGET_S, 8 * TARGET_S]
+    assert settle(retries, ended(Outcome.FAILED))[1] is False
 
 
 def test_an_expired_envelope_costs_nothing_and_is_built_again_as_another_attempt() -> None:
@@ -112,10 +122,10 @@ def test_a_run_clears_what_was_held_against_the_task() -> None:
 
 def test_a_window_that_somebody_else_ran_takes_its_back_off_along() -> None:
     retries = Retries(context(), state())
-    settle(retries, ended(Outcome.FAILED))
-    retries.forget_outrun([RUN])
+    settle(retries, ended(Outcome.NO_EFFECT))
+    retries.look_at([RUN])
     assert set(retries.backoffs) == {(TASKS, 7)}
-    retries.forget_outrun([NEXT_RUN])
+    retries.look_at([NEXT_RUN])
     assert not retries.backoffs
     assert retries.void == {f"7:{WINDOW}"}
 
@@ -138,4 +148,114 @@ def test_a_removed_task_takes_its_back_off_along() -> None:
     settle(retries, ended(Outcome.FAILED))
     retries.forget_removed([(TASKS, 7), (TASKS, 8)])
     assert not retries.backoffs
+    assert retries.void == {f"7:{WINDOW}"}
+
+
+def record_in(retries: Retries, case: Ended) -> RetryRecord:
+    retry, _ = settle(retries, case)
+    assert retry is not None
+    return retry
+
+
+def in_window(case: Ended, window: int) -> Ended:
+    return replace(case, record=msgspec.structs.replace(case.record, window=window))
+
+
+def test_a_day_s_paid_failures_are_counted_over_runs_and_windows() -> None:
+    retries = Retries(context(), state())
+    settle(retries, ended(Outcome.FAILED))
+    settle(retries, ended(Outcome.EXECUTED))
+    settle(retries, in_window(ended(Outcome.FAILED), DUE_S))
+    _, dead = settle(retries, in_window(ended(Outcome.FAILED), DUE_S))
+    assert dead
+
+
+def test_the_count_reaches_the_next_owner_whatever_was_the_last_end() -> None:
+    for last in (Outcome.EXECUTED, Outcome.EXPIRED, Outcome.SUPERSEDED, Outcome.UNKNOWN):
+        retries = Retries(context(), state())
+        settle(retries, ended(Outcome.FAILED))
+        left = record_in(retries, ended(last))
+        after = Retries(context(), state(left))
+        assert after.paid_failures((TASKS, 7)) == 1, last
+        assert not after.backoffs, last
+
+
+def test_a_dead_letter_counts_for_the_next_owner_and_keeps_later_windows_of_the_day_from_being_paid_for() -> (
+    None
+):
+    retries = Retries(context(), state())
+    for _ in range(2):
+        settle(retries, ended(Outcome.FAILED))
+    letter = record_in(retries, ended(Outcome.FAILED))
+    after = Retries(context(), state(dead=(letter,)))
+    after.look_at([NEXT_RUN])
+    held = after.backoffs[(TASKS, 7)]
+    assert (held.window, held.until_s, held.reason) == (DUE_S, (TODAY + 1) * DAY_S, code_of("quarantined"))
+
+
+def test_another_day_begins_with_a_clean_count() -> None:
+    now = context()
+    retries = Retries(now, state())
+    for _ in range(2):
+        settle(retries, ended(Outcome.FAILED))
+    settle(retries, ended(Outcome.EXECUTED))
+    now.ledgers.observe(101, (TODAY + 1) * DAY_S)
+    retries.look_at([NEXT_RUN])
+    assert retries.paid_failures((TASKS, 7)) == 0
+    assert retries.void == {f"7:{WINDOW}"}
+    assert settle(retries, in_window(ended(Outcome.FAILED, at_s=(TODAY + 1) * DAY_S), DUE_S))[1] is False
+
+
+def test_a_failure_from_before_midnight_counts_for_the_day_it_was_paid_on() -> None:
+    now = context()
+    retries = Retries(now, state())
+    for _ in range(2):
+        settle(retries, ended(Outcome.FAILED))
+    now.ledgers.observe(101, (TODAY + 1) * DAY_S)
+    retry, dead = settle(retries, ended(Outcome.FAILED))
+    assert retry is not None
+    assert (retry.day, retry.failures, dead) == (TODAY, 3, True)
+
+
+def test_what_only_needs_a_new_simulation_is_tried_again_in_the_next_ledger_and_then_backs_off() -> None:
+    retries = Retries(context(), state())
+    stale = replace(
+        ended(Outcome.FAILED), failure=Failure(FailureClass.STALE_FOOTPRINT, "StorageExceededLimit", "")
+    )
+    assert record_in(retries, stale).not_before_s == CLOSE_S
+    assert record_in(retries, stale).not_before_s == CLOSE_S + 4 * TARGET_S
+
+
+def test_pauses_are_spread_by_chance_within_a_bound() -> None:
+    shortest = record_in(Retries(context(0.0), state()), ended(Outcome.NO_EFFECT)).not_before_s
+    longest = record_in(Retries(context(1.0), state()), ended(Outcome.NO_EFFECT)).not_before_s
+    assert longest - CLOSE_S == (shortest - CLOSE_S) * (1 + JITTER_SHARE)
+
+
+def test_a_revived_task_has_a_clean_slate() -> None:
+    retries = Retries(context(), state())
+    for _ in range(3):
+        settle(retries, ended(Outcome.FAILED))
+    retries.revive(RUN)
+    retries.look_at([RUN])
+    assert not retries.backoffs
+    assert settle(retries, ended(Outcome.FAILED))[1] is False
+
+
+def test_a_purged_dead_letter_rests_until_the_next_day_also_with_the_next_owner() -> None:
+    retries = Retries(context(), state())
+    settle(retries, ended(Outcome.FAILED))
+    settle(retries, ended(Outcome.FAILED))
+    kept = retries.purged(record_in(retries, ended(Outcome.FAILED)))
+    retries.take(kept)
+    for owner in (retries, Retries(context(), state(kept))):
+        assert owner.backoffs[(TASKS, 7)].until_s == (TODAY + 1) * DAY_S
+
+
+def test_a_subject_has_one_record_and_an_older_window_s_is_dropped() -> None:
+    retries = Retries(context(), state())
+    settle(retries, ended(Outcome.FAILED))
+    retries.look_at([NEXT_RUN])
+    assert not retries.void, "it holds what the day has cost so far"
+    settle(retries, in_window(ended(Outcome.FAILED), DUE_S))
     assert retries.void == {f"7:{WINDOW}"}

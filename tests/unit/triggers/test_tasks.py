@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import msgspec
+from stellar_sdk import Address, StrKey, scval
+from stellar_sdk import xdr as stellar_xdr
+
 from sorofast import _core
 from sorofast.coordination.streams import LedgerEntry
 from sorofast.executions.key import TASKS, Execution
 from sorofast.executions.outcome import ChannelView, Ended, Outcome
-from sorofast.executions.records import WalRecord
+from sorofast.executions.records import Operation, WalRecord
 from sorofast.reasons import code_of
 from sorofast.registry.layout import execute_call
 from sorofast.registry.row import Flag, Row
@@ -149,3 +153,80 @@ def test_a_removed_task_is_gone() -> None:
     assert len(tasks) == 0
     tasks.wait(RUN, 2_000, code_of("backing_off"))
     assert tasks.next_due_s() is None
+
+
+def test_past_the_retention_the_task_s_last_run_tells_what_an_envelope_did() -> None:
+    case = ended(Outcome.EXECUTED)
+    ran_then, ran_otherwise, unchanged = (
+        source(row(last_run_s=last_run_s)) for last_run_s in (LANDED_S, LANDED_S + 7, WINDOW)
+    )
+    assert ran_then.effect(case.record, LANDED_S, None) is Outcome.EXECUTED
+    assert ran_otherwise.effect(case.record, LANDED_S, None) is Outcome.SUPERSEDED
+    assert unchanged.effect(case.record, LANDED_S, None) is Outcome.NO_EFFECT
+
+
+def test_without_the_second_only_an_unchanged_task_tells() -> None:
+    case = ended(Outcome.EXECUTED)
+    assert source(row()).effect(case.record, None, None) is Outcome.NO_EFFECT
+    assert source(row(last_run_s=LANDED_S)).effect(case.record, None, None) is None
+    assert source().effect(case.record, LANDED_S, None) is None
+
+
+def task_meta(before_s: int, after_s: int, *, task_id: int = 7, contract: bytes = bytes(32)) -> str:
+    """A transaction's meta that leaves the task's last run at `after_s`."""
+
+    def entry(last_run_s: int) -> stellar_xdr.LedgerEntry:
+        fields = stellar_xdr.SCMap(
+            [stellar_xdr.SCMapEntry(scval.to_symbol("last_run"), scval.to_uint64(last_run_s))]
+        )
+        data = stellar_xdr.ContractDataEntry(
+            ext=stellar_xdr.ExtensionPoint(0),
+            contract=Address(StrKey.encode_contract(contract)).to_xdr_sc_address(),
+            key=scval.to_vec([scval.to_symbol("Task"), scval.to_uint64(task_id)]),
+            durability=stellar_xdr.ContractDataDurability.PERSISTENT,
+            val=stellar_xdr.SCVal(stellar_xdr.SCValType.SCV_MAP, map=fields),
+        )
+        body = stellar_xdr.LedgerEntryData(stellar_xdr.LedgerEntryType.CONTRACT_DATA, contract_data=data)
+        return stellar_xdr.LedgerEntry(stellar_xdr.Uint32(1), body, stellar_xdr.LedgerEntryExt(0))
+
+    kinds = stellar_xdr.LedgerEntryChangeType
+    changes = stellar_xdr.LedgerEntryChanges(
+        [
+            stellar_xdr.LedgerEntryChange(kinds.LEDGER_ENTRY_STATE, state=entry(before_s)),
+            stellar_xdr.LedgerEntryChange(kinds.LEDGER_ENTRY_UPDATED, updated=entry(after_s)),
+        ]
+    )
+    none = stellar_xdr.LedgerEntryChanges([])
+    operation = stellar_xdr.OperationMetaV2(stellar_xdr.ExtensionPoint(0), changes, [])
+    meta = stellar_xdr.TransactionMetaV4(stellar_xdr.ExtensionPoint(0), none, [operation], none, None, [], [])
+    return stellar_xdr.TransactionMeta(4, v4=meta).to_xdr()
+
+
+def test_the_transaction_s_own_changes_tell_our_run_from_a_rival_s_in_the_same_second() -> None:
+    record = ended(Outcome.EXECUTED).record
+    tasks = source(row(last_run_s=LANDED_S))
+    assert tasks.effect(record, LANDED_S, task_meta(WINDOW, LANDED_S)) is Outcome.EXECUTED
+    for others in (
+        task_meta(LANDED_S, LANDED_S),
+        task_meta(WINDOW, LANDED_S, task_id=8),
+    ):
+        assert tasks.effect(record, LANDED_S, others) is Outcome.SUPERSEDED
+    of_ours = msgspec.structs.replace(record, operation=Operation("invoke", b"\1" * 32, "execute"))
+    assert tasks.effect(of_ours, LANDED_S, task_meta(WINDOW, LANDED_S)) is Outcome.SUPERSEDED
+    ours = task_meta(WINDOW, LANDED_S, contract=b"\1" * 32)
+    assert tasks.effect(of_ours, LANDED_S, ours) is Outcome.EXECUTED
+    assert source(row()).effect(record, LANDED_S, task_meta(WINDOW, WINDOW)) is Outcome.NO_EFFECT
+
+
+def test_a_meta_that_cannot_be_read_leaves_it_to_the_task_s_last_run() -> None:
+    tasks = source(row(last_run_s=LANDED_S))
+    assert tasks.effect(ended(Outcome.EXECUTED).record, LANDED_S, "AAAA") is Outcome.EXECUTED
+
+
+def test_a_failed_run_is_simulated_before_the_next_try() -> None:
+    tasks = source(row())
+    tasks.due(5_000, 10)
+    tasks.ended(ended(Outcome.FAILED))
+    tasks.wait(RUN, 2_000, code_of("backing_off"))
+    (due,) = tasks.due(5_000, 10)
+    assert due.gated

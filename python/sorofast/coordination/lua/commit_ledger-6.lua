@@ -107,7 +107,7 @@ for index, claim in ipairs(claims) do
       channel_set[#channel_set + 1] = channel .. ':tx'
       channel_set[#channel_set + 1] = name
       logged[execution] = true
-      wal[execution], retry[execution] = claim[5], 0
+      wal[execution] = claim[5]
     end
   end
 end

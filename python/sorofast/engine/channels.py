@@ -1,0 +1,187 @@
+"""The channels of one shard: the sequence each is confirmed at, and which are kept out of use for now.
+
+A channel that cannot be used, or whose sequence is not what we left, is quarantined with its reason. It is read again
+from the chain after a pause that grows, and returns by itself: at once where reading it again was the cure, else once
+an envelope on it has been included. No channel is out of use for good, since whatever was wrong with it may be mended
+while we run.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Container, Iterable, Mapping
+from dataclasses import dataclass
+
+from sorofast.chain.rpc import KEYS_PER_CALL_MAX
+from sorofast.coordination.leases import Term
+from sorofast.engine.context import WorkerContext
+from sorofast.errors import DecodeError, RpcError, RpcUnreachable
+
+__all__ = ["NO_ACCOUNT", "Channels"]
+
+PAUSE_LEDGERS_MAX = 64
+READ_TIMEOUT_S = 3.0
+# One whose balance is what it was is refused again, unless the market has come down: it is tried all the same by then.
+UNCHANGED_TIMES_MAX = 4
+NO_ACCOUNT = "its account does not exist"
+# What a node refuses because of the channel, and not of the call on it.
+UNUSABLE_CODES = ("txINSUFFICIENT_BALANCE", "txNO_ACCOUNT", "txBAD_AUTH")
+FIX_REFUSED = "fund it or create it again with 'sorofast channels create', or give it back its signer"
+FIX_MOVED = "find out who else uses it: the channels of a fleet must be nobody else's"
+
+
+@dataclass(slots=True)
+class _Held:
+    reason: str
+    fix: str
+    since_ledger: int
+    look_ledger: int
+    times: int = 1
+    on_trial: bool = False
+    balance_stroops: int | None = None
+
+
+class Channels:
+    """`confirmed` are the sequences in Redis, by channel."""
+
+    def __init__(self, context: WorkerContext, shard: int, confirmed: Mapping[int, int]) -> None:
+        self.confirmed = dict(confirmed)
+        self._context = context
+        self._shard = shard
+        self._held: dict[int, _Held] = {}
+        self._news: dict[tuple[str, str], list[int]] = {}
+        self._back: list[tuple[int, int]] = []
+
+    def usable(self, channel: int) -> bool:
+        held = self._held.get(channel)
+        return channel in self.confirmed and (held is None or held.on_trial)
+
+    def reasons(self) -> dict[int, str]:
+        """Why which channels are kept out of use. Those on trial are not."""
+        return {channel: held.reason for channel, held in self._held.items() if not held.on_trial}
+
+    def refused(self, channel: int, detail: str) -> None:
+        """A node refused an envelope on it with these codes."""
+        if detail.startswith(UNUSABLE_CODES):
+            self._keep_out(channel, f"the node refuses it: {detail}", FIX_REFUSED)
+
+    def moved(self, channel: int) -> None:
+        """Its sequence is not what our own envelope left."""
+        self._keep_out(channel, "its sequence is not where we left it", FIX_MOVED)
+
+    def missing(self, channel: int) -> None:
+        """The chain does not have it."""
+        self.confirmed.pop(channel, None)
+        self._keep_out(channel, NO_ACCOUNT, FIX_REFUSED)
+
+    def disputed(self, channel: int, refusal: str) -> None:
+        """Redis would not take a claim on it, so what we think of it is wrong."""
+        self._keep_out(channel, f"Redis refused a claim on it: {refusal}", FIX_MOVED)
+
+    def included(self, channel: int) -> None:
+        """An envelope on it was included, so whatever stood against it is over."""
+        held = self._held.get(channel)
+        if held is not None and held.on_trial:
+            self._release(channel, held)
+
+    async def look_again(self, term: Term, version: int, busy: Container[int]) -> int:
+        """Reads the quarantined channels whose pause is over, and not `busy`; returns the shard's version.
+
+        Raises what `ShardStore.set_confirmed` raises.
+        """
+        context, (ledger, _) = self._context, self._context.ledgers.latest
+        due = [
+            channel
+            for channel, held in self._held.items()
+            if not held.on_trial and held.look_ledger <= ledger and channel not in busy
+        ][:KEYS_PER_CALL_MAX]
+        if due:
+            found = await self._read(due, ledger)
+            sequences = self._judge(due, found) if found is not None else {}
+            if sequences:
+                version = await context.store.set_confirmed(term, version, sequences)
+                self.confirmed.update(sequences)
+                for channel in sequences:
+                    held = self._held[channel]
+                    if held.fix is FIX_REFUSED:
+                        held.on_trial = True
+                    else:
+                        self._release(channel, held)
+        self._say()
+        return version
+
+    async def _read(self, channels: list[int], ledger: int) -> dict[int, tuple[int, int]] | None:
+        """(balance, sequence) of those that exist; None when nobody answered, which the next ledger tries again."""
+        context, keys = self._context, self._context.channel_keys(channels)
+        try:
+            async with asyncio.timeout(READ_TIMEOUT_S):
+                batch = await context.rpc.entries(
+                    context.contract, context.signer.keeper, b"", keys, ledger_min=ledger
+                )
+        except (RpcUnreachable, RpcError, DecodeError, TimeoutError):
+            context.tally.errors += 1
+            for channel in channels:
+                self._held[channel].look_ledger = ledger + 1
+            return None
+        by_key = {key: (balance, sequence) for key, balance, sequence, _, _ in batch.accounts}
+        return {
+            channel: by_key[keys[32 * at : 32 * at + 32]]
+            for at, channel in enumerate(channels)
+            if keys[32 * at : 32 * at + 32] in by_key
+        }
+
+    def _judge(self, channels: Iterable[int], found: Mapping[int, tuple[int, int]]) -> dict[int, int]:
+        """The sequences of those that may be used again; the others wait longer."""
+        sequences: dict[int, int] = {}
+        for channel in channels:
+            held = self._held[channel]
+            if channel not in found:
+                held.reason, held.fix = NO_ACCOUNT, FIX_REFUSED
+                self.confirmed.pop(channel, None)
+                self._wait_longer(held)
+                continue
+            balance_stroops, sequence = found[channel]
+            before, held.balance_stroops = held.balance_stroops, balance_stroops
+            broke = "txINSUFFICIENT_BALANCE" in held.reason
+            if broke and before == balance_stroops and held.times < UNCHANGED_TIMES_MAX:
+                self._wait_longer(held)
+                continue
+            sequences[channel] = sequence
+        return sequences
+
+    def _keep_out(self, channel: int, reason: str, fix: str) -> None:
+        ledger = self._context.ledgers.latest[0]
+        held = self._held.get(channel)
+        if held is None:
+            self._held[channel] = _Held(reason, fix, ledger, ledger + 1)
+            self._news.setdefault((reason, fix), []).append(channel)
+            return
+        if held.reason != reason:
+            self._news.setdefault((reason, fix), []).append(channel)
+        held.reason, held.fix, held.on_trial = reason, fix, False
+        self._wait_longer(held)
+
+    def _wait_longer(self, held: _Held) -> None:
+        held.times += 1
+        pause = min(PAUSE_LEDGERS_MAX, 2 ** (held.times - 1))
+        held.look_ledger = self._context.ledgers.latest[0] + pause + self._context.rng.randrange(pause)
+
+    def _release(self, channel: int, held: _Held) -> None:
+        del self._held[channel]
+        self._back.append((channel, self._context.ledgers.latest[0] - held.since_ledger))
+
+    def _say(self) -> None:
+        """One line for all that went out for the same reason, and one for all that came back."""
+        news, self._news = self._news, {}
+        for (reason, fix), channels in news.items():
+            self._context.log.warning(
+                "channels_quarantined", shard=self._shard, channels=sorted(channels), reason=reason, fix=fix
+            )
+        back, self._back = self._back, []
+        if back:
+            self._context.log.info(
+                "channels_back",
+                shard=self._shard,
+                channels=sorted(channel for channel, _ in back),
+                after_ledgers=max(ledgers for _, ledgers in back),
+            )

@@ -19,6 +19,14 @@ if TYPE_CHECKING:
 
 tasks_app = App(name="tasks", help="List, show and register tasks of the registry.")
 
+# By path, so that the other commands do not load what only these two need.
+tasks_app.command(
+    "sorofast.cli.history:history", name="history", help="Show how the executions of one task ended."
+)
+tasks_app.command(
+    "sorofast.cli.history:explain", name="explain", help="Explain why one task ran, or why it did not."
+)
+
 LIMIT_MAX = 100_000
 _DURATION = re.compile(r"(\d{1,18})(s|m|h|d)?")
 _UNIT_S = {None: 1, "s": 1, "m": 60, "h": 3_600, "d": 86_400}

@@ -1,0 +1,84 @@
+"""`sorofast tasks history` and `sorofast tasks explain`: what became of one task's executions, and why."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import TYPE_CHECKING, Annotated
+
+from cyclopts import Parameter
+
+from sorofast.cli.context import checked_rpc, keeper_key, load, require_for_chain
+from sorofast.cli.options import DEFAULTS, Options, Whole
+from sorofast.cli.output import console, print_json, print_pairs, utc
+from sorofast.cli.runs import COUNT_MAX, print_runs
+from sorofast.errors import SorofastError, UsageError
+
+if TYPE_CHECKING:
+    from sorofast.views.explanation import Explanation
+
+Count = Annotated[Whole, Parameter(help="Maximum number of executions to show.")]
+_U64_MAX = 2**64 - 1
+
+
+def history(task_id: Whole, /, *, count: Count = 20, options: Options = DEFAULTS) -> None:
+    """Show how the newest executions of one task ended: outcome, ledger, ledgers late, fee and reason.
+
+    The fleet keeps about the newest 10,000 of each shard.
+    """
+    import msgspec
+
+    from sorofast.views.run import read_task_runs
+
+    _check(task_id, count)
+    settings = load(options)
+    config, shards = settings.redis(), int(settings.get("engine.shards"))
+    found = asyncio.run(read_task_runs(config, shards, task_id, count))
+    if options.json:
+        print_json([msgspec.to_builtins(run) for run in found])
+    else:
+        print_runs(found)
+
+
+def explain(task_id: Whole, /, *, count: Count = 10, options: Options = DEFAULTS) -> None:
+    """Explain why one task ran, or why it did not: what it waits for now, and how its newest executions ended.
+
+    `sorofast tasks show` simulates the run of a task that is due.
+    """
+    import msgspec
+
+    from sorofast.registry.store import Registry
+    from sorofast.views.explanation import read_explanation
+
+    _check(task_id, count)
+    settings = load(options)
+    require_for_chain(settings, contract=True)
+    network, contract, keeper = settings.network(), settings.contract(), keeper_key(settings)
+    config, shards = settings.redis(), int(settings.get("engine.shards"))
+
+    async def read() -> Explanation:
+        async with checked_rpc(network) as rpc:
+            now_s = (await rpc.get_health()).close_time_s
+            registry = Registry(rpc, contract.id, keeper)
+            tasks = [task async for task in registry.tasks([task_id])]
+        if not tasks:
+            raise SorofastError(
+                f"task {task_id} does not exist in contract {contract.id}: it was cancelled, or never registered"
+            )
+        return await read_explanation(config, shards, tasks[0], now_s, count)
+
+    told = asyncio.run(read())
+    if options.json:
+        print_json(msgspec.to_builtins(told))
+        return
+    due = "never" if told.due_s is None else utc(told.due_s)
+    print_pairs([("task", told.id), ("state", told.state), ("due", due), ("why", told.waits_for)])
+    if told.runs:
+        console().print()
+        print_runs(told.runs)
+
+
+def _check(task_id: int, count: int) -> None:
+    if not 1 <= task_id <= _U64_MAX:
+        raise UsageError(f"{task_id} is no task id; they are whole numbers from 1")
+    if not 1 <= count <= COUNT_MAX:
+        raise UsageError(f"--count is {count}; choose a number from 1 to {COUNT_MAX}")

@@ -1,0 +1,132 @@
+"""How executions ended, out of the fleet's bounded histories."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from typing import Any
+
+import msgspec
+
+from sorofast import _core
+from sorofast.coordination import history
+from sorofast.coordination.visit import visit
+from sorofast.executions.key import TASKS, Execution
+from sorofast.executions.records import HistoryRecord
+from sorofast.settings import RedisConfig
+
+__all__ = ["FAILED", "RunView", "follow_runs", "read_runs", "read_task_runs"]
+
+FAILED = frozenset({"failed", "no_effect", "unknown"})
+"""The outcomes that cost a fee for nothing, or of which nobody can tell."""
+
+_WORDS = {
+    "executed": "the task ran",
+    "superseded": "another keeper ran the task first",
+    "expired": "no ledger took the transaction; it was built again",
+    "refused": "the node refused the transaction",
+    "failed": "the transaction failed",
+    "no_effect": "the call succeeded and did nothing",
+    "unknown": "what became of it cannot be told any more",
+}
+
+
+class RunView(msgspec.Struct, frozen=True):
+    """How one envelope ended. `source`, `id` and `window` say of what; `at_ms` when the fleet settled it.
+
+    `ledger` included it at `time_s`; both are None where none did. `fee_stroops` is what was charged: 0 where nothing
+    was, None where nobody asked the ledger, as for runs that their own event proved. `reserved_stroops` is the most it
+    can have been. `dead` says that a dead letter came of it, `retry_s` when it may be tried again.
+    """
+
+    at_ms: int
+    source: str
+    id: int | str
+    window: int | str
+    attempt: int
+    outcome: str
+    reason: str
+    error: str | None
+    transaction: str
+    ledger: int | None
+    time_s: int | None
+    due_s: int | None
+    ledgers_late: int | None
+    fee_stroops: int | None
+    reserved_stroops: int | None
+    channel: int | None
+    dead: bool
+    retry_s: int | None
+
+    @classmethod
+    def of(cls, record: HistoryRecord) -> RunView:
+        try:
+            key = Execution.parse(record.execution)
+        except ValueError:
+            key = Execution("", record.execution, "")
+        detail = record.detail
+        free = record.outcome in ("expired", "refused")
+        return cls(
+            at_ms=record.at_ms,
+            source=key.source,
+            id=key.id,
+            window=key.window,
+            attempt=record.attempt,
+            outcome=record.outcome,
+            # Older versions called it `detail`.
+            reason=str(detail.get("reason") or detail.get("detail") or _WORDS.get(record.outcome, "")),
+            error=_text(detail, "error"),
+            transaction=record.hash,
+            ledger=_number(detail, "ledger") or None,
+            time_s=_number(detail, "time_s") or None,
+            due_s=_number(detail, "due_s"),
+            ledgers_late=_number(detail, "ledgers_late"),
+            fee_stroops=0 if free else _number(detail, "fee_stroops"),
+            reserved_stroops=_number(detail, "reserved_stroops") or None,
+            channel=_number(detail, "channel"),
+            dead=bool(detail.get("dead")),
+            retry_s=_number(detail, "retry_s") or None,
+        )
+
+
+async def read_runs(config: RedisConfig, shards: int, count: int, *, failed: bool = False) -> list[RunView]:
+    """The newest `count` ends of all shards, newest first; only those that failed, if asked so. Raises
+    RedisUnreachable.
+    """
+    async with visit(config) as redis:
+        found = await history.recent(
+            redis, config.prefix, shards, count, lambda record: _shown(record, failed=failed)
+        )
+    return [RunView.of(record) for record in found]
+
+
+async def read_task_runs(config: RedisConfig, shards: int, task_id: int, count: int) -> list[RunView]:
+    """The newest `count` ends of one task's executions, newest first. Raises RedisUnreachable."""
+    shard = _core.shard_of(task_id, shards)
+    async with visit(config) as redis:
+        found = await history.of_subject(redis, config.prefix, shard, (TASKS, task_id), count)
+    return [RunView.of(record) for record in found]
+
+
+async def follow_runs(
+    config: RedisConfig, shards: int, *, failed: bool = False
+) -> AsyncIterator[list[RunView]]:
+    """What ends from now on, one list per look; some are empty. The caller decides how often to look."""
+    async with visit(config) as redis:
+        following = history.Following(redis, config.prefix, shards)
+        while True:
+            found = await following.poll()
+            yield [RunView.of(record) for record in found if _shown(record, failed=failed)]
+
+
+def _shown(record: HistoryRecord, *, failed: bool) -> bool:
+    return not failed or record.outcome in FAILED
+
+
+def _number(detail: dict[str, Any], name: str) -> int | None:
+    value = detail.get(name)
+    return value if isinstance(value, int) and not isinstance(value, bool) else None
+
+
+def _text(detail: dict[str, Any], name: str) -> str | None:
+    value = detail.get(name)
+    return value if isinstance(value, str) and value else None

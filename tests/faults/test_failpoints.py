@@ -27,6 +27,9 @@ STEPS = {
 """Where a worker dies, at its own N-th pass: one kill a place and scene, since a slot that died five times ends the
 run."""
 
+BOUND_LEDGERS = 12
+"""An interpreter that starts anew takes seconds on a machine that has other work, and a slot may do so four times."""
+
 SCATTERED = {"settle.looked_up", "snapshot.before", "handover.before"}
 """Have scenes of their own: they need something else to happen first."""
 
@@ -44,7 +47,7 @@ def kills(*places: str) -> str:
 async def killed_and_judged(s: Scene, *names: str) -> Judgement:
     for name in names:
         await s.struck(name, timeout_s=60)
-    report = await s.judged(ledgers=10)
+    report = await s.judged(ledgers=10, bound_ledgers=BOUND_LEDGERS)
     assert [s.strikes(name) for name in names] == [1] * len(names)
     died = [event for event in s.processes.events("worker_died") if event["exit_code"] == -9]
     assert len(died) == len(names), died
@@ -66,7 +69,7 @@ async def test_a_worker_killed_with_the_answer_to_a_lookup_in_hand_costs_nothing
         await s.turn_resolvers(False)
         await s.struck("settle.looked_up", timeout_s=60)
         await s.turn_resolvers(True)
-        report = await s.judged(ledgers=12)
+        report = await s.judged(ledgers=10, bound_ledgers=BOUND_LEDGERS)
     assert report.verdicts.no_effect, report.summary()
 
 
@@ -77,11 +80,18 @@ async def test_a_worker_killed_while_it_loads_or_hands_over_costs_nothing(scenar
         await second.ready()
         for name in ("snapshot.before", "handover.before"):
             await s.struck(name, timeout_s=60)
-        report = await s.judged(ledgers=10)
+        report = await s.judged(ledgers=10, bound_ledgers=BOUND_LEDGERS)
     assert report.executed >= s.setup.tasks, report.summary()
 
 
-@pytest.mark.parametrize("place", ["claim.committed@3", "send.before@3", "settle.before@5"])
+@pytest.mark.parametrize(
+    "place",
+    [
+        "claim.committed@3",
+        pytest.param("send.before@3", marks=pytest.mark.verify),
+        pytest.param("settle.before@5", marks=pytest.mark.verify),
+    ],
+)
 async def test_a_worker_that_stood_still_at_a_step_past_its_lease_goes_on_harmlessly(
     scenario: Scenario, place: str
 ) -> None:
@@ -95,6 +105,6 @@ async def test_a_worker_that_stood_still_at_a_step_past_its_lease_goes_on_harmle
             await s.pass_ledgers(int(LEASE_TTL_S))
         finally:
             await asyncio.to_thread(s.processes.go_on, stopped)
-        report = await s.judged(ledgers=10)
+        report = await s.judged(ledgers=10, bound_ledgers=BOUND_LEDGERS)
     assert report.executed >= s.setup.tasks, report.summary()
     assert (report.early, report.failed) == (0, 0), report.summary()

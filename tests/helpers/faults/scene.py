@@ -382,6 +382,8 @@ async def scene(setup: Setup, directory: Path, *, start: bool = True) -> AsyncIt
             run = await made.start_run()
             await run.ready()
             await made.pass_until_due()
+            # What was overdue before the fleet stood counts from here.
+            oracle.calm(await made.latest_ledger())
         yield made
         if made.judgement is None:
             raise AssertionError("the scene ended without having been judged")

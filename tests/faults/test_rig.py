@@ -18,7 +18,8 @@ async def test_a_calm_scene_is_judged_well(scenario: Scenario) -> None:
         report = await s.judged(ledgers=10)
     assert report.executed >= 24, report.summary()
     assert (report.missed, report.early, report.failed) == ([], 0, 0), report.summary()
-    assert report.hashes == report.sends == len(report.runs)
+    # One envelope for each run; a busy machine may have had to send one again.
+    assert report.hashes == len(report.runs) <= report.sends
 
 
 async def test_a_fleet_that_stands_still_is_found_to_miss_its_tasks(scenario: Scenario) -> None:

@@ -151,14 +151,11 @@ class ChainReader:
         return task_key(self._registry, task_id) in footprint.read_write
 
     def _included(self, one: AppliedTransaction, paid: dict[str, list[tuple[int, bool]]]) -> Included | None:
-        ours = (
-            one.operation_source == self._keeper
-            and one.contract == self._registry
-            and one.function == "execute"
-        )
+        ours = one.operation_source == self._keeper and one.source != self._keeper
         if not ours and one.hash not in paid:
             return None
-        task_id = int.from_bytes(base64.b64decode(one.args[1])[4:], "big") if ours else None
+        executes = ours and one.contract == self._registry and one.function == "execute"
+        task_id = int.from_bytes(base64.b64decode(one.args[1])[4:], "big") if executes else None
         return Included(
             ledger=one.ledger,
             order=one.order,

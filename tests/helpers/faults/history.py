@@ -33,9 +33,10 @@ class TaskState:
 
 @dataclass(frozen=True, slots=True)
 class Included:
-    """An applied transaction that matters: an `execute` of our keeper, or any in which tasks ran.
+    """An applied transaction that matters: what a channel carried for our keeper, or any in which tasks ran.
 
-    `task_id` is None for somebody else's. `ran` are (task id, whether our keeper was paid).
+    `task_id` is None for somebody else's and for what is no `execute`. `ran` are (task id, whether our keeper was
+    paid).
     """
 
     ledger: int

@@ -1,0 +1,76 @@
+"""A second trigger source beside the registry's tasks, for which nothing in the engine changes: plain calls of another
+contract, proven by their success, counted on the ledger.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import os
+from collections import Counter
+
+from stellar_sdk import Address, scval
+from stellar_sdk import xdr as stellar_xdr
+from stellar_sdk.soroban_server_async import SorobanServerAsync
+
+from helpers.faults.scene import Scenario
+from helpers.metronome import NAME, Metronome, loader
+from sorofast import _core
+from sorofast.engine.connect import SOURCES, connect
+from sorofast.engine.report import Reporter
+from sorofast.engine.worker import Worker
+from sorofast.executions.outcome import Outcome
+from sorofast.settings import load_settings
+
+KEYS, EVERY_S = range(1_000_001, 1_000_004), 4
+
+
+async def count_of(rpc_url: str, contract: str, key: int) -> int:
+    """How often the counter's key was bumped, as the ledger has it."""
+    async with SorobanServerAsync(rpc_url) as rpc:
+        stored = scval.to_vec([scval.to_symbol("Key"), scval.to_uint64(key)])
+        entry = await rpc.get_contract_data(contract, stored)
+        if entry is None:
+            return 0
+        data = stellar_xdr.LedgerEntryData.from_xdr(entry.xdr).contract_data
+        assert data is not None
+        return scval.from_uint64(data.val)
+
+
+async def test_a_second_source_runs_beside_the_tasks_and_lands_each_of_its_calls_once(
+    scenario: Scenario,
+) -> None:
+    async with scenario(start=False, workers=1, shards=4, tasks=12) as s:
+        await s.pass_ledgers(1)
+        contract = s.network.registry.targets[0]
+        config = load_settings(s.fleet.config_path).engine_config()
+        first_s = s.first_due_s + 3
+        raw = Address(contract).to_xdr_sc_address().contract_id
+        assert raw is not None
+        metronome = Metronome(_core.contract_to_bytes(contract), KEYS, first_s, EVERY_S)
+        before = [await count_of(s.network.urls.rpc_url, contract, key) for key in KEYS]
+        context = await connect(config, "test-worker", (*SOURCES, loader(metronome, 2)))
+        reader, writer = os.pipe()
+        worker = Worker(context, Reporter(writer))
+        working = asyncio.create_task(worker.run())
+        try:
+            await s.pass_until_due()
+            await s.pass_ledgers(14)
+            until = await s.latest_ledger()
+            worker.stop.set()
+            await working
+        finally:
+            working.cancel()
+            await asyncio.wait([working])
+            await context.close()
+            os.close(reader)
+            os.close(writer)
+        after = [await count_of(s.network.urls.rpc_url, contract, key) for key in KEYS]
+        s.judgement = report = await s.oracle.check(until, early_max=0)
+    ran = Counter(
+        int(run.id) for (run, outcome), number in metronome.ends.items() if outcome is Outcome.EXECUTED
+    )
+    assert [ran[key] for key in KEYS] == [now - then for now, then in zip(after, before, strict=True)]
+    assert min(ran.values()) >= 3, metronome.ends
+    assert all(number == 1 for number in metronome.ends.values()), metronome.ends
+    assert all(run.source == NAME for run, _ in metronome.ends)
+    assert report.executed >= s.setup.tasks, report.summary()

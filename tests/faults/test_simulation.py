@@ -9,6 +9,7 @@ from stellar_sdk import scval
 
 from helpers.contract_calls import give_token, invoke, put_instance, seeded
 from helpers.faults.scene import Scene
+from sorofast.audit.seed import _data
 
 HOUR_S = 3_600
 FLAT_FEE = 100
@@ -118,5 +119,55 @@ async def test_a_resolver_that_turns_is_noticed_within_three_ledgers_and_asked_s
         s.oracle.changed(range(1, tasks + 1), turned + 1)
         assert await runs_within(s, 5) == dict.fromkeys(range(1, tasks + 1), 1)
         assert max(run.ledger for run in s.oracle.runs()) <= turned + 1 + 3
+        report = await s.judged(ledgers=4)
+    assert report.failed == 0
+
+
+@pytest.mark.timeout(180)
+async def test_a_call_that_had_no_effect_is_not_paid_for_again_by_the_next_owner(scenario) -> None:
+    """The template is there, so nothing but the fleet's memory keeps a new worker from sending."""
+    tasks = 4
+
+    def reshape(task_id: int) -> dict[str, Any]:
+        fields = {"resolver": scval.to_address(seeded("resolver 0")), "interval": scval.to_uint64(3)}
+        return overdue(task_id) | fields
+
+    async with scenario(tasks=tasks, reshape=reshape, due_per_ledger=2) as s:
+        resolver, code = s.network.registry.resolvers[0], s.network.registry.resolver_code
+        await s.pass_ledgers(4)
+        assert s.oracle.runs()
+        await put_instance(s.network, resolver, code, {"On": scval.to_bool(False)})
+        await s.pass_ledgers(8)
+        await s.end_runs()
+        sent = len(s.log.entries)
+        run = await s.start_run()
+        await run.ready()
+        await s.pass_ledgers(6)
+        assert len(s.log.entries) == sent
+        turned = await s.latest_ledger()
+        await put_instance(s.network, resolver, code, {"On": scval.to_bool(True)})
+        s.oracle.changed(range(1, tasks + 1), turned + 1)
+        await s.pass_ledgers(5)
+        first = min(run.ledger for run in s.oracle.runs() if run.ledger > turned)
+        assert first <= turned + 1 + 3
+        await s.judged(ledgers=9)
+
+
+@pytest.mark.timeout(180)
+async def test_an_archived_entry_is_restored_by_one_run_and_its_siblings_wait_for_that(scenario) -> None:
+    def reshape(task_id: int) -> dict[str, Any]:
+        return overdue(task_id, function=scval.to_symbol("bump"), args=scval.to_vec([scval.to_uint64(3)]))
+
+    async with scenario(tasks=4, reshape=reshape, due_per_ledger=2, workers=1, shards=1, start=False) as s:
+        await s.pass_ledgers(4)
+        latest = await s.latest_ledger()
+        key = scval.to_vec([scval.to_symbol("Key"), scval.to_uint64(3)])
+        entry = _data(s.network.registry.targets[0], key, scval.to_uint64(41), latest)
+        await s.admin.put_entries([(entry, latest - 1)])
+        run = await s.start_run()
+        await run.ready()
+        assert await runs_within(s, 8) == dict.fromkeys(range(1, 5), 1)
+        ledgers = sorted(run.ledger for run in s.oracle.runs())
+        assert ledgers[0] < ledgers[1] == ledgers[3] <= ledgers[0] + 3, ledgers
         report = await s.judged(ledgers=4)
     assert report.failed == 0

@@ -61,6 +61,8 @@ class _Room:
     alone: set[Execution] = field(default_factory=set)
     ask_at_ledger: int = 0
     asked_ledger: int = -1
+    reason: int = NO_TEMPLATE
+    """What those that wait show."""
     led_badly: bool = False
     """The last one asked about failed: the next is drawn by lot, so that no order of tasks keeps the others waiting."""
 
@@ -89,7 +91,7 @@ class Simulator:
             room.waiting[due.execution] = due
             if alone:
                 room.alone.add(due.execution)
-            self._park(due, NO_TEMPLATE)
+            self._park(due, room.reason)
 
     async def run(self, cases: Iterable[tuple[Due, bool]], busy: Container[int] = ()) -> list[Answer]:
         """Takes them in and asks as far as the ledger's share reaches. Returns who need wait no longer; the others
@@ -172,7 +174,7 @@ class Simulator:
         return []
 
     def _wait(self, room: _Room, ledger: int, reason: int) -> None:
-        room.ask_at_ledger = ledger
+        room.ask_at_ledger, room.reason = ledger, reason
         for due in room.waiting.values():
             self._park(due, reason)
 

@@ -123,6 +123,8 @@ class FleetTemplates:
         )
         if footprint.archived:
             # The entries it restores will be there for the next run, which needs another template.
+            if known is not None:
+                self._remember(template, self._known.pop(template))
             return False
         lesson = Lesson(
             version=self._version,

@@ -56,12 +56,15 @@ class TaskSource:
         self._shard = shard
         self._shards = shards
         self._gated: set[int] = set()
+        # By call: the fee that was asked, and the tasks that could not pay it.
+        self._poor: dict[int, tuple[int, set[int]]] = {}
         self._dependencies = Dependencies(table, read)
 
     def __len__(self) -> int:
         return len(self.table)
 
     async def look(self, ledger: int) -> None:
+        self._revive()
         await self._dependencies.look(ledger)
 
     def due(self, until_s: int, limit: int) -> list[Due]:
@@ -101,7 +104,12 @@ class TaskSource:
             self.table.schedule(row.task_id, 0, NOT_DUE)
 
     def give_up(self, execution: Execution, reason: int) -> bool:
-        return self._in_window(execution) is not None and self.table.park(_task(execution), reason)
+        row = self._in_window(execution)
+        if row is None:
+            return False
+        if reason == GAS_BELOW_FEE:
+            self._note_poor(row)
+        return self.table.park(row.task_id, reason)
 
     def effect(self, record: WalRecord, at_s: int | None, meta: str | None) -> Outcome | None:
         """By the task's last run. Several ledgers may close in a second, and a rival's run may be in the same one, so
@@ -168,6 +176,7 @@ class TaskSource:
         if row.gas_stroops >= fee:
             return True
         self.table.park(row.task_id, GAS_BELOW_FEE)
+        self._note_poor(row)
         self._log.warning(
             "task_skipped",
             task=row.task_id,
@@ -176,6 +185,18 @@ class TaskSource:
             error=f"gas below the fee ({fee}): {row.gas_stroops} is left; deposit gas",
         )
         return False
+
+    def _note_poor(self, row: Row) -> None:
+        self._poor.setdefault(row.shape, (self._fee_of(row.shape), set()))[1].add(row.task_id)
+
+    def _revive(self) -> None:
+        """Looks again at tasks that could not pay when another fee is known than the one they were held against."""
+        changed = [shape for shape, (fee, _) in self._poor.items() if fee != self._fee_of(shape)]
+        for shape in changed:
+            for task_id in self._poor.pop(shape)[1]:
+                row = self._row(task_id)
+                if row is not None and row.shape == shape and row.reason == GAS_BELOW_FEE:
+                    self.table.schedule(task_id, 0, NOT_DUE)
 
     def _forget(self, task_ids: Iterable[int]) -> None:
         gone = list(task_ids)

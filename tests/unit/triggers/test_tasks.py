@@ -230,3 +230,21 @@ def test_a_failed_run_is_simulated_before_the_next_try() -> None:
     tasks.wait(RUN, 2_000, code_of("backing_off"))
     (due,) = tasks.due(5_000, 10)
     assert due.gated
+
+
+async def test_a_task_that_cannot_pay_is_held_until_it_can_or_another_fee_is_known() -> None:
+    fees = {9: 1_001}
+    table = _core.TaskTable()
+    table.apply(row().pack(), 0, 1)
+    tasks = TaskSource(table, CALL, 0, 1, read=unread, fee_of=lambda shape: fees.get(shape, 0))
+    assert tasks.due(5_000, 10) == []
+    assert tasks.reasons() == {code_of("gas_below_fee"): 1}
+    await tasks.look(101)
+    assert tasks.due(5_000, 10) == []
+    fees[9] = 1_000
+    await tasks.look(102)
+    assert [due.execution for due in tasks.due(5_000, 10)] == [RUN]
+
+    tasks.give_up(RUN, code_of("gas_below_fee"))
+    table.apply(row(ledger=103)._replace(gas_stroops=2_000).pack(), 0, 1)
+    assert [due.execution for due in tasks.due(5_000, 10)] == [RUN]

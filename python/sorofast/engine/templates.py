@@ -260,6 +260,9 @@ class FleetTemplates:
             if lesson is not None:
                 keys = Footprint() if former is None else former.footprint
                 former = _Known(lesson, number, keys)
+            elif former is not None:
+                # A call whose failures still count is never dropped whole.
+                former.lesson = msgspec.structs.replace(former.lesson, failures=0)
             if former is not None:
                 self._remember(template, former)
             return

@@ -8,6 +8,7 @@ import pytest
 from stellar_sdk import scval
 
 from helpers.contract_calls import give_token, invoke, put_instance, seeded
+from helpers.faults.history import Timeline
 from helpers.faults.scene import Scene
 from sorofast.audit.seed import _data
 
@@ -171,3 +172,34 @@ async def test_an_archived_entry_is_restored_by_one_run_and_its_siblings_wait_fo
         assert ledgers[0] < ledgers[1] == ledgers[3] <= ledgers[0] + 3, ledgers
         report = await s.judged(ledgers=4)
     assert report.failed == 0
+
+
+@pytest.mark.timeout(180)
+async def test_a_slow_simulator_holds_up_no_run_whose_call_is_known(scenario) -> None:
+    """Each simulation takes three ledgers, and there is always one to make: a resolver that says no."""
+    asked, tasks = 12, 12
+
+    def reshape(task_id: int) -> dict[str, Any]:
+        if task_id == asked:
+            return {"resolver": scval.to_address(seeded("resolver 1"))}
+        return {"resolver": scval.to_void()}
+
+    async with scenario(
+        tasks=tasks, reshape=reshape, workers=1, shards=1, due_per_ledger=3, lead_s=15.0
+    ) as s:
+        resolver, code = s.network.registry.resolvers[1], s.network.registry.resolver_code
+        await put_instance(s.network, resolver, code, {"On": scval.to_bool(False)})
+        await s.pass_ledgers(10)
+        slow = s.rpc.delay("simulateTransaction", seconds=2.5)
+        since = await s.latest_ledger()
+        await s.pass_ledgers(12)
+        assert slow.hits >= 2
+        await put_instance(s.network, resolver, code, {"On": scval.to_bool(True)})
+        s.oracle.changed([asked], await s.latest_ledger() + 1)
+        await s.judged(ledgers=9)
+    late = [
+        window.ran.ledger - window.eligible
+        for window in Timeline(s.oracle.history).windows()
+        if window.ran is not None and window.task_id != asked and window.eligible > since
+    ]
+    assert max(late) <= 2, sorted(late)

@@ -65,7 +65,7 @@ async def test_nothing_is_sent_with_a_template_of_code_that_was_replaced(scenari
     def reshape(task_id: int) -> dict[str, Any]:
         return every(3, target, "bump", scval.to_uint64(task_id))
 
-    async with scenario(tasks=9, reshape=reshape) as s:
+    async with scenario(tasks=9, reshape=reshape, lead_s=15.0) as s:
         await s.pass_ledgers(6)
         async with s.network.hurry():
             code = await upload(s.network, relabelled(wasm_of("counter")))
@@ -84,7 +84,7 @@ async def test_nothing_is_sent_with_a_template_of_code_that_was_replaced(scenari
 
 @pytest.mark.timeout(180)
 async def test_a_fleet_that_starts_again_simulates_nothing_that_it_has_learned(scenario) -> None:
-    async with scenario(tasks=60, resolvers=2) as s:
+    async with scenario(tasks=60, resolvers=2, lead_s=15.0) as s:
         await s.pass_ledgers(16)
         await s.end_runs()
         ran = len(s.oracle.runs())

@@ -24,7 +24,7 @@ from sorofast.engine.flights import Flights
 from sorofast.engine.pause import FLEET_PAUSED
 from sorofast.engine.requests import Asked, requests_of
 from sorofast.engine.retries import Retries
-from sorofast.engine.simulate import Simulator
+from sorofast.engine.simulate import SIMULATE_TIMEOUT_S, Simulator
 from sorofast.errors import (
     DecodeError,
     LeaseLost,
@@ -46,6 +46,8 @@ DUE_EXTRA = 64
 FEE_CAP_ATTEMPTS = 3
 CATCH_UP_COUNT = 256
 LOOK_TIMEOUT_S = 3.0
+# How long a cycle waits for simulations, as a share of the target between closes.
+ASK_WAIT_SHARE = 0.2
 # What the subject's own entry says, so that nothing but a change of it helps.
 UNTIL_CHANGED = frozenset({"gas_below_fee"})
 OUTGROWN = ("RESOURCE_LIMIT_EXCEEDED", "INSUFFICIENT_REFUNDABLE_FEE", "ENTRY_ARCHIVED")
@@ -98,6 +100,11 @@ class ShardRunner:
         """The second at which something falls due next, if a channel is free to run it."""
         if self.lost is not None or not self._flights.free():
             return None
+        simulator = self._simulator
+        if simulator.asking or (
+            self._context.pause.cause is None and simulator.to_ask(self._flights.templates)
+        ):
+            return self._context.ledgers.latest[1]
         seconds = (source.next_due_s() for source in self._sources.values())
         return min((second for second in seconds if second is not None), default=None)
 
@@ -166,7 +173,8 @@ class ShardRunner:
                 await failpoint("settle.judged")
             if resend and not draining:
                 await self._look()
-            runs = await self._plan(until_s, ended) if not draining and self._trusted() else []
+            wanted = not draining and self._trusted()
+            runs = await self._plan(until_s, ended, first=resend) if wanted else []
             records = self._build(runs) if runs else []
             if records:
                 await failpoint("build.done")
@@ -268,12 +276,13 @@ class ShardRunner:
 
     # Planning and building
 
-    async def _plan(self, until_s: int, ended: Sequence[Ended]) -> list[Run]:
+    async def _plan(self, until_s: int, ended: Sequence[Ended], *, first: bool) -> list[Run]:
+        """What to run now. In a ledger's `first` cycle what is known does not wait for what has to be asked about."""
         free = self._flights.free(ended)[:MAX_COMMIT]
         landed = {case.record.key.subject for case in ended}
         room = self._context.config.engine.max_inflight - (self._context.in_flight.total() - len(ended))
         dues = self._due(until_s, len(free) + DUE_EXTRA)
-        if not dues and not len(self._simulator):
+        if not dues and self._simulator.idle:
             return []
         # Those that waited for a ledger, a channel or their back-off were counted when they fell due.
         self._context.tally.due += sum(due.fresh for due in dues)
@@ -291,9 +300,10 @@ class ShardRunner:
         await self._context.pause.let_through(plan)
         self._put_off(plan)
         paused = self._context.pause.cause is not None
-        if not plan.simulate and (paused or not len(self._simulator)):
+        if paused and not plan.simulate and not self._simulator.answered:
             return plan.run
-        seen, freed = await self._simulate(plan)
+        wait_s = SIMULATE_TIMEOUT_S if paused else ASK_WAIT_SHARE * self._context.ledgers.target_s
+        seen, freed = await self._simulate(plan, 0.0 if first and plan.run else wait_s)
         more = plan_cycle(seen, replace(_rest(view, plan.run), backoffs={}, has_template=lambda _: True))
         if paused:
             # The one that was let through to try is among what was simulated.
@@ -328,11 +338,12 @@ class ShardRunner:
         self._source(due).park(due, reason)
         self._deferred.append((due, reason))
 
-    async def _simulate(self, plan: Plan) -> tuple[list[Due], int]:
+    async def _simulate(self, plan: Plan, wait_s: float) -> tuple[list[Due], int]:
         """Those that were seen to run in a simulation, and how many others need not wait for one any more."""
         seen: list[Due] = []
         freed = 0
-        answers = await self._simulator.run(plan.simulate, self._flights.templates)
+        self._simulator.enter(plan.simulate)
+        answers = await self._simulator.answers(self._flights.templates, wait_s)
         if answers:
             await failpoint("plan.simulated")
         for answer in answers:

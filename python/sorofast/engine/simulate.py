@@ -79,10 +79,34 @@ class Simulator:
         self._rooms: dict[int, _Room] = {}
         self._ledger = 0
         self._left = PER_LEDGER_MAX
+        self._asking: asyncio.Task[list[Answer]] | None = None
 
-    def __len__(self) -> int:
-        """How many wait."""
-        return sum(len(room.waiting) for room in self._rooms.values())
+    @property
+    def idle(self) -> bool:
+        """Whether nothing waits, is asked about, or was answered and not yet taken."""
+        return not self._rooms and self._asking is None
+
+    @property
+    def asking(self) -> bool:
+        """Whether there are answers, or will be."""
+        return self._asking is not None
+
+    @property
+    def answered(self) -> bool:
+        return self._asking is not None and self._asking.done()
+
+    def to_ask(self, busy: Container[int]) -> bool:
+        """Whether `run` would ask about something now."""
+        ledger = self._context.ledgers.latest[0]
+        share = self._left if ledger == self._ledger else PER_LEDGER_MAX
+        return share > 0 and any(
+            self._may_ask(template, room, ledger, busy) for template, room in self._rooms.items()
+        )
+
+    def _may_ask(self, template: int, room: _Room, ledger: int, busy: Container[int]) -> bool:
+        return room.ask_at_ledger <= ledger and not (
+            template in busy and self._context.templates.varies(template)
+        )
 
     def enter(self, cases: Iterable[tuple[Due, bool]]) -> None:
         """Takes in who has to wait for a simulation, with True those that need one of their own."""
@@ -93,13 +117,25 @@ class Simulator:
                 room.alone.add(due.execution)
             self._park(due, room.reason)
 
-    async def run(self, cases: Iterable[tuple[Due, bool]], busy: Container[int] = ()) -> list[Answer]:
-        """Takes them in and asks as far as the ledger's share reaches. Returns who need wait no longer; the others
-        stay, parked.
+    async def answers(self, busy: Container[int], wait_s: float) -> list[Answer]:
+        """Begins to ask, unless it is being asked already, and returns what has been answered after `wait_s` at the
+        latest: a server that takes its time holds nothing up but what waits for it.
 
         `busy` are the templates of what is in flight: of a call that is never the same twice one runs at a time.
         """
-        self.enter(cases)
+        if self._asking is None:
+            if not self.to_ask(busy):
+                return []
+            self._asking = asyncio.create_task(self._run(busy), name="simulate")
+        if wait_s > 0:
+            await asyncio.wait({self._asking}, timeout=wait_s)
+        if not self._asking.done():
+            return []
+        asked, self._asking = self._asking, None
+        return [answer for answer in asked.result() if self._holds(answer.due)]
+
+    async def _run(self, busy: Container[int]) -> list[Answer]:
+        """Asks as far as the ledger's share reaches. Returns who need wait no longer; the others stay, parked."""
         ledger = self._context.ledgers.latest[0]
         if ledger > self._ledger:
             self._ledger, self._left = ledger, PER_LEDGER_MAX
@@ -130,7 +166,6 @@ class Simulator:
 
     def _ripe(self, busy: Container[int]) -> list[tuple[int, _Room]]:
         """The rooms to ask about now: first the one that was asked about longest ago."""
-        templates = self._context.templates
         for template, room in list(self._rooms.items()):
             for due in [due for due in room.waiting.values() if not self._holds(due)]:
                 del room.waiting[due.execution]
@@ -140,7 +175,7 @@ class Simulator:
         ripe = [
             (template, room)
             for template, room in self._rooms.items()
-            if room.ask_at_ledger <= self._ledger and not (template in busy and templates.varies(template))
+            if self._may_ask(template, room, self._ledger, busy)
         ]
         return sorted(ripe, key=lambda case: case[1].asked_ledger)
 

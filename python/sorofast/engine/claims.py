@@ -14,6 +14,7 @@ from sorofast.engine.cycle import Run
 from sorofast.errors import DecodeError, RedisUnreachable
 from sorofast.executions.key import Execution
 from sorofast.executions.records import Settle, WalRecord
+from sorofast.transactions.fees import fee_policy
 from sorofast.triggers.base import Due
 
 __all__ = ["Built", "build", "commit"]
@@ -45,15 +46,16 @@ def build(
     items = [
         (run.due.template, run.due.values, run.channel, run.sequence, max_ledger, max_time_s) for run in runs
     ]
+    bid = fee_policy(config.fees).bid()
     try:
-        signed = context.signer.build(items, config.fees.inclusion_fee_stroops)
+        signed = context.signer.build(items, bid.inclusion_fee_stroops)
     except DecodeError as error:
         # A template was forgotten between plan and build.
         context.log.warning("build_failed", error=str(error))
         return Built(without_template=[run.due for run in runs])
     built = Built()
     for run, (tx_hash, envelope, fee_stroops) in zip(runs, signed, strict=True):
-        if fee_stroops > config.fees.max_fee_stroops:
+        if not bid.allows(fee_stroops):
             built.above_cap.append(run.due)
             continue
         execution = run.due.execution

@@ -26,6 +26,7 @@ from sorofast.errors import DecodeError, RpcError
 from sorofast.observability.outages import Outages
 from sorofast.registry.words import WordsReader
 from sorofast.settings import EngineConfig
+from sorofast.transactions.fees import fee_policy
 
 __all__ = ["SOURCES", "connect"]
 
@@ -68,7 +69,6 @@ async def connect(
     )
     contract = _core.contract_to_bytes(config.contract.id)
     control = FleetControl(redis, config.redis.prefix)
-    bid_stroops = config.fees.inclusion_fee_stroops
     return WorkerContext(
         config=config,
         member=member,
@@ -81,7 +81,7 @@ async def connect(
         store=ShardStore(redis, config.redis.prefix, config.engine.shards, schema=fleet.schema),
         ledgers=ledgers,
         timing=TimingStore(redis, config.redis.prefix),
-        pause=FleetPause(control, member, ledgers, outages, signer.keeper, bid_stroops),
+        pause=FleetPause(control, member, ledgers, outages, signer.keeper, fee_policy(config.fees)),
         outages=outages,
         log=log,
         close_redis=redis.aclose,

@@ -25,6 +25,7 @@ from sorofast.executions.records import WalRecord
 from sorofast.observability.outages import Outages
 from sorofast.reasons import code_of
 from sorofast.transactions.causes import FleetCause, fleet_cause, what_to_do
+from sorofast.transactions.fees import FeePolicy
 from sorofast.transactions.submit import Receipt, Sent
 
 __all__ = ["FLEET_PAUSED", "FleetPause"]
@@ -59,7 +60,7 @@ class FleetPause:
         ledgers: LedgerClock,
         outages: Outages,
         keeper: bytes,
-        bid_stroops: int,
+        fees: FeePolicy,
     ) -> None:
         self.speaks: Callable[[], bool] = lambda: False
         self._control = control
@@ -67,7 +68,7 @@ class FleetPause:
         self._ledgers = ledgers
         self._outages = outages
         self._keeper = _core.account_from_bytes(keeper)
-        self._bid_stroops = bid_stroops
+        self._fees = fees
         self._pause: Pause | None = None
         self._gone: tuple[int, int] | None = None
         self._told = False
@@ -217,7 +218,8 @@ class FleetPause:
         if self._pause is not None and self._pause.cause == cause and not confirmed:
             return
         ledger, close_s = self._ledgers.latest
-        text = what_to_do(cause, self._keeper, asked_stroops=asked_stroops, bid_stroops=self._bid_stroops)
+        bid_stroops = self._fees.bid().inclusion_fee_stroops
+        text = what_to_do(cause, self._keeper, asked_stroops=asked_stroops, bid_stroops=bid_stroops)
         known = self._pause if self._pause is not None and self._pause.cause == cause else None
         number = 0 if known is None else known.number
         pause = known or Pause(number, cause, text, ledger, close_s)

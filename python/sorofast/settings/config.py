@@ -23,6 +23,7 @@ __all__ = [
     "ContractConfig",
     "EngineConfig",
     "FeeConfig",
+    "FeeStrategy",
     "KeeperConfig",
     "LogConfig",
     "NetworkConfig",
@@ -105,8 +106,13 @@ class RunConfig:
     guard_s: float = 0.5
 
 
+FeeStrategy = Literal["fixed"]
+"""Names of the ways to bid; `transactions.fees` has a policy for each."""
+
+
 @dataclass(frozen=True, slots=True)
 class FeeConfig:
+    strategy: FeeStrategy = "fixed"
     inclusion_fee_stroops: int = 1_000
     max_fee_stroops: int = 10_000_000
 

@@ -21,6 +21,7 @@ from sorofast.errors import StrkeyError
 from sorofast.redaction import redact
 from sorofast.settings.config import (
     FeeConfig,
+    FeeStrategy,
     KeeperConfig,
     LogConfig,
     NetworkConfig,
@@ -130,6 +131,7 @@ class _Engine(_Section):
 
 
 class _Fees(_Section):
+    strategy: FeeStrategy = _default(FeeConfig, "strategy")
     inclusion_fee_stroops: int = Field(
         default=_default(FeeConfig, "inclusion_fee_stroops"),
         ge=limits.INCLUSION_FEE_STROOPS_MIN,

@@ -26,6 +26,7 @@ from sorofast.registry.layout import execute_call
 from sorofast.settings import RedisConfig
 from sorofast.testing.clock import StubClock
 from sorofast.transactions.causes import FleetCause
+from sorofast.transactions.fees import FixedFee
 from sorofast.transactions.submit import Receipt, Sent
 from sorofast.triggers.base import Due
 
@@ -61,7 +62,7 @@ def member(redis: Redis, ledgers: LedgerClock) -> Member:
 
 def pause_of(redis: Redis, name: str, ledgers: LedgerClock) -> FleetPause:
     outages = Outages(structlog.get_logger(), StubClock())
-    return FleetPause(FleetControl(redis, "pause"), name, ledgers, outages, KEEPER, 1_000)
+    return FleetPause(FleetControl(redis, "pause"), name, ledgers, outages, KEEPER, FixedFee(1_000, 10_000))
 
 
 def record(task_id: int) -> WalRecord:

@@ -139,6 +139,7 @@ def test_all_problems_are_reported_at_once_with_their_origins() -> None:
         ("[contract]\nid = 'CABC'", "must be a C… contract address"),
         ("[keeper]\nchannels = 10", "is 10, but 16 shards need at least 64"),
         ("[fees]\ninclusion_fee_stroops = 500\nmax_fee_stroops = 400", "above fees.max_fee_stroops (400)"),
+        ("[fees]\nstrategy = 'market'", "is 'market'; must be 'fixed'"),
         ("[engine]\nenvelope_ledgers = 2", "must be greater than or equal to 3"),
         ("[redis]\nprefix = 'a{b}'", "must be letters, digits"),
         ("[network]\ntimeout_s = nan", "must be a finite number"),

@@ -15,6 +15,8 @@ from stellar_sdk.soroban_server_async import SorobanServerAsync
 from helpers.faults.scene import Scenario
 from helpers.metronome import NAME, Metronome, loader
 from sorofast import _core
+from sorofast.coordination.client import open_redis
+from sorofast.coordination.shard import ShardStore
 from sorofast.engine.connect import SOURCES, connect
 from sorofast.engine.report import Reporter
 from sorofast.engine.worker import Worker
@@ -74,3 +76,39 @@ async def test_a_second_source_runs_beside_the_tasks_and_lands_each_of_its_calls
     assert all(number == 1 for number in metronome.ends.values()), metronome.ends
     assert all(run.source == NAME for run, _ in metronome.ends)
     assert report.executed >= s.setup.tasks, report.summary()
+
+
+async def test_what_an_absent_source_left_in_the_log_is_settled_and_its_channels_come_free(
+    scenario: Scenario,
+) -> None:
+    async with scenario(start=False, workers=1, shards=4, tasks=12) as s:
+        await s.pass_ledgers(1)
+        contract = s.network.registry.targets[0]
+        config = load_settings(s.fleet.config_path).engine_config()
+        metronome = Metronome(_core.contract_to_bytes(contract), KEYS, s.first_due_s, 1)
+        context = await connect(config, "test-worker", (*SOURCES, loader(metronome, 2)))
+        reader, writer = os.pipe()
+        worker = Worker(context, Reporter(writer))
+        working = asyncio.create_task(worker.run())
+        redis = await open_redis(config.redis)
+        store = ShardStore(redis, config.redis.prefix, s.setup.shards)
+        try:
+            # It dies with envelopes of the second source in the log.
+            await s.until(lambda: context.in_flight.total() >= len(KEYS), "the metronome is in flight")
+            s.redis.cut()
+            working.cancel()
+            await asyncio.wait([working])
+        finally:
+            s.redis.mend()
+            await context.close()
+            os.close(reader)
+            os.close(writer)
+        run = await s.start_run(1)
+        await run.ready()
+        report = await s.judged(ledgers=8)
+        left = sum(counts.in_flight for counts in await store.counts())
+        await redis.aclose()
+    assert left == 0
+    assert report.executed >= s.setup.tasks, report.summary()
+    assert [event["source"] for event in run.events if event["event"] == "source_absent"] == [NAME]
+    assert not [event for event in run.events if event["event"] == "worker_died"]

@@ -211,10 +211,16 @@ class Flights:
         receipt = flight.receipt
         await self._context.pause.heard(flight.record, receipt, first=flight.sends == 1)
         self._context.tally.sent += 1
+        fields = flight.record.key.fields()
+        if receipt.kind is Sent.UNKNOWN:
+            self._context.outages.failed("send_unanswered", receipt.detail, **fields)
+        else:
+            self._context.outages.ok("send_unanswered", "sends_answered_again")
+        self._context.log.debug("send_answer", **fields, kind=receipt.kind.value, detail=receipt.detail)
         if receipt.kind is Sent.QUEUED:
             flight.queued_at_ledger = self._context.ledgers.latest[0]
             return
         self._context.tally.errors += receipt.kind is not Sent.TRY_LATER
-        # What is the fleet's fault is told once for the fleet.
-        tell = self._context.log.info if fleet_cause(receipt.detail) is None else self._context.log.debug
-        tell("send_answer", execution=flight.record.execution, kind=receipt.kind.value, detail=receipt.detail)
+        # What is the fleet's fault is told once for the fleet, and silence above.
+        if receipt.kind is Sent.REFUSED and fleet_cause(receipt.detail) is None:
+            self._context.log.info("send_refused", **fields, detail=receipt.detail)

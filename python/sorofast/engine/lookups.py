@@ -47,11 +47,11 @@ async def look_up(
     except (RpcUnreachable, RpcError, DecodeError, TimeoutError) as error:
         context.tally.errors += 1
         flight.unanswered += 1
-        if flight.unanswered == 1:
-            context.log.warning("lookup_failed", **record.key.fields(), error=str(error) or repr(error))
+        context.outages.failed("lookup_unanswered", str(error) or repr(error), **record.key.fields())
         if flight.unanswered < UNANSWERED_MAX:
             return None
         return _by_the_chain(source, flight, verdict, view, patience=False)
+    context.outages.ok("lookup_unanswered", "lookups_answered_again")
     await failpoint("settle.looked_up")
     foreign = verdict is not Verdict.LOOK_UP
     match judge_lookup(record, verdict, view, lookup):

@@ -107,7 +107,7 @@ class Membership:
                 await self._beat()
             except RedisUnreachable as error:
                 self._context.tally.errors += 1
-                self._context.log.warning("leases_unreachable", error=str(error))
+                self._context.outages.failed("redis_unreachable", error)
             await asyncio.sleep(RENEW_EVERY_S if self._members else EAGER_TICK_S)
 
     async def _beat(self) -> None:
@@ -175,7 +175,7 @@ class Membership:
                 settled = await self._tick()
             except RedisUnreachable as error:
                 self._context.tally.errors += 1
-                self._context.log.warning("shards_unreachable", error=str(error))
+                self._context.outages.failed("redis_unreachable", error)
             self._report()
             await asyncio.sleep(CALM_TICK_S if settled else EAGER_TICK_S)
 

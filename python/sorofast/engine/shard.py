@@ -37,6 +37,7 @@ from sorofast.executions.outcome import Ended, Outcome
 from sorofast.executions.records import RetryRecord, WalRecord
 from sorofast.failpoints import failpoint
 from sorofast.reasons import code_of, name_of
+from sorofast.triggers.absent import AbsentSource
 from sorofast.triggers.base import Due, TriggerSource
 
 __all__ = ["ShardRunner"]
@@ -76,7 +77,7 @@ class ShardRunner:
         self._lock = asyncio.Lock()
         self._context = context
         self._version = state.version
-        self._sources = {source.name: source for source in sources}
+        self._sources: dict[str, TriggerSource] = {source.name: source for source in sources}
         self._flights = Flights(context, shard, state, self._source)
         self._retries = Retries(context, state)
         self._simulator = Simulator(context, park=self._park, holds=self._holds)
@@ -213,7 +214,7 @@ class ShardRunner:
         for execution in asked.revived:
             self._retries.revive(execution)
             if execution.subject not in self._flights.subjects:
-                self._sources[execution.source].wait(execution, 0, NOT_DUE)
+                self._source_named(execution.source).wait(execution, 0, NOT_DUE)
         for retry in asked.kept:
             self._retries.take(retry)
             if retry.key.subject not in self._flights.subjects:
@@ -236,7 +237,7 @@ class ShardRunner:
                 except (LeaseLost, ShardRegressed) as error:
                     self._lose(error)
                 except RedisUnreachable as error:
-                    self._context.log.warning("snapshot_not_stored", shard=self.shard, error=str(error))
+                    self._context.outages.failed("redis_unreachable", error)
 
     async def hand_over(self) -> None:
         """Stops claiming, leaves a snapshot for the next owner and releases the lease.
@@ -256,7 +257,19 @@ class ShardRunner:
 
     def _source(self, of: Due | WalRecord | RetryRecord) -> TriggerSource:
         execution = of.execution if isinstance(of, Due) else of.key
-        return self._sources[execution.source]
+        return self._source_named(execution.source)
+
+    def _source_named(self, name: str) -> TriggerSource:
+        source = self._sources.get(name)
+        if source is None:
+            self._context.log.warning(
+                "source_absent",
+                source=name,
+                shard=self.shard,
+                consequence="what it left in the log is settled, and nothing new of it is run here",
+            )
+            source = self._sources[name] = AbsentSource(name)
+        return source
 
     def _trusted(self) -> bool:
         return self.term.trusted(self._context.clock.monotonic())
@@ -272,7 +285,7 @@ class ShardRunner:
                     await source.look(self.taken_ledger)
             except (RpcUnreachable, RpcError, DecodeError, TimeoutError) as error:
                 self._context.tally.errors += 1
-                self._context.log.warning("look_failed", source=source.name, error=repr(error))
+                self._context.outages.failed("look_failed", str(error) or repr(error), source=source.name)
 
     # Planning and building
 
@@ -327,6 +340,7 @@ class ShardRunner:
         for due, reason in plan.next_ledger:
             self._defer(due, reason)
         for due, at_s, reason in plan.later:
+            self._context.log.debug("put_off", **due.execution.fields(), reason=name_of(reason), until_s=at_s)
             self._source(due).wait(due.execution, at_s, reason)
 
     def _due(self, until_s: int, limit: int) -> list[Due]:
@@ -335,6 +349,7 @@ class ShardRunner:
 
     def _defer(self, due: Due, reason: int) -> None:
         """Looks at it again when a ledger closes; until then it is out of the index and shows the reason."""
+        self._context.log.debug("put_off", **due.execution.fields(), reason=name_of(reason))
         self._source(due).park(due, reason)
         self._deferred.append((due, reason))
 
@@ -411,6 +426,14 @@ class ShardRunner:
             self._finish(case, settle.retry, dead=settle.dead)
         accepted = [record for record in records if record.execution in reply.accepted]
         for record in accepted:
+            self._context.log.debug(
+                "claimed",
+                **record.key.fields(),
+                hash=record.hash.hex(),
+                channel=record.channel,
+                attempt=record.attempt,
+                fee_stroops=record.fee_stroops,
+            )
             self._source(record).started(record.key)
         if reply.refused:
             await self._refused(
@@ -438,7 +461,7 @@ class ShardRunner:
         except (LeaseLost, ShardRegressed, DecodeError) as error:
             self._lose(error)
         except RedisUnreachable as error:
-            self._context.log.warning("shard_not_read_again", shard=self.shard, reason=str(error))
+            self._context.outages.failed("redis_unreachable", error)
 
     def _record_of(self, case: Ended) -> tuple[RetryRecord | None, bool]:
         """What the log keeps of the end: nothing new where the fault is the fleet's."""

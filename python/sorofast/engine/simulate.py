@@ -240,8 +240,9 @@ class Simulator:
             if classify(error) is Blame.THIS_TASK:
                 return _fails("refused", f"the node refuses to simulate it: {error}")
             context.tally.errors += 1
-            context.log.warning("simulation_unanswered", **fields, error=repr(error))
+            context.outages.failed("simulation_unanswered", str(error) or repr(error), **fields)
             return Said(Verdict.UNKNOWN, READ_ERROR)
+        context.outages.ok("simulation_unanswered", "simulations_answered_again")
         if simulation.error is None:
             return self._judge(due, simulation)
         words = await context.registry_words.known()
@@ -252,7 +253,7 @@ class Simulator:
                 why = replace(why, text=f"gas below the fee ({fee}); deposit gas")
             return Said(Verdict.FAILS, code_of(why.reason), why)
         context.tally.errors += 1
-        context.log.warning("simulation_unanswered", **fields, error=_clipped(simulation.error))
+        context.outages.failed("simulation_unreadable", _clipped(simulation.error), **fields)
         return Said(Verdict.UNKNOWN, READ_ERROR)
 
     def _judge(self, due: Due, simulation: Simulation) -> Said:

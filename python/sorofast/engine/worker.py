@@ -85,10 +85,11 @@ class Worker:
                     after = stream_id(self._entry.ledger)
                     entries = await fleet.read_ledgers(after, READ_BLOCK_MS, READ_COUNT)
                 failures = 0
+                self._context.outages.ok("redis_unreachable", "redis_back")
             except RedisUnreachable as error:
                 failures += 1
                 self._context.tally.errors += 1
-                self._context.log.warning("stream_unreadable", error=str(error), failures=failures)
+                self._context.outages.failed("redis_unreachable", error)
                 await asyncio.sleep(min(REDIS_PAUSE_MAX_S, REDIS_PAUSE_S * failures))
                 continue
             if not entries and self._entry is None:

@@ -9,8 +9,7 @@ since bytes that were claimed are safe to send late.
 from __future__ import annotations
 
 import asyncio
-from collections import Counter
-from collections.abc import Awaitable, Iterable, Mapping, Sequence
+from collections.abc import Awaitable, Mapping, Sequence
 from dataclasses import replace
 
 from sorofast.coordination.leases import Term
@@ -18,27 +17,24 @@ from sorofast.coordination.shard import MAX_COMMIT, Refusal, ShardState
 from sorofast.coordination.streams import LedgerEntry, stream_id
 from sorofast.engine import claims
 from sorofast.engine.context import WorkerContext
-from sorofast.engine.cycle import CycleView, Plan, Run, plan_cycle
 from sorofast.engine.endings import say, settle_of
 from sorofast.engine.flights import Flights
 from sorofast.engine.pause import FLEET_PAUSED
+from sorofast.engine.planning import Planning
 from sorofast.engine.requests import Asked, requests_of
 from sorofast.engine.retries import Retries
-from sorofast.engine.simulate import SIMULATE_TIMEOUT_S, Simulator
+from sorofast.engine.sources import Sources
 from sorofast.errors import (
     DecodeError,
     LeaseLost,
     RedisUnreachable,
-    RpcError,
-    RpcUnreachable,
     ShardRegressed,
 )
 from sorofast.executions.outcome import Ended, Outcome
 from sorofast.executions.records import RetryRecord, WalRecord
 from sorofast.failpoints import failpoint
 from sorofast.reasons import code_of, name_of
-from sorofast.triggers.absent import AbsentSource
-from sorofast.triggers.base import Due, TriggerSource
+from sorofast.triggers.base import TriggerSource
 
 __all__ = ["ShardRunner"]
 
@@ -77,37 +73,28 @@ class ShardRunner:
         self._lock = asyncio.Lock()
         self._context = context
         self._version = state.version
-        self._sources: dict[str, TriggerSource] = {source.name: source for source in sources}
-        self._flights = Flights(context, shard, state, self._source)
+        self._sources = Sources(context, shard, sources)
+        self._flights = Flights(context, shard, state, self._sources.of)
         self._retries = Retries(context, state)
-        self._simulator = Simulator(context, park=self._park, holds=self._holds)
-        self._deferred: list[tuple[Due, int]] = []
+        self._planning = Planning(context, self._sources, self._flights, self._retries)
         self._dead = {dead.execution: dead for dead in state.dead}
         # Envelopes of the last owner may be on their way, and its dead letters stand until their window is over.
         for record in state.wal:
-            self._source(record).started(record.key)
+            self._sources.of(record).started(record.key)
         for dead in state.dead:
-            self._source(dead).give_up(dead.key, QUARANTINED)
+            self._sources.of(dead).give_up(dead.key, QUARANTINED)
 
     def __len__(self) -> int:
         """How many subjects its sources have."""
-        return sum(len(source) for source in self._sources.values())
+        return len(self._sources)
 
     @property
     def in_flight(self) -> int:
         return len(self._flights)
 
     def next_due_s(self) -> int | None:
-        """The second at which something falls due next, if a channel is free to run it."""
-        if self.lost is not None or not self._flights.free():
-            return None
-        simulator = self._simulator
-        if simulator.asking or (
-            self._context.pause.cause is None and simulator.to_ask(self._flights.templates)
-        ):
-            return self._context.ledgers.latest[1]
-        seconds = (source.next_due_s() for source in self._sources.values())
-        return min((second for second in seconds if second is not None), default=None)
+        """The second at which there is something to do next."""
+        return None if self.lost is not None else self._planning.next_due_s()
 
     def quarantined(self) -> dict[int, str]:
         """The channels that are kept out of use, with the reason."""
@@ -115,9 +102,7 @@ class ShardRunner:
 
     def skipped(self) -> dict[str, int]:
         """What waits for something, by the reason's name."""
-        counts: Counter[int] = Counter()
-        for source in self._sources.values():
-            counts.update(source.reasons())
+        counts = self._sources.reasons()
         return {name_of(code): number for code, number in counts.items() if code not in NOT_SKIPPED}
 
     def renewed(self, term: Term) -> None:
@@ -128,22 +113,14 @@ class ShardRunner:
     def ingest(self, entry: LedgerEntry) -> None:
         """Takes what a closed ledger changed. Call in ledger order."""
         self.taken_ledger = entry.ledger
-        for source in self._sources.values():
-            self._retries.forget_removed(source.ingest(entry))
+        self._retries.forget_removed(self._sources.ingest(entry))
         self._flights.ingest(entry)
-        self._bring_back()
+        self._planning.bring_back()
 
     async def resume(self) -> None:
         """After a pause of the fleet: what it held back is due again."""
         async with self._lock:
-            self._bring_back()
-
-    def _bring_back(self) -> None:
-        # What is in flight is brought back by whatever settles its envelope.
-        deferred, self._deferred = self._deferred, []
-        for due, reason in deferred:
-            if due.execution.subject not in self._flights.subjects:
-                self._source(due).wait(due.execution, due.due_s, reason)
+            self._planning.bring_back()
 
     async def catch_up(self, newest: LedgerEntry | None) -> None:
         """Takes the stream's entries after the last one taken, up to `newest`."""
@@ -173,15 +150,15 @@ class ShardRunner:
             if ended:
                 await failpoint("settle.judged")
             if resend and not draining:
-                await self._look()
+                await self._sources.look(self.taken_ledger)
             wanted = not draining and self._trusted()
-            runs = await self._plan(until_s, ended, first=resend) if wanted else []
-            records = self._build(runs) if runs else []
+            runs = await self._planning.plan(until_s, ended, first=resend) if wanted else []
+            records = self._planning.build(runs, self.term.epoch) if runs else []
             if records:
                 await failpoint("build.done")
             if records and not self._trusted():
                 for record in records:
-                    self._source(record).wait(record.key, record.due_s, code_of("lease_not_trusted"))
+                    self._sources.of(record).wait(record.key, record.due_s, code_of("lease_not_trusted"))
                 records = []
             accepted = await self._commit(ended, records) if ended or records or self._retries.void else []
             first = [self._flights.send(self._flights.launch(record)) for record in accepted]
@@ -214,11 +191,11 @@ class ShardRunner:
         for execution in asked.revived:
             self._retries.revive(execution)
             if execution.subject not in self._flights.subjects:
-                self._source_named(execution.source).wait(execution, 0, NOT_DUE)
+                self._sources.of(execution).wait(execution, 0, NOT_DUE)
         for retry in asked.kept:
             self._retries.take(retry)
             if retry.key.subject not in self._flights.subjects:
-                self._source(retry).wait(retry.key, retry.not_before_s, code_of("backing_off"))
+                self._sources.of(retry).wait(retry.key, retry.not_before_s, code_of("backing_off"))
 
     async def save_snapshot(self) -> None:
         """Leaves its sources' state in Redis, as of the last entry taken. Not while a cycle runs: the next time will
@@ -227,7 +204,7 @@ class ShardRunner:
         if self._lock.locked():
             return
         async with self._lock:
-            snapshot = self._snapshot()
+            snapshot = self._sources.snapshot()
             if self.lost is None and self.taken_ledger and snapshot is not None:
                 await failpoint("snapshot.before")
                 try:
@@ -249,27 +226,7 @@ class ShardRunner:
                 self.lost = "handed over"
                 await failpoint("handover.before")
                 at = stream_id(self.taken_ledger) if self.taken_ledger else None
-                await self._context.store.release(self.term, self._snapshot() if at else None, at)
-
-    def _snapshot(self) -> bytes | None:
-        snapshots = (source.snapshot() for source in self._sources.values())
-        return next((snapshot for snapshot in snapshots if snapshot is not None), None)
-
-    def _source(self, of: Due | WalRecord | RetryRecord) -> TriggerSource:
-        execution = of.execution if isinstance(of, Due) else of.key
-        return self._source_named(execution.source)
-
-    def _source_named(self, name: str) -> TriggerSource:
-        source = self._sources.get(name)
-        if source is None:
-            self._context.log.warning(
-                "source_absent",
-                source=name,
-                shard=self.shard,
-                consequence="what it left in the log is settled, and nothing new of it is run here",
-            )
-            source = self._sources[name] = AbsentSource(name)
-        return source
+                await self._context.store.release(self.term, self._sources.snapshot() if at else None, at)
 
     def _trusted(self) -> bool:
         return self.term.trusted(self._context.clock.monotonic())
@@ -278,131 +235,11 @@ class ShardRunner:
         self.lost = str(error)
         self.regressed = isinstance(error, ShardRegressed)
 
-    async def _look(self) -> None:
-        for source in self._sources.values():
-            try:
-                async with asyncio.timeout(LOOK_TIMEOUT_S):
-                    await source.look(self.taken_ledger)
-            except (RpcUnreachable, RpcError, DecodeError, TimeoutError) as error:
-                self._context.tally.errors += 1
-                self._context.outages.failed("look_failed", str(error) or repr(error), source=source.name)
-
-    # Planning and building
-
-    async def _plan(self, until_s: int, ended: Sequence[Ended], *, first: bool) -> list[Run]:
-        """What to run now. In a ledger's `first` cycle what is known does not wait for what has to be asked about."""
-        free = self._flights.free(ended)[:MAX_COMMIT]
-        landed = {case.record.key.subject for case in ended}
-        room = self._context.config.engine.max_inflight - (self._context.in_flight.total() - len(ended))
-        dues = self._due(until_s, len(free) + DUE_EXTRA)
-        if not dues and self._simulator.idle:
-            return []
-        # Those that waited for a ledger, a channel or their back-off were counted when they fell due.
-        self._context.tally.due += sum(due.fresh for due in dues)
-        self._retries.look_at([due.execution for due in dues])
-        view = CycleView(
-            close_s=self._context.ledgers.latest[1],
-            until_s=until_s,
-            free=free,
-            inflight_room=room,
-            in_flight=self._flights.subjects - landed,
-            backoffs=self._retries.backoffs,
-            has_template=self._context.templates.usable,
-        )
-        plan = plan_cycle(dues, view)
-        await self._context.pause.let_through(plan)
-        self._put_off(plan)
-        paused = self._context.pause.cause is not None
-        if paused and not plan.simulate and not self._simulator.answered:
-            return plan.run
-        wait_s = SIMULATE_TIMEOUT_S if paused else ASK_WAIT_SHARE * self._context.ledgers.target_s
-        seen, freed = await self._simulate(plan, 0.0 if first and plan.run else wait_s)
-        more = plan_cycle(seen, replace(_rest(view, plan.run), backoffs={}, has_template=lambda _: True))
-        if paused:
-            # The one that was let through to try is among what was simulated.
-            tries = {due.execution for due, _ in plan.simulate}
-            more.next_ledger += [
-                (run.due, FLEET_PAUSED) for run in more.run if run.due.execution not in tries
-            ]
-            more.run = [run for run in more.run if run.due.execution in tries]
-        self._put_off(more)
-        runs = plan.run + more.run
-        if freed:
-            # They are looked at as if they fell due now: what was learned of their call may keep them from running.
-            last = plan_cycle(self._due(until_s, len(free) + DUE_EXTRA), _rest(view, runs))
-            await self._context.pause.let_through(last)
-            self._put_off(last)
-            self._simulator.enter(last.simulate)
-            runs += last.run
-        return runs
-
-    def _put_off(self, plan: Plan) -> None:
-        for due, reason in plan.next_ledger:
-            self._defer(due, reason)
-        for due, at_s, reason in plan.later:
-            self._context.log.debug("put_off", **due.execution.fields(), reason=name_of(reason), until_s=at_s)
-            self._source(due).wait(due.execution, at_s, reason)
-
-    def _due(self, until_s: int, limit: int) -> list[Due]:
-        dues = [due for source in self._sources.values() for due in source.due(until_s, limit)]
-        return sorted(dues, key=lambda due: due.due_s) if len(self._sources) > 1 else dues
-
-    def _defer(self, due: Due, reason: int) -> None:
-        """Looks at it again when a ledger closes; until then it is out of the index and shows the reason."""
-        self._context.log.debug("put_off", **due.execution.fields(), reason=name_of(reason))
-        self._source(due).park(due, reason)
-        self._deferred.append((due, reason))
-
-    async def _simulate(self, plan: Plan, wait_s: float) -> tuple[list[Due], int]:
-        """Those that were seen to run in a simulation, and how many others need not wait for one any more."""
-        seen: list[Due] = []
-        freed = 0
-        self._simulator.enter(plan.simulate)
-        answers = await self._simulator.answers(self._flights.templates, wait_s)
-        if answers:
-            await failpoint("plan.simulated")
-        for answer in answers:
-            due, why, source = answer.due, answer.why, self._source(answer.due)
-            if why is None:
-                if answer.seen:
-                    seen.append(replace(due, gated=False))
-                else:
-                    source.wait(due.execution, due.due_s, code_of("no_template"))
-                    freed += 1
-                continue
-            reason = code_of(why.reason)
-            self._context.log.warning(
-                "task_skipped", **due.execution.fields(), reason=why.reason, error=why.text
-            )
-            if why.reason in UNTIL_CHANGED:
-                source.give_up(due.execution, reason)
-            else:
-                source.wait(due.execution, self._retries.held_back(due.execution, reason), reason)
-        return sorted(seen, key=lambda due: due.due_s), freed
-
-    def _park(self, due: Due, reason: int) -> None:
-        self._source(due).park(due, reason)
-
-    def _holds(self, due: Due) -> bool:
-        """Whether one that waits for a simulation still should."""
-        return due.execution.subject not in self._flights.subjects and self._source(due).still_due(due)
-
-    def _build(self, runs: Iterable[Run]) -> list[WalRecord]:
-        """Without those that a ledger taken in meanwhile has shown to have run or gone."""
-        wanted = [run for run in runs if self._source(run.due).still_due(run.due)]
-        built = claims.build(self._context, wanted, self.term.epoch, self._retries.attempt_of)
-        for due in built.without_template:
-            self._defer(due, code_of("no_template"))
-        for due in built.above_cap:
-            at_s = self._retries.not_before_s(FEE_CAP_ATTEMPTS)
-            self._source(due).wait(due.execution, at_s, code_of("fee_above_cap"))
-        return built.records
-
     # Committing and settling
 
     async def _commit(self, ended: Sequence[Ended], records: Sequence[WalRecord]) -> list[WalRecord]:
         """Writes down what ended and claims `records`; returns those that may be sent."""
-        ended = [replace(case, outcome=self._source(case.record).outcome(case)) for case in ended]
+        ended = [replace(case, outcome=self._sources.of(case.record).outcome(case)) for case in ended]
         kept = [self._record_of(case) for case in ended]
         settles = [
             settle_of(self._context, case, retry, dead=dead)
@@ -434,7 +271,7 @@ class ShardRunner:
                 attempt=record.attempt,
                 fee_stroops=record.fee_stroops,
             )
-            self._source(record).started(record.key)
+            self._sources.of(record).started(record.key)
         if reply.refused:
             await self._refused(
                 [record for record in records if record.execution in reply.refused], reply.refused
@@ -454,10 +291,10 @@ class ShardRunner:
             if reason != Refusal.IN_FLIGHT:
                 shown = "no_channel"
                 self._flights.channels.disputed(record.channel, reason)
-            self._source(record).wait(record.key, record.due_s, code_of(shown))
+            self._sources.of(record).wait(record.key, record.due_s, code_of(shown))
         try:
             for record in self._flights.adopt(await self._context.store.load(self.term)):
-                self._source(record).started(record.key)
+                self._sources.of(record).started(record.key)
         except (LeaseLost, ShardRegressed, DecodeError) as error:
             self._lose(error)
         except RedisUnreachable as error:
@@ -471,7 +308,7 @@ class ShardRunner:
 
     def _finish(self, case: Ended, retry: RetryRecord | None, *, dead: bool) -> None:
         """After the log has it: frees the channel and decides what becomes of its subject next."""
-        record, source = case.record, self._source(case.record)
+        record, source = case.record, self._sources.of(case.record)
         self._flights.land(case)
         self._retries.ended(case, retry, dead=dead)
         if case.early and case.included is not None:
@@ -502,10 +339,3 @@ class ShardRunner:
             at_s,
             code_of("backing_off" if retry is not None and retry.attempts else case.outcome.value),
         )
-
-
-def _rest(view: CycleView, runs: Sequence[Run]) -> CycleView:
-    """What is left of the channels and the room in flight after `runs`."""
-    used = {run.channel for run in runs}
-    free = [one for one in view.free if one[0] not in used]
-    return replace(view, free=free, inflight_room=view.inflight_room - len(runs))

@@ -1,0 +1,90 @@
+"""The trigger sources of one shard, asked as one."""
+
+from __future__ import annotations
+
+import asyncio
+from collections import Counter
+from collections.abc import Iterator, Sequence
+
+from sorofast.coordination.streams import LedgerEntry
+from sorofast.engine.context import WorkerContext
+from sorofast.errors import DecodeError, RpcError, RpcUnreachable
+from sorofast.executions.key import Execution, Subject
+from sorofast.executions.records import RetryRecord, WalRecord
+from sorofast.triggers.absent import AbsentSource
+from sorofast.triggers.base import Due, TriggerSource
+
+__all__ = ["Sources"]
+
+LOOK_TIMEOUT_S = 3.0
+
+
+class Sources:
+    """By the name that executions carry. A name that this process does not have is stood in for."""
+
+    def __init__(self, context: WorkerContext, shard: int, sources: Sequence[TriggerSource]) -> None:
+        self._context = context
+        self._shard = shard
+        self._sources: dict[str, TriggerSource] = {source.name: source for source in sources}
+
+    def __len__(self) -> int:
+        """How many subjects they have."""
+        return sum(len(source) for source in self._sources.values())
+
+    def __iter__(self) -> Iterator[TriggerSource]:
+        return iter(self._sources.values())
+
+    def of(self, one: Due | WalRecord | RetryRecord | Execution) -> TriggerSource:
+        """The source it belongs to."""
+        if isinstance(one, Execution):
+            return self._named(one.source)
+        return self._named(one.execution.source if isinstance(one, Due) else one.key.source)
+
+    def due(self, until_s: int, limit: int) -> list[Due]:
+        """At most `limit` of each, soonest first."""
+        dues = [due for source in self for due in source.due(until_s, limit)]
+        return sorted(dues, key=lambda due: due.due_s) if len(self._sources) > 1 else dues
+
+    def next_due_s(self) -> int | None:
+        seconds = (source.next_due_s() for source in self)
+        return min((second for second in seconds if second is not None), default=None)
+
+    def reasons(self) -> Counter[int]:
+        """How many subjects carry which reason code."""
+        counts: Counter[int] = Counter()
+        for source in self:
+            counts.update(source.reasons())
+        return counts
+
+    def ingest(self, entry: LedgerEntry) -> list[Subject]:
+        """Takes what a closed ledger changed; returns the subjects that are gone."""
+        return [subject for source in self for subject in source.ingest(entry)]
+
+    async def look(self, ledger: int) -> None:
+        """Lets each read what it needs to know beyond the ledger's entry."""
+        for source in self:
+            try:
+                async with asyncio.timeout(LOOK_TIMEOUT_S):
+                    await source.look(ledger)
+            except (RpcUnreachable, RpcError, DecodeError, TimeoutError) as error:
+                self._context.tally.errors += 1
+                self._context.outages.failed("look_failed", str(error) or repr(error), source=source.name)
+            else:
+                self._context.outages.ok("look_failed", "looks_again")
+
+    def snapshot(self) -> bytes | None:
+        """What the next owner is to be left; one source at most keeps its state this way."""
+        snapshots = (source.snapshot() for source in self)
+        return next((snapshot for snapshot in snapshots if snapshot is not None), None)
+
+    def _named(self, name: str) -> TriggerSource:
+        source = self._sources.get(name)
+        if source is None:
+            self._context.log.warning(
+                "source_absent",
+                source=name,
+                shard=self._shard,
+                consequence="what it left in the log is settled, and nothing new of it is run here",
+            )
+            source = self._sources[name] = AbsentSource(name)
+        return source

@@ -215,11 +215,12 @@ async def test_an_end_is_charged_to_the_task_only_if_it_is_the_task_s(member: Me
         "txFAILED/opBAD_AUTH": FleetCause.KEEPER_CANNOT_SIGN,
         "txFAILED/INVOKE_HOST_FUNCTION_TRAPPED": None,
     }
-    for detail, cause in cases.items():
-        assert one.blames(Ended(record(1), Outcome.FAILED, view, detail)) is cause
-    assert one.blames(Ended(record(1), Outcome.EXECUTED, view, "txFAILED/opNO_ACCOUNT")) is None
+    for codes, cause in cases.items():
+        assert one.blames(Ended(record(1), Outcome.FAILED, view, "in words", codes=codes)) is cause
+    executed = Ended(record(1), Outcome.EXECUTED, view, "", codes="txFAILED/opNO_ACCOUNT")
+    assert one.blames(executed) is None
     one.take(entry(None, keeper=b""))
-    missing = Ended(record(1), Outcome.FAILED, view, "txFAILED/opNO_ACCOUNT")
+    missing = Ended(record(1), Outcome.FAILED, view, "in words", codes="txFAILED/opNO_ACCOUNT")
     assert one.blames(missing) is None, "an older follower does not look, so the task must back off"
 
 

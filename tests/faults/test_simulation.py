@@ -151,7 +151,7 @@ async def test_a_call_that_had_no_effect_is_not_paid_for_again_by_the_next_owner
         await s.pass_ledgers(5)
         first = min(run.ledger for run in s.oracle.runs() if run.ledger > turned)
         assert first <= turned + 1 + 3
-        await s.judged(ledgers=9)
+        await s.judged(ledgers=9, early_max=None)
 
 
 @pytest.mark.timeout(180)
@@ -196,7 +196,7 @@ async def test_a_slow_simulator_holds_up_no_run_whose_call_is_known(scenario) ->
         assert slow.hits >= 2
         await put_instance(s.network, resolver, code, {"On": scval.to_bool(True)})
         s.oracle.changed([asked], await s.latest_ledger() + 1)
-        await s.judged(ledgers=9)
+        await s.judged(ledgers=9, early_max=None)
     late = [
         window.ran.ledger - window.eligible
         for window in Timeline(s.oracle.history).windows()

@@ -7,9 +7,9 @@ until a time. What is not run carries the reason an operator will read.
 from __future__ import annotations
 
 from collections.abc import Callable, Container, Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
-from sorofast.executions.key import Subject
+from sorofast.executions.key import Execution, Subject
 from sorofast.reasons import code_of
 from sorofast.triggers.base import Due
 
@@ -47,6 +47,12 @@ class CycleView:
     backoffs: Mapping[Subject, Backoff]
     has_template: Callable[[int], bool]
 
+    def after(self, runs: Sequence[Run]) -> CycleView:
+        """With what `runs` leave of the channels and of the room in flight."""
+        used = {run.channel for run in runs}
+        free = [one for one in self.free if one[0] not in used]
+        return replace(self, free=free, inflight_room=self.inflight_room - len(runs))
+
 
 @dataclass(frozen=True, slots=True)
 class Run:
@@ -66,6 +72,11 @@ class Plan:
     """With True what has failed before, whatever its siblings do."""
     next_ledger: list[tuple[Due, int]] = field(default_factory=list)
     later: list[tuple[Due, int, int]] = field(default_factory=list)
+
+    def keep(self, executions: Container[Execution], reason: int) -> None:
+        """Puts off the runs of all others to the next ledger."""
+        self.next_ledger += [(run.due, reason) for run in self.run if run.due.execution not in executions]
+        self.run = [run for run in self.run if run.due.execution in executions]
 
 
 def plan_cycle(dues: Iterable[Due], view: CycleView) -> Plan:

@@ -90,19 +90,15 @@ class Planning:
             return plan.run
         wait_s = SIMULATE_TIMEOUT_S if paused else ASK_WAIT_SHARE * self._context.ledgers.target_s
         seen, freed = await self._simulate(plan, 0.0 if first and plan.run else wait_s)
-        more = plan_cycle(seen, replace(_rest(view, plan.run), backoffs={}, has_template=lambda _: True))
+        more = plan_cycle(seen, replace(view.after(plan.run), backoffs={}, has_template=lambda _: True))
         if paused:
             # The one that was let through to try is among what was simulated.
-            tries = {due.execution for due, _ in plan.simulate}
-            more.next_ledger += [
-                (run.due, FLEET_PAUSED) for run in more.run if run.due.execution not in tries
-            ]
-            more.run = [run for run in more.run if run.due.execution in tries]
+            more.keep({due.execution for due, _ in plan.simulate}, FLEET_PAUSED)
         self._put_off(more)
         runs = plan.run + more.run
         if freed:
             # They are looked at as if they fell due now: what was learned of their call may keep them from running.
-            last = plan_cycle(self._sources.due(until_s, len(free) + DUE_EXTRA), _rest(view, runs))
+            last = plan_cycle(self._sources.due(until_s, len(free) + DUE_EXTRA), view.after(runs))
             await self._context.pause.let_through(last)
             self._put_off(last)
             self._simulator.enter(last.simulate)
@@ -166,10 +162,3 @@ class Planning:
             at_s = self._retries.not_before_s(FEE_CAP_ATTEMPTS)
             self._sources.of(due).wait(due.execution, at_s, code_of("fee_above_cap"))
         return built.records
-
-
-def _rest(view: CycleView, runs: Sequence[Run]) -> CycleView:
-    """What is left of the channels and the room in flight after `runs`."""
-    used = {run.channel for run in runs}
-    free = [one for one in view.free if one[0] not in used]
-    return replace(view, free=free, inflight_room=view.inflight_room - len(runs))

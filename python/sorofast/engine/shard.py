@@ -320,7 +320,7 @@ class ShardRunner:
             self._dead[retry.execution] = retry
         else:
             self._dead.pop(record.execution, None)
-        if case.outcome is Outcome.FAILED and blamed is None:
+        if case.outcome is Outcome.FAILED and blamed is None and case.doubts_template:
             self._context.templates.drop(record.template, outgrown=case.codes.endswith(OUTGROWN))
         elif case.outcome is Outcome.NO_EFFECT and not case.early:
             self._context.templates.gate(record.template)

@@ -99,6 +99,13 @@ class Ended:
         return self.outcome is Outcome.NO_EFFECT and included is not None and included[1] < self.record.due_s
 
     @property
+    def doubts_template(self) -> bool:
+        """Whether a failed run may have failed for what it was built from. Not where a contract refused or failed: a
+        new simulation of the call would say the same.
+        """
+        return self.failure is None or self.failure.kind in (*STALE, FailureClass.UNCLEAR)
+
+    @property
     def confirmed(self) -> int:
         """The channel's sequence after it, never below the one it was claimed on."""
         base = self.record.sequence - 1

@@ -13,7 +13,6 @@ from collections.abc import Container, Iterable, Mapping
 from dataclasses import dataclass
 
 from sorofast.chain.rpc import KEYS_PER_CALL_MAX
-from sorofast.coordination.leases import Term
 from sorofast.engine.context import WorkerContext
 from sorofast.errors import DecodeError, RpcError, RpcUnreachable
 
@@ -84,31 +83,30 @@ class Channels:
         if held is not None and held.on_trial:
             self._release(channel, held)
 
-    async def look_again(self, term: Term, version: int, busy: Container[int]) -> int:
-        """Reads the quarantined channels whose pause is over, and not `busy`; returns the shard's version.
-
-        Raises what `ShardStore.set_confirmed` raises.
+    async def read_again(self, busy: Container[int]) -> dict[int, int]:
+        """Reads the quarantined channels whose pause is over, and not `busy`; the sequences of those that may be used
+        again, for `take_back` once Redis has them.
         """
-        context, (ledger, _) = self._context, self._context.ledgers.latest
+        ledger = self._context.ledgers.latest[0]
         due = [
             channel
             for channel, held in self._held.items()
             if not held.on_trial and held.look_ledger <= ledger and channel not in busy
         ][:KEYS_PER_CALL_MAX]
-        if due:
-            found = await self._read(due, ledger)
-            sequences = self._judge(due, found) if found is not None else {}
-            if sequences:
-                version = await context.store.set_confirmed(term, version, sequences)
-                self.confirmed.update(sequences)
-                for channel in sequences:
-                    held = self._held[channel]
-                    if held.fix is FIX_REFUSED:
-                        held.on_trial = True
-                    else:
-                        self._release(channel, held)
-        self._say()
-        return version
+        found = await self._read(due, ledger) if due else None
+        return {} if found is None else self._judge(due, found)
+
+    def take_back(self, sequences: Mapping[int, int]) -> None:
+        """Redis has these sequences, so their channels may carry envelopes again."""
+        for channel, sequence in sequences.items():
+            held = self._held.get(channel)
+            if held is None:
+                continue
+            self.confirmed[channel] = sequence
+            if held.fix is FIX_REFUSED:
+                held.on_trial = True
+            else:
+                self._release(channel, held)
 
     async def _read(self, channels: list[int], ledger: int) -> dict[int, tuple[int, int]] | None:
         """(balance, sequence) of those that exist; None when nobody answered, which the next ledger tries again."""
@@ -121,7 +119,8 @@ class Channels:
         except (RpcUnreachable, RpcError, DecodeError, TimeoutError):
             context.tally.errors += 1
             for channel in channels:
-                self._held[channel].look_ledger = ledger + 1
+                if channel in self._held:
+                    self._held[channel].look_ledger = ledger + 1
             return None
         by_key = {key: (balance, sequence) for key, balance, sequence, _, _ in batch.accounts}
         return {
@@ -134,7 +133,9 @@ class Channels:
         """The sequences of those that may be used again; the others wait longer."""
         sequences: dict[int, int] = {}
         for channel in channels:
-            held = self._held[channel]
+            held = self._held.get(channel)
+            if held is None or held.on_trial:
+                continue
             if channel not in found:
                 held.reason, held.fix = NO_ACCOUNT, FIX_REFUSED
                 self.confirmed.pop(channel, None)
@@ -143,7 +144,7 @@ class Channels:
             balance_stroops, sequence = found[channel]
             before, held.balance_stroops = held.balance_stroops, balance_stroops
             broke = "txINSUFFICIENT_BALANCE" in held.reason
-            if broke and before == balance_stroops and held.times < UNCHANGED_TIMES_MAX:
+            if broke and before in (None, balance_stroops) and held.times < UNCHANGED_TIMES_MAX:
                 self._wait_longer(held)
                 continue
             sequences[channel] = sequence
@@ -170,7 +171,7 @@ class Channels:
         del self._held[channel]
         self._back.append((channel, self._context.ledgers.latest[0] - held.since_ledger))
 
-    def _say(self) -> None:
+    def say(self) -> None:
         """One line for all that went out for the same reason, and one for all that came back."""
         news, self._news = self._news, {}
         for (reason, fix), channels in news.items():

@@ -17,11 +17,11 @@ from sorofast.coordination.shard import MAX_COMMIT, Refusal, ShardState
 from sorofast.coordination.streams import LedgerEntry, stream_id
 from sorofast.engine import claims
 from sorofast.engine.context import WorkerContext
+from sorofast.engine.dead_letters import DeadLetters
 from sorofast.engine.endings import say, settle_of
 from sorofast.engine.flights import Flights
 from sorofast.engine.pause import FLEET_PAUSED
 from sorofast.engine.planning import Planning
-from sorofast.engine.requests import Asked, requests_of
 from sorofast.engine.retries import Retries
 from sorofast.engine.sources import Sources
 from sorofast.errors import (
@@ -77,7 +77,8 @@ class ShardRunner:
         self._flights = Flights(context, shard, state, self._sources.of)
         self._retries = Retries(context, state)
         self._planning = Planning(context, self._sources, self._flights, self._retries)
-        self._dead = {dead.execution: dead for dead in state.dead}
+        self._tending = False
+        self._dead = DeadLetters(context, self._retries, state.dead, self._sources.of)
         # Envelopes of the last owner may be on their way, and its dead letters stand until their window is over.
         for record in state.wal:
             self._sources.of(record).started(record.key)
@@ -144,8 +145,6 @@ class ShardRunner:
         async with self._lock:
             if self.lost is not None:
                 return []
-            if resend and self._trusted():
-                await self._once_a_ledger()
             ended = (await self._flights.judge(self.term))[:MAX_COMMIT]
             if ended:
                 await failpoint("settle.judged")
@@ -161,41 +160,42 @@ class ShardRunner:
                     self._sources.of(record).wait(record.key, record.due_s, code_of("lease_not_trusted"))
                 records = []
             accepted = await self._commit(ended, records) if ended or records or self._retries.void else []
-            first = [self._flights.send(self._flights.launch(record)) for record in accepted]
+            first: list[Awaitable[None]] = [
+                self._flights.send(self._flights.launch(record)) for record in accepted
+            ]
             launched = {record.channel for record in accepted}
-            return [*first, *(await self._flights.resends(launched) if resend else ())]
+            if not resend:
+                return first
+            return [*first, *await self._flights.resends(launched), self._tend()]
 
-    async def _once_a_ledger(self) -> None:
-        """Carries out what operators have asked, and looks at quarantined channels again."""
-        store = self._context.store
+    async def _tend(self) -> None:
+        """Once a ledger, behind the sends: carries out what operators have asked, and looks at quarantined channels
+        again. Nothing waits for the network meanwhile.
+        """
+        if self._tending:
+            return
+        self._tending = True
+        store, channels = self._context.store, self._flights.channels
         try:
             requests = await store.requests(self.term)
-            if requests:
-                asked = requests_of(requests.values(), self._dead, self._retries)
-                self._version = await store.answer(
-                    self.term, self._version, requests, [dead.execution for dead in asked.gone], asked.kept
-                )
-                self._carry_out(asked)
-            self._version = await self._flights.channels.look_again(self.term, self._version, self._flights)
+            sequences = await channels.read_again(self._flights)
+            async with self._lock:
+                if self.lost is not None:
+                    return
+                if requests:
+                    busy = self._flights.subjects
+                    self._version = await self._dead.answer(self.term, self._version, requests, busy)
+                if sequences:
+                    self._version = await store.set_confirmed(self.term, self._version, sequences)
+                    channels.take_back(sequences)
+            channels.say()
         except (LeaseLost, ShardRegressed) as error:
             self._lose(error)
         except RedisUnreachable:
             # The next ledger asks again; what Redis does to the cycle itself is told there.
             self._context.tally.errors += 1
-
-    def _carry_out(self, asked: Asked) -> None:
-        """After the log has it."""
-        for dead in asked.gone:
-            self._dead.pop(dead.execution, None)
-            self._context.log.info(asked.event(dead), **dead.key.fields(), reason=dead.reason)
-        for execution in asked.revived:
-            self._retries.revive(execution)
-            if execution.subject not in self._flights.subjects:
-                self._sources.of(execution).wait(execution, 0, NOT_DUE)
-        for retry in asked.kept:
-            self._retries.take(retry)
-            if retry.key.subject not in self._flights.subjects:
-                self._sources.of(retry).wait(retry.key, retry.not_before_s, code_of("backing_off"))
+        finally:
+            self._tending = False
 
     async def save_snapshot(self) -> None:
         """Leaves its sources' state in Redis, as of the last entry taken. Not while a cycle runs: the next time will
@@ -316,10 +316,7 @@ class ShardRunner:
         self._context.count(case)
         blamed = self._context.pause.blames(case)
         say(self._context, case, retry, dead=dead)
-        if dead and retry is not None:
-            self._dead[retry.execution] = retry
-        else:
-            self._dead.pop(record.execution, None)
+        self._dead.ended(record.execution, retry if dead else None)
         if case.outcome is Outcome.FAILED and blamed is None and case.doubts_template:
             self._context.templates.drop(record.template, outgrown=case.codes.endswith(OUTGROWN))
         elif case.outcome is Outcome.NO_EFFECT and not case.early:

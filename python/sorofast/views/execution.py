@@ -79,6 +79,7 @@ async def read_executions(config: RedisConfig, shards: int, task_id: int) -> Exe
     return ExecutionsView(
         shard,
         in_flight=tuple(EnvelopeView.of(record) for record in records.in_flight),
-        retry=tuple(FailureView.of(record) for record in records.retry),
+        # One without attempts only remembers what the day has cost so far.
+        retry=tuple(FailureView.of(record) for record in records.retry if record.attempts),
         dead=tuple(FailureView.of(record) for record in records.dead),
     )

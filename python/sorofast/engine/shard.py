@@ -9,11 +9,11 @@ since bytes that were claimed are safe to send late.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Mapping, Sequence
+from collections.abc import Awaitable, Sequence
 from dataclasses import replace
 
 from sorofast.coordination.leases import Term
-from sorofast.coordination.shard import MAX_COMMIT, Refusal, ShardState
+from sorofast.coordination.shard import MAX_COMMIT, ShardState
 from sorofast.coordination.streams import LedgerEntry, stream_id
 from sorofast.engine import claims
 from sorofast.engine.context import WorkerContext
@@ -22,6 +22,7 @@ from sorofast.engine.endings import say, settle_of
 from sorofast.engine.flights import Flights
 from sorofast.engine.pause import FLEET_PAUSED
 from sorofast.engine.planning import Planning
+from sorofast.engine.refusals import work_on
 from sorofast.engine.retries import Retries
 from sorofast.engine.sources import Sources
 from sorofast.errors import (
@@ -273,32 +274,14 @@ class ShardRunner:
             )
             self._sources.of(record).started(record.key)
         if reply.refused:
-            await self._refused(
-                [record for record in records if record.execution in reply.refused], reply.refused
-            )
+            refused = [record for record in records if record.execution in reply.refused]
+            try:
+                await work_on(
+                    self._context, self.term, self._flights, self._sources.of, refused, reply.refused
+                )
+            except (LeaseLost, ShardRegressed, DecodeError) as error:
+                self._lose(error)
         return accepted
-
-    async def _refused(self, records: Sequence[WalRecord], reasons: Mapping[str, str]) -> None:
-        """Redis knows something of these executions or channels that we do not: it is read again, and the shard works
-        on.
-        """
-        for record in records:
-            reason = reasons[record.execution]
-            self._context.log.warning(
-                "claim_refused", **record.key.fields(), channel=record.channel, reason=reason
-            )
-            shown = "in_flight"
-            if reason != Refusal.IN_FLIGHT:
-                shown = "no_channel"
-                self._flights.channels.disputed(record.channel, reason)
-            self._sources.of(record).wait(record.key, record.due_s, code_of(shown))
-        try:
-            for record in self._flights.adopt(await self._context.store.load(self.term)):
-                self._sources.of(record).started(record.key)
-        except (LeaseLost, ShardRegressed, DecodeError) as error:
-            self._lose(error)
-        except RedisUnreachable as error:
-            self._context.outages.failed("redis_unreachable", error)
 
     def _record_of(self, case: Ended) -> tuple[RetryRecord | None, bool]:
         """What the log keeps of the end: nothing new where the fault is the fleet's."""

@@ -40,6 +40,7 @@ def options_of(
     ledger_jitter: str | None = None,
     duration_s: float | None = None,
     seed: int = 0,
+    dependencies: bool = False,
 ) -> DemoOptions:
     """Options of a demo; the network takes a free port."""
     return DemoOptions(
@@ -49,6 +50,7 @@ def options_of(
             intervals_s=intervals_s,
             due_per_ledger=due_per_ledger,
             seed=seed,
+            dependencies=dependencies,
         ),
         sandbox=SandboxOptions(ledger_close=ledger_close, ledger_jitter=ledger_jitter),
         workers=workers,

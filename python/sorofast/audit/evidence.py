@@ -23,19 +23,9 @@ from stellar_sdk.exceptions import BaseRequestError, SdkError
 from stellar_sdk.soroban_rpc import EventFilter, EventFilterType, EventInfo
 from stellar_sdk.soroban_server_async import SorobanServerAsync
 
-from sorofast.audit.report import (
-    ENVELOPE_LEDGERS,
-    Applied,
-    History,
-    Ledger,
-    Paid,
-    Report,
-    TaskStart,
-    Window,
-    read,
-    report,
-    unrun,
-)
+from sorofast.audit.dependencies import DependencyChange
+from sorofast.audit.history import ENVELOPE_LEDGERS, Applied, History, Ledger, Paid, TaskStart
+from sorofast.audit.report import Report, Window, read, report, unrun
 from sorofast.errors import DecodeError, UnreachableError
 from sorofast.sandbox.client import AdminClient, AppliedTransaction
 
@@ -47,6 +37,7 @@ _FEE_MAX = 10_000
 _FIELDS_OF_KIND = (
     "target", "function", "args", "resolver", "whitelist", "is_active", "blocked_by", "yield_strategy",
 )  # fmt: skip
+_DEPENDENCY_EVENTS = {"DependencyAdded", "DependencyRemoved"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,6 +59,17 @@ class TaskEntry:
         gas = self.fields.get("gas_balance")
         parts.append(str(0 if gas is None else min(scval.from_int128(gas), _FEE_MAX)).encode())
         return b"".join(struct.pack(">I", len(part)) + part for part in parts)
+
+    def start(self) -> TaskStart:
+        """Where the audit of the task begins."""
+        return TaskStart(
+            self.interval_s, self.last_run_s, self.ledger, blocked_by=self._blocked_by(), kind=self.kind()
+        )
+
+    def _blocked_by(self) -> tuple[int, ...]:
+        value = self.fields.get("blocked_by")
+        ids = () if value is None or value.vec is None else value.vec.sc_vec
+        return tuple(one.u64.uint64 for one in ids if one.u64 is not None)
 
 
 @dataclass(frozen=True, slots=True)
@@ -105,10 +107,7 @@ class Evidence:
             latest = (await self._rpc.get_latest_ledger()).sequence
         entries = await self._tasks(range(1, await self._counter() + 1))
         self._from_ledger = latest
-        self._start = {
-            entry.task_id: TaskStart(entry.interval_s, entry.last_run_s, entry.ledger)
-            for entry in entries.values()
-        }
+        self._start = {entry.task_id: entry.start() for entry in entries.values()}
         return len(self._start)
 
     async def report(self, until_ledger: int, *, envelope_ledgers: int = ENVELOPE_LEDGERS) -> Report:
@@ -137,6 +136,8 @@ class Evidence:
         known = {transaction.hash: transaction for transaction in transactions}
         paid: dict[str, list[Paid]] = {}
         tasks = dict(self._start)
+        changes: list[DependencyChange] = []
+        cancelled: dict[int, int] = {}
         for event in events:
             if event.transaction not in known:
                 raise DecodeError(
@@ -145,7 +146,11 @@ class Evidence:
             if event.name == "KeeperPaid":
                 paid.setdefault(event.transaction, []).append(_paid(event))
             elif event.name == "TaskRegistered" and event.task_id not in tasks:
-                tasks[event.task_id] = _registered(known[event.transaction])
+                tasks[event.task_id] = _registered(event.task_id, known[event.transaction])
+            elif event.name in _DEPENDENCY_EVENTS:
+                changes.append(_dependency_change(event))
+            elif event.name == "TaskCancelled":
+                cancelled[event.task_id] = event.ledger
         return History(
             keeper=self._keeper,
             tasks=tasks,
@@ -153,6 +158,8 @@ class Evidence:
             applied=list(self._applied(transactions, paid)),
             until_ledger=until_ledger,
             envelope_ledgers=envelope_ledgers,
+            dependency_changes=changes,
+            cancelled=cancelled,
         )
 
     def _applied(
@@ -340,14 +347,22 @@ def _paid(event: _Event) -> Paid:
     return Paid(event.task_id, scval.from_address(keeper).address, scval.from_int128(fee))
 
 
-def _registered(transaction: AppliedTransaction) -> TaskStart:
+def _dependency_change(event: _Event) -> DependencyChange:
+    if event.value.u64 is None:
+        raise DecodeError(f"a {event.name} event in ledger {event.ledger} does not hold a task's id")
+    added = event.name == "DependencyAdded"
+    return DependencyChange(event.ledger, event.task_id, event.value.u64.uint64, added)
+
+
+def _registered(task_id: int, transaction: AppliedTransaction) -> TaskStart:
     """Where a task begins that was registered on the way: with what its `register` call said."""
     if transaction.function != "register" or not transaction.args:
         raise DecodeError(
             f"a task was registered in ledger {transaction.ledger} by something else than register"
         )
-    interval_s, last_run_s = _schedule(_fields(stellar_xdr.SCVal.from_xdr(transaction.args[0])))
-    return TaskStart(interval_s, last_run_s, transaction.ledger)
+    fields = _fields(stellar_xdr.SCVal.from_xdr(transaction.args[0]))
+    interval_s, last_run_s = _schedule(fields)
+    return TaskEntry(task_id, transaction.ledger, interval_s, last_run_s, fields).start()
 
 
 def _u64_argument(transaction: AppliedTransaction, position: int) -> int:

@@ -6,7 +6,8 @@ Nothing here comes from an engine's own records, so a counter can contradict the
 - A *window* of a task is one `last_run` L of it; with interval I it is due at D = L + I.
 - Its *first eligible ledger* e is the first one whose close time reaches D: whole seconds, by sequence, since
   consecutive ledgers may share a close time. A window that was overdue when the history (or the task) began
-  counts from the next ledger.
+  counts from the next ledger. So does one whose task was blocked by others that had not run (`dependencies`): from
+  the ledger after the one in which it became free. While it is blocked it has no window at all.
 - A *run* is a `KeeperPaid` event in ledger r; it ends the window and is r − e ledgers late. Successful
   transactions alone prove nothing: `execute` succeeds without an event when there is nothing to do.
 - *missed*: a window that was executable and had no run up to e + 10. Younger ones at the end of the history
@@ -20,6 +21,8 @@ Nothing here comes from an engine's own records, so a counter can contradict the
   the same ledger, or without a bound, the nearer end of the window decides (nearer to L: duplicate, nearer to
   D: early). Either way it counts against the engine, except where the run that took the window was another
   keeper's: then ours was *outrun*, which costs a fee and repeats nothing of ours.
+- The first run of a task is of a *known shape* when a task of the same kind ran, by us, before that ledger e: then
+  nothing about it had to be found out first.
 """
 
 from __future__ import annotations
@@ -28,74 +31,17 @@ from bisect import bisect_left
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 
+from sorofast.audit.dependencies import Dependencies
+from sorofast.audit.history import Applied, History, Ledger, Paid
 from sorofast.errors import DecodeError
 
 MISSED_AFTER_LEDGERS = 10
-ENVELOPE_LEDGERS = 5
-
-
-@dataclass(frozen=True, slots=True)
-class Ledger:
-    sequence: int
-    close_time_s: int
-
-
-@dataclass(frozen=True, slots=True)
-class TaskStart:
-    """A task as it stood when ledger `ledger` had closed: where its first window begins."""
-
-    interval_s: int
-    last_run_s: int
-    ledger: int
-
-
-@dataclass(frozen=True, slots=True)
-class Paid:
-    """One KeeperPaid event: the proof that a task ran."""
-
-    task_id: int
-    keeper: str
-    fee: int
-
-
-@dataclass(frozen=True, slots=True)
-class Applied:
-    """One applied transaction that matters here: an `execute` of ours, or anybody's transaction in which
-    tasks ran.
-
-    `execute_of` is the task id when it is our own `execute`, None for everybody else's. `paid` are its
-    KeeperPaid events.
-    """
-
-    ledger: int
-    order: int
-    execute_of: int | None
-    succeeded: bool
-    fee_stroops: int
-    max_ledger: int | None = None
-    paid: tuple[Paid, ...] = ()
-
-
-@dataclass(frozen=True, slots=True)
-class History:
-    """Everything an audit is made from.
-
-    `ledgers` are all closed ledgers from the one at whose end the audit begins, in order. `until_ledger` is
-    the last one in which the fleet was meant to work. `applied` is in apply order.
-    """
-
-    keeper: str
-    tasks: Mapping[int, TaskStart]
-    ledgers: Sequence[Ledger]
-    applied: Sequence[Applied]
-    until_ledger: int
-    envelope_ledgers: int = ENVELOPE_LEDGERS
 
 
 @dataclass(frozen=True, slots=True)
 class Window:
     """One window that fell due: `ran` is the ledger of its run, None for none; `ours` whether our keeper ran
-    it.
+    it; `known_shape` whether a task of its kind had run before.
     """
 
     task_id: int
@@ -104,6 +50,7 @@ class Window:
     ran: int | None
     ours: bool
     first: bool
+    known_shape: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -147,7 +94,8 @@ class Report:
     `executed_late`: runs of ours more than ten ledgers late, which are in `executed` and in `missed`.
     `rivals`: windows another keeper ran in time. `no_effect` includes duplicates, early ones and `outrun`: ours
     that came after another keeper's run of the same window.
-    `fees_stroops` were charged for all our `execute` transactions, whatever became of them.
+    `fees_stroops` were charged for all our `execute` transactions, whatever became of them. `shapes` are the kinds of
+    task there were.
     """
 
     tasks: int
@@ -165,6 +113,7 @@ class Report:
     ledgers_late: dict[str, Late]
     fees_stroops: int
     outrun: int = 0
+    shapes: int = 0
 
 
 @dataclass(slots=True)
@@ -175,6 +124,7 @@ class _Task:
     ran_in: int | None = None
     ran_by_us: bool = False
     runs: int = 0
+    kind: bytes | None = None
 
 
 class _Clock:
@@ -209,9 +159,10 @@ def read(history: History) -> Reading:
     """
     clock = _Clock(history.ledgers)
     tasks = {
-        task_id: _Task(start.interval_s, start.last_run_s, start.ledger)
+        task_id: _Task(start.interval_s, start.last_run_s, start.ledger, kind=start.kind)
         for task_id, start in history.tasks.items()
     }
+    runs = _Runs(history.keeper, tasks, clock, _dependencies(history))
     reading = Reading()
     place = (0, 0)
     for applied in history.applied:
@@ -223,10 +174,14 @@ def read(history: History) -> Reading:
         if applied.execute_of is not None:
             _read_ours(applied, applied.execute_of, tasks, clock, history.envelope_ledgers, reading)
         for paid in applied.paid:
-            _read_run(applied.ledger, paid, tasks, clock, history.keeper, reading)
+            if (window := runs.take(applied.ledger, paid)) is not None:
+                reading.windows.append(window)
     for task_id, task in tasks.items():
         due_s = task.last_run_s + task.interval_s
-        eligible = clock.eligible(due_s, task.since)
+        free_since = runs.dependencies.free_since(task_id, history.until_ledger)
+        if free_since is None:
+            continue
+        eligible = clock.eligible(due_s, max(task.since, free_since))
         if eligible is not None and eligible <= history.until_ledger:
             reading.windows.append(Window(task_id, due_s, eligible, None, False, task.runs == 0))
     return reading
@@ -265,9 +220,11 @@ def report(history: History, reading: Reading, not_executable: Iterable[int] = (
         ledgers_late={
             "all": lateness([late for _, late in ran]),
             "first_runs": lateness([late for window, late in ran if window.first]),
+            "known_first_runs": lateness([late for window, late in ran if window.known_shape]),
             "recurring": lateness([late for window, late in ran if not window.first]),
         },
         fees_stroops=reading.fees_stroops,
+        shapes=len({start.kind or task_id for task_id, start in history.tasks.items()}),
     )
 
 
@@ -349,24 +306,62 @@ def classify_no_effect(
     return "duplicate" if since_run_s <= interval_s - since_run_s else "early"
 
 
-def _read_run(
-    ledger: int, paid: Paid, tasks: Mapping[int, _Task], clock: _Clock, keeper: str, reading: Reading
-) -> None:
-    task = tasks.get(paid.task_id)
-    if task is None:
-        raise DecodeError(f"task {paid.task_id} ran in ledger {ledger}, before there was one")
-    if ledger <= task.since and task.runs == 0:
-        return  # the task's first `last_run` is the trace of this very run
-    due_s = task.last_run_s + task.interval_s
-    eligible = clock.eligible(due_s, task.since)
-    if eligible is None or ledger < eligible:
-        raise DecodeError(f"task {paid.task_id} ran in ledger {ledger}, before it was due at {due_s}")
-    reading.windows.append(
-        Window(paid.task_id, due_s, eligible, ledger, paid.keeper == keeper, first=task.runs == 0)
+class _Runs:
+    """Takes runs in their order and tells which window each ended."""
+
+    def __init__(
+        self, keeper: str, tasks: Mapping[int, _Task], clock: _Clock, dependencies: Dependencies
+    ) -> None:
+        self.dependencies = dependencies
+        self._keeper = keeper
+        self._tasks = tasks
+        self._clock = clock
+        # Kind → the ledger in which we first ran one of it.
+        self._known: dict[bytes, int] = {}
+
+    def take(self, ledger: int, paid: Paid) -> Window | None:
+        """The window that ended; None if it began before the history."""
+        task, ours = self._tasks.get(paid.task_id), paid.keeper == self._keeper
+        if task is None:
+            raise DecodeError(f"task {paid.task_id} ran in ledger {ledger}, before there was one")
+        if ledger <= task.since and task.runs == 0:
+            return None  # the task's first `last_run` is the trace of this very run
+        freed = self.dependencies.freed_for(paid.task_id, ledger)
+        if freed is None:
+            raise DecodeError(
+                f"task {paid.task_id} ran in ledger {ledger}, before the tasks it waits for had run"
+            )
+        due_s = task.last_run_s + task.interval_s
+        # Freed and run in one ledger is no earlier than it could be, although nobody could count on it.
+        eligible = self._clock.eligible(due_s, max(task.since, min(freed, ledger - 1)))
+        if eligible is None or ledger < eligible:
+            raise DecodeError(f"task {paid.task_id} ran in ledger {ledger}, before it was due at {due_s}")
+        first = task.runs == 0
+        known = first and task.kind is not None and self._known.get(task.kind, eligible) < eligible
+        if ours and task.kind is not None:
+            self._known.setdefault(task.kind, ledger)
+        task.runs += 1
+        task.ran_in = ledger
+        task.ran_by_us = ours
+        # Same ledger again cannot be: the next window would have to be due at its own start.
+        task.since = ledger
+        task.last_run_s = self._clock.close_time_s(ledger)
+        return Window(paid.task_id, due_s, eligible, ledger, ours, first, known_shape=known)
+
+
+def _dependencies(history: History) -> Dependencies:
+    ran: dict[int, int] = {}
+    for applied in history.applied:
+        for paid in applied.paid:
+            ran.setdefault(paid.task_id, applied.ledger)
+    first = history.ledgers[0].sequence
+    for task_id, start in history.tasks.items():
+        if start.last_run_s > 0:
+            # One that was registered with a last run counts as having run from there.
+            ran[task_id] = 0 if start.ledger <= first else start.ledger
+    return Dependencies(
+        {task_id: start.blocked_by for task_id, start in history.tasks.items()},
+        ran,
+        history.dependency_changes,
+        history.cancelled,
     )
-    task.runs += 1
-    task.ran_in = ledger
-    task.ran_by_us = paid.keeper == keeper
-    # Same ledger again cannot be: the next window would have to be due at its own start.
-    task.since = ledger
-    task.last_run_s = clock.close_time_s(ledger)

@@ -27,6 +27,9 @@ TTL_LEDGERS = 2_073_600
 GAS = 10**12
 _TASKS_MAX = 1_000_000
 _BUMP_KEYS = 8
+# Places in each hundred tasks: of the one that runs once, and of those that wait for one that has run.
+_ROOT = 98
+_FREE = {24, 49, 74}
 _SAMPLE = 4_000
 _SENTINELS = {"id": 0xA1A2A3A4A5A6A7A8, "interval": 0xB1B2B3B4B5B6B7B8, "last_run": 0xC1C2C3C4C5C6C7C8}
 
@@ -38,7 +41,7 @@ class SeedOptions:
     """What tasks there shall be. `due_per_ledger` overrides `intervals_s` (both ends included).
 
     A `ledger_close_s` of 0 stands for a network that closes ledgers on demand. The same options give the
-    same tasks.
+    same tasks. With `dependencies` one in twenty waits for others, some of which have never run.
     """
 
     tasks: int
@@ -48,6 +51,7 @@ class SeedOptions:
     seed: int = 0
     targets: int = 8
     resolvers: int = 2
+    dependencies: bool = False
 
     def __post_init__(self) -> None:
         low, high = self.intervals_s
@@ -67,7 +71,7 @@ class SeedOptions:
 @dataclass(frozen=True, slots=True)
 class TaskSpec:
     """One task to be. `phase` in [0, 1) says where in its first interval it falls due; targets and
-    resolvers by index.
+    resolvers by index. One that has `never_run` runs once: its interval reaches from 1970 to when it falls due.
     """
 
     task_id: int
@@ -77,10 +81,15 @@ class TaskSpec:
     resolver: int | None
     interval_s: int
     phase: float
+    blocked_by: tuple[int, ...] = ()
+    never_run: bool = False
 
-    def last_run_s(self, first_due_s: int) -> int:
-        """The `last_run` with which the first window falls due at `first_due_s` or up to an interval later."""
-        return first_due_s + int(self.phase * self.interval_s) - self.interval_s
+    def schedule(self, first_due_s: int) -> tuple[int, int]:
+        """`interval` and `last_run` with which the first window falls due at `first_due_s` or up to an interval
+        later.
+        """
+        due_s = first_due_s + int(self.phase * self.interval_s)
+        return (due_s, 0) if self.never_run else (self.interval_s, due_s - self.interval_s)
 
 
 @dataclass(frozen=True, slots=True)
@@ -127,6 +136,7 @@ def plan_tasks(options: SeedOptions) -> list[TaskSpec]:
         # share; one in ten asks a resolver. That is enough kinds to need many templates, and few enough for
         # each to recur.
         bumps = index % 3 == 0
+        never_run, blocked_by = _dependencies(index, options)
         specs.append(
             TaskSpec(
                 task_id=index + 1,
@@ -136,14 +146,32 @@ def plan_tasks(options: SeedOptions) -> list[TaskSpec]:
                 resolver=rng.randrange(options.resolvers) if options.resolvers and index % 10 == 1 else None,
                 interval_s=interval_s,
                 phase=rng.random(),
+                blocked_by=blocked_by,
+                never_run=never_run,
             )
         )
     return specs
 
 
 def runs_per_ledger(specs: Sequence[TaskSpec], ledger_close_s: float) -> float:
-    """How many tasks fall due per ledger on average."""
-    return _rate([spec.interval_s for spec in specs], ledger_close_s)
+    """How many tasks fall due per ledger on average. Those that run once do not count."""
+    return _rate([spec.interval_s for spec in specs if not spec.never_run], ledger_close_s)
+
+
+def _dependencies(index: int, options: SeedOptions) -> tuple[bool, tuple[int, ...]]:
+    """Whether the task has never run, and whom it waits for. In each hundred one runs once, a second waits for it, and
+    a third for the second; three wait for one that has run.
+    """
+    if not options.dependencies:
+        return False, ()
+    task_id, place = index + 1, index % 100
+    if place == _ROOT:
+        return True, ()
+    if place == _ROOT + 1:
+        return False, (task_id - 1, task_id - 3)
+    if place == _ROOT - 1 and task_id + 2 <= options.tasks:
+        return False, (task_id + 2,)
+    return False, (task_id - 1,) if place in _FREE else ()
 
 
 def contract_entries(registry: Registry, admin: str, tasks: int, latest_ledger: int) -> list[Entry]:
@@ -167,14 +195,14 @@ def task_entries(
     registry: Registry, specs: Sequence[TaskSpec], creator: str, first_due_s: int, latest_ledger: int
 ) -> Iterator[Entry]:
     """The tasks' entries, the first of them due at `first_due_s` (Unix seconds)."""
-    templates: dict[tuple[int, str, int | None, int | None], _Template] = {}
+    templates: dict[tuple[object, ...], _Template] = {}
     for spec in specs:
-        kind = (spec.target, spec.function, spec.key, spec.resolver)
+        kind = (spec.target, spec.function, spec.key, spec.resolver, spec.blocked_by)
         template = templates.get(kind)
         if template is None:
             template = templates[kind] = _Template(_task(registry, spec, creator, latest_ledger))
         yield (
-            template.fill(spec.task_id, spec.interval_s, spec.last_run_s(first_due_s)),
+            template.fill(spec.task_id, *spec.schedule(first_due_s)),
             latest_ledger + TTL_LEDGERS,
         )
 
@@ -204,7 +232,7 @@ def _task(registry: Registry, spec: TaskSpec, creator: str, latest_ledger: int) 
     nothing = scval.to_void()
     config = {
         "args": scval.to_vec([] if spec.key is None else [scval.to_uint64(spec.key)]),
-        "blocked_by": scval.to_vec([]),
+        "blocked_by": scval.to_vec([scval.to_uint64(task_id) for task_id in spec.blocked_by]),
         "creator": scval.to_address(creator),
         "function": scval.to_symbol(spec.function),
         "gas_balance": scval.to_int128(GAS),

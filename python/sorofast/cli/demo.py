@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from sorofast.demo.scenario import DemoOptions, DemoResult
 
 _INTERRUPTED = 130
-_LATENESS = ("all", "first_runs", "recurring")
+_LATENESS = ("all", "first_runs", "known_first_runs", "recurring")
 
 
 def demo(
@@ -84,6 +84,7 @@ def demo(
             intervals_s=parse_range_s(intervals, "--intervals"),
             due_per_ledger=due_per_ledger,
             seed=seed,
+            dependencies=True,
         ),
         sandbox=SandboxOptions(
             port=port,

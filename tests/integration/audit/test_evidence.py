@@ -16,6 +16,7 @@ from stellar_sdk.soroban_server_async import SorobanServerAsync
 
 from helpers.demo import network_of, options_of
 from sorofast.audit.evidence import Evidence, task_key
+from sorofast.audit.report import read
 from sorofast.chain.rpc import RpcClient
 from sorofast.demo.network import DemoNetwork
 from sorofast.errors import SorofastError, UnreachableError
@@ -56,6 +57,17 @@ async def call(network: DemoNetwork) -> AsyncIterator[Call]:
 def execute(network: DemoNetwork, task_id: int) -> tuple[str, str, stellar_xdr.SCVal, stellar_xdr.SCVal]:
     keeper = scval.to_address(network.keeper.public_key)
     return network.registry.contract, "execute", keeper, scval.to_uint64(task_id)
+
+
+async def missed(evidence: Evidence, network: DemoNetwork) -> set[int]:
+    """The tasks registered here whose windows count as missed."""
+    until = await latest(network)
+    windows = read(await evidence.history(until)).windows
+    old = [window for window in windows if until >= window.eligible + 10]
+    late = [window for window in old if window.ran is None or window.ran > window.eligible + 10]
+    report = await evidence.report(until)
+    assert report.missed == len(late), report
+    return {window.task_id for window in late if window.task_id > 20}
 
 
 async def latest(network: DemoNetwork) -> int:
@@ -114,6 +126,48 @@ async def test_tasks_registered_on_the_way_are_audited_from_there(
     await call(*execute(network, 21))
     report = await evidence.report(await latest(network))
     assert (report.tasks, report.due, report.executed) == (21, 21, 1), report
+
+
+async def test_a_blocked_task_is_missed_once_what_it_waits_for_has_run_and_it_has_not(
+    network: DemoNetwork, evidence: Evidence, call: Call
+) -> None:
+    """Task 22 has never run, 23 waits for it, and nobody ever runs 23."""
+    registry = network.registry.contract
+    async with SorobanServerAsync(network.urls.rpc_url, AiohttpClient()) as server:
+        answer = await server.get_ledger_entries([task_key(registry, 1)])
+    assert answer.entries
+    data = stellar_xdr.LedgerEntryData.from_xdr(answer.entries[0].xdr).contract_data
+    assert data is not None
+    assert data.val.map is not None
+    fresh = scval.to_struct(
+        {
+            entry.key.sym.sc_symbol.decode(): entry.val
+            for entry in data.val.map.sc_map
+            if entry.key.sym is not None
+        }
+        | {"last_run": scval.to_uint64(0)}
+    )
+    for _ in range(3):  # 21 is there to show an edge that is taken away again
+        await call(registry, "register", fresh)
+    await call(*execute(network, 21))
+    await call(registry, "add_dependency", scval.to_uint64(23), scval.to_uint64(22))
+    await call(registry, "add_dependency", scval.to_uint64(23), scval.to_uint64(21))
+    since = (await evidence.history(0)).ledgers[0].sequence
+    await network.admin.advance(ledgers=20)
+    blocked = await evidence.history(await latest(network))
+    assert [(change.task_id, change.depends_on, change.added) for change in blocked.dependency_changes] == [
+        (23, 22, True),
+        (23, 21, True),
+    ]
+    assert blocked.ledgers[0].sequence == since
+    # While 22 has not run, that one alone is missed.
+    assert (await missed(evidence, network)) == {22}
+    await call(*execute(network, 22))
+    ran_in = (await evidence.history(0)).applied[-1].ledger
+    await network.admin.advance(ledgers=ran_in + 10 - await latest(network))
+    assert (await missed(evidence, network)) == {22}, "23 has had nine ledgers"
+    await network.admin.advance(ledgers=1)
+    assert (await missed(evidence, network)) == {22, 23}
 
 
 async def test_a_network_that_has_gone_is_an_error_and_not_a_report(

@@ -13,7 +13,7 @@ from helpers.demo import Trial, at_work, fleet_of, network_of, options_of, run_d
 
 @pytest.mark.timeout(240)
 async def test_two_hundred_tasks_are_executed_once_each_and_in_time() -> None:
-    result = await run_demo(options_of(workers=2, duration_s=45))
+    result = await run_demo(options_of(workers=2, duration_s=45, dependencies=True))
     report = result.report
     assert (report.missed, report.duplicates, report.early, report.failed) == (0, 0, 0, 0), report
     assert report.executed > 50, report

@@ -11,7 +11,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from sorofast.audit import report as audit
-from sorofast.audit.report import Applied, History, Ledger, Paid, Report, TaskStart, classify_no_effect
+from sorofast.audit.dependencies import DependencyChange
+from sorofast.audit.history import Applied, History, Ledger, Paid, TaskStart
+from sorofast.audit.report import Report, classify_no_effect
 from sorofast.errors import DecodeError
 
 KEEPER = "GKEEPER"
@@ -48,6 +50,8 @@ def history(
     tasks: dict[int, TaskStart] | None = None,
     until: int | None = None,
     closes: Sequence[Ledger] | None = None,
+    changes: Sequence[DependencyChange] = (),
+    cancelled: dict[int, int] | None = None,
 ) -> History:
     closed = closes or ledgers(count)
     return History(
@@ -57,6 +61,8 @@ def history(
         ledgers=closed,
         applied=applied,
         until_ledger=closed[-1].sequence if until is None else until,
+        dependency_changes=changes,
+        cancelled=cancelled or {},
     )
 
 
@@ -207,6 +213,91 @@ def test_ours_after_a_rivals_run_was_outrun_and_repeats_nothing_of_ours() -> Non
     assert (repeated.outrun, repeated.duplicates, repeated.no_effect) == (0, 1, 1)
 
 
+def waiting(*, first_has_run: bool = False) -> dict[int, TaskStart]:
+    """Task 2 waits for task 1. Both would be due at 1,020, ledger 104."""
+    never = TaskStart(interval_s=1_020, last_run_s=0, ledger=FIRST)
+    once = TaskStart(interval_s=900, last_run_s=120, ledger=FIRST)
+    return {
+        1: once if first_has_run else never,
+        2: TaskStart(interval_s=20, last_run_s=T0, ledger=FIRST, blocked_by=(1,)),
+    }
+
+
+def test_a_task_is_due_from_the_ledger_after_the_one_in_which_what_it_waits_for_first_ran() -> None:
+    report = judge(history([ran(110, 1), ran(111, 2)], tasks=waiting(), count=13))
+    assert (report.due, report.executed, report.missed, report.open) == (2, 2, 0, 0), report
+    assert report.ledgers_late["first_runs"].max == 6  # that of the first task
+    late = audit.read(history([ran(110, 1), ran(113, 2)], tasks=waiting(), count=14)).windows[-1]
+    assert (late.task_id, late.eligible, late.ran) == (2, 111, 113)
+
+
+def test_a_task_that_never_runs_although_what_it_waits_for_has_is_missed() -> None:
+    old = judge(history([ran(110, 1)], tasks=waiting(), until=121))
+    assert (old.due, old.executed, old.missed, old.open) == (2, 1, 1, 0), old
+    young = judge(history([ran(110, 1)], tasks=waiting(), until=120))
+    assert (young.due, young.missed, young.open) == (2, 0, 1), young
+    from_the_start = judge(history([ran(104, 1)], tasks=waiting(first_has_run=True), until=114))
+    assert from_the_start.missed == 1, from_the_start
+
+
+def test_a_task_is_nobodys_miss_while_what_it_waits_for_has_not_run_or_is_gone() -> None:
+    blocked = judge(history([], tasks=waiting()))
+    assert (blocked.due, blocked.missed) == (1, 1), "the first task alone"
+    nobody = {2: waiting()[2]}
+    assert judge(history([], tasks=nobody)).due == 0
+    gone = judge(history([ran(104, 1)], tasks=waiting(), cancelled={1: 106}))
+    assert (gone.due, gone.executed) == (1, 1), gone
+
+
+def test_one_that_waits_for_several_waits_for_the_last_of_them() -> None:
+    tasks = waiting() | {3: TaskStart(1_020, 0, FIRST), 4: TaskStart(20, T0, FIRST, blocked_by=(1, 3))}
+    applied = [ran(104, 1), ran(105, 2), ran(107, 3), ran(108, 4)]
+    last = audit.read(history(applied, tasks=tasks, count=9)).windows[-1]
+    assert (last.task_id, last.eligible, last.ran) == (4, 108, 108)
+
+
+def test_a_free_task_is_due_by_its_interval_like_any_other() -> None:
+    tasks = waiting(first_has_run=True)
+    report = judge(history([ran(104, 1), ran(105, 2), ran(109, 2)], tasks=tasks, count=11))
+    assert (report.executed, report.ledgers_late["recurring"].max) == (3, 0), report
+    again = judge(history([ran(105, 2), idle(106, 2, max_ledger=109)], tasks=tasks, count=8))
+    assert (again.executed, again.duplicates) == (1, 1), again
+
+
+def test_freed_and_run_in_one_ledger_is_not_late_and_not_too_early() -> None:
+    report = judge(history([ran(106, 1), ran(106, 2, order=1)], tasks=waiting(), count=9))
+    assert (report.executed, report.ledgers_late["all"].p50) == (2, 0), report
+
+
+def test_dependencies_that_come_and_go_free_and_block() -> None:
+    went = DependencyChange(108, 2, 1, added=False)
+    assert (
+        audit.read(history([ran(109, 2)], tasks=waiting(), count=12, changes=[went])).windows[0].eligible
+        == 109
+    )
+    missed = judge(history([], tasks=waiting(), until=119, changes=[went]))
+    assert missed.missed == 2, missed
+    free = {1: waiting()[1], 2: TaskStart(20, T0, FIRST)}
+    came = DependencyChange(102, 2, 1, added=True)
+    assert judge(history([], tasks=free, changes=[came])).due == 1
+    # Blocked in the very ledger it ran in: after its run.
+    late = DependencyChange(104, 2, 1, added=True)
+    assert judge(history([ran(104, 2)], tasks=free, changes=[late], count=8)).executed == 1
+
+
+def test_a_first_run_is_of_a_known_shape_when_we_ran_a_sibling_before_its_ledger() -> None:
+    def one_of_three(applied: Sequence[Applied]) -> int:
+        first = {task: TaskStart(20, T0 + 5 * task, FIRST, kind=b"k") for task in (1, 2)}
+        other = {3: TaskStart(20, T0 + 5, FIRST, kind=b"other")}
+        report = judge(history(applied, tasks=first | other, count=9))
+        assert report.shapes == 2
+        return report.ledgers_late["known_first_runs"].count
+
+    assert one_of_three([ran(105, 1), ran(106, 2), ran(107, 3)]) == 1
+    assert one_of_three([ran(106, 1), ran(106, 2, order=1)]) == 0
+    assert one_of_three([ran(105, 1, keeper=RIVAL), ran(106, 2)]) == 0
+
+
 @pytest.mark.parametrize(
     ("applied", "reason"),
     [
@@ -222,6 +313,11 @@ def test_ours_after_a_rivals_run_was_outrun_and_repeats_nothing_of_ours() -> Non
 def test_a_history_that_cannot_have_happened_is_refused(applied: list[Applied], reason: str) -> None:
     with pytest.raises(DecodeError, match=reason):
         judge(history(applied))
+
+
+def test_a_task_that_ran_while_it_was_blocked_is_refused() -> None:
+    with pytest.raises(DecodeError, match="before the tasks it waits for had run"):
+        judge(history([ran(105, 2)], tasks=waiting()))
 
 
 def test_missing_and_unordered_ledgers_are_refused() -> None:

@@ -64,10 +64,49 @@ def test_intervals_follow_from_how_many_shall_be_due_per_ledger(
     assert runs_per_ledger(plan_tasks(options), close_s) == pytest.approx(due, rel=0.02)
 
 
+def test_one_in_twenty_waits_for_others_and_some_of_those_have_never_run() -> None:
+    plain = plan_tasks(SeedOptions(400))
+    specs = plan_tasks(SeedOptions(400, dependencies=True))
+    assert not any(spec.blocked_by or spec.never_run for spec in plain)
+    assert sum(bool(spec.blocked_by) for spec in specs) == 400 / 20
+    by_id = {spec.task_id: spec for spec in specs}
+    never = [spec for spec in specs if spec.never_run]
+    assert len(never) == 4
+    chained = [spec for spec in specs if any(by_id[other].never_run for other in spec.blocked_by)]
+    assert len(chained) == 4
+    assert any(by_id[other] in chained for spec in specs for other in spec.blocked_by)
+    # Nothing else about them differs.
+    assert [(spec.target, spec.key, spec.interval_s, spec.phase) for spec in specs] == [
+        (spec.target, spec.key, spec.interval_s, spec.phase) for spec in plain
+    ]
+    # However many there are, nobody waits for one that does not exist.
+    for tasks in range(95, 105):
+        few = plan_tasks(SeedOptions(tasks, dependencies=True))
+        assert all(other <= tasks for spec in few for other in spec.blocked_by)
+
+
+def test_tasks_that_have_never_run_fall_due_within_their_first_interval() -> None:
+    for spec in plan_tasks(SeedOptions(400, dependencies=True)):
+        interval_s, last_run_s = spec.schedule(FIRST_DUE_S)
+        assert (last_run_s == 0) == spec.never_run
+        assert FIRST_DUE_S <= interval_s + last_run_s < FIRST_DUE_S + spec.interval_s
+
+
+def test_dependencies_are_written_into_the_entries() -> None:
+    options = SeedOptions(100, dependencies=True)
+    specs = plan_tasks(options)
+    entries = task_entries(registry(options), specs, KEEPER, FIRST_DUE_S, latest_ledger=7)
+    for spec, (entry, _) in zip(specs, entries, strict=True):
+        whole = stellar_xdr.LedgerEntry.from_xdr_bytes(entry)
+        start = decode_task(base64.b64encode(whole.data.to_xdr_bytes()).decode(), 7).start()
+        assert start.blocked_by == spec.blocked_by
+        assert (start.interval_s, start.last_run_s) == spec.schedule(FIRST_DUE_S)
+
+
 def test_due_times_begin_at_the_first_one_and_are_spread_evenly() -> None:
     # With one interval for all, the first windows fall due evenly over that interval.
     specs = plan_tasks(SeedOptions(2_000, intervals_s=(100, 100)))
-    due = [spec.last_run_s(FIRST_DUE_S) + spec.interval_s - FIRST_DUE_S for spec in specs]
+    due = [sum(spec.schedule(FIRST_DUE_S)) - FIRST_DUE_S for spec in specs]
     assert min(due) == 0
     assert max(due) == 99
     per_second = Counter(due)

@@ -24,6 +24,9 @@ it."""
 
 INFLIGHT_MAX = CHANNELS_MAX
 
+GUARD_MAX_S = 60
+"""No network's close times are further apart than that from its validators' clocks."""
+
 ENVELOPE_LEDGERS_MIN = 3
 """Sent after ledger N, in N+1 at best, N+2 after one busy ledger; valid only *below* the bound."""
 ENVELOPE_LEDGERS_MAX = 60

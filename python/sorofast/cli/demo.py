@@ -10,7 +10,7 @@ from cyclopts import Parameter
 from sorofast.cli.options import OutputFormat, Whole
 from sorofast.cli.output import print_json, print_pairs, print_table
 from sorofast.errors import UsageError
-from sorofast.limits import WORKERS_MAX
+from sorofast.limits import GUARD_MAX_S, WORKERS_MAX
 
 if TYPE_CHECKING:
     from sorofast.demo.progress import Progress
@@ -40,6 +40,12 @@ def demo(
         str | None,
         Parameter(
             help="Delay from a ledger's close until it is visible; by default a quarter of --ledger-close."
+        ),
+    ] = None,
+    guard: Annotated[
+        str | None,
+        Parameter(
+            help="How long after its due second a run that waits for it is sent, e.g. 50ms; by default engine.guard_s."
         ),
     ] = None,
     seed: Annotated[Whole, Parameter(help="Seed of the tasks: the same seed gives the same tasks.")] = 0,
@@ -77,6 +83,9 @@ def demo(
     for name, text in (("--ledger-jitter", ledger_jitter), ("--consensus-delay", consensus_delay)):
         if text is not None:
             parse_duration_s(text, name)
+    guard_s = None if guard is None else parse_duration_s(guard, "--guard")
+    if guard_s is not None and guard_s > GUARD_MAX_S:
+        raise UsageError(f"--guard {guard}: must be at most {GUARD_MAX_S}s")
     options = DemoOptions(
         seed=SeedOptions(
             tasks=tasks,
@@ -94,6 +103,7 @@ def demo(
         ),
         workers=workers,
         duration_s=duration_s,
+        guard_s=guard_s,
     )
     try:
         result = asyncio.run(_run(options, Progress(quiet=quiet)))

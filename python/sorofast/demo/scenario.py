@@ -29,12 +29,15 @@ _QUIET_LEDGERS_MAX = 8
 
 @dataclass(frozen=True)
 class DemoOptions:
-    """What to run. `duration_s` counts from when the fleet is ready; None runs until `stop` is set."""
+    """What to run. `duration_s` counts from when the fleet is ready; None runs until `stop` is set. `guard_s` is
+    `engine.guard_s`, None for its default.
+    """
 
     seed: SeedOptions
     sandbox: SandboxOptions = field(default_factory=SandboxOptions)
     workers: int = 4
     duration_s: float | None = None
+    guard_s: float | None = None
 
 
 class Stop(asyncio.Event):
@@ -97,7 +100,8 @@ async def run_demo(options: DemoOptions, progress: Progress, stop: Stop) -> Demo
     keep_log = False
     try:
         network = DemoNetwork(options.sandbox, options.seed)
-        fleet = Fleet(network, fleet_directory, progress=progress.channels)
+        settings = {} if options.guard_s is None else {"engine": {"guard_s": options.guard_s}}
+        fleet = Fleet(network, fleet_directory, progress=progress.channels, settings=settings)
         progress.step("starting a local network and uploading the contracts")
         async with network:
             progress.step(f"network at {network.urls.rpc_url}; starting Redis, creating channels")

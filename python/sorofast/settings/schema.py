@@ -127,7 +127,9 @@ class _Engine(_Section):
         ge=limits.ENVELOPE_LEDGERS_MIN,
         le=limits.ENVELOPE_LEDGERS_MAX,
     )
-    guard_s: float = Field(default=_default(RunConfig, "guard_s"), ge=0, le=60, allow_inf_nan=False)
+    guard_s: float = Field(
+        default=_default(RunConfig, "guard_s"), ge=0, le=limits.GUARD_MAX_S, allow_inf_nan=False
+    )
 
 
 class _Fees(_Section):

@@ -18,6 +18,8 @@ from sorofast.cli.root import execute
         (["--duration", "0s"], "--duration 0s"),
         (["--ledger-close", "0s"], "--ledger-close 0s"),
         (["--ledger-jitter", "much"], "--ledger-jitter much"),
+        (["--guard", "0.05"], "--guard 0.05"),
+        (["--guard", "2m"], "--guard 2m: must be at most 60s"),
         (["--intervals", "9"], "--intervals 9"),
         (["--workers", "0"], "--workers 0"),
         (["--tasks", "0"], "--tasks 0"),

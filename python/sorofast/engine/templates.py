@@ -230,6 +230,13 @@ class FleetTemplates:
         except RedisUnreachable as error:
             self._log.info("templates_not_synced", error=str(error))
 
+    async def tell(self) -> None:
+        """Writes what changed here. Redis away: the next ledger will do."""
+        try:
+            await self.flush()
+        except RedisUnreachable as error:
+            self._log.info("templates_not_synced", error=str(error))
+
     async def flush(self) -> None:
         """Writes what changed here. Raises RedisUnreachable; the rest is kept for the next time."""
         while self._unwritten:

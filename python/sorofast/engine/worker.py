@@ -120,7 +120,9 @@ class Worker:
             await context.templates.sync()
             # An older entry is only taken in: what it would have us send is past, and the newest one settles it all.
             await self._cycle_all(resend=True)
-            # After the sends: what it brings is for the ledgers to come, and Redis may take its time.
+            # After the sends: what it brings is for the ledgers to come, and Redis may take its time. With the next
+            # ledger all members read what was learned at once, so what is told only then comes too late for some.
+            await context.templates.tell()
             await share_timing(context)
         self._report(entry, context.clock.monotonic() - started)
         self._woken.set()

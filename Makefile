@@ -60,8 +60,8 @@ test: build ## Run the Rust tests, then pytest (unit, integration, faults); ARGS
 	@$(BIN)/python -m pytest --numprocesses $(TEST_PROCESSES) --dist worksteal $(ARGS)
 
 .PHONY: faults
-faults: build ## Real fleets bent from outside: lost replies, killed processes, wrong clocks; ARGS go to pytest
-	@$(BIN)/python -m pytest --numprocesses $(TEST_PROCESSES) --dist worksteal tests/faults $(ARGS)
+faults: build ## All scenes of fleets bent from outside (ten minutes); `make test` has the shortest of each kind
+	@$(BIN)/python -m pytest --numprocesses $(TEST_PROCESSES) --dist worksteal --verify tests/faults $(ARGS)
 
 .PHONY: lint
 lint: build ## Check formats, lints, types, the stub of the extension, and the house rules

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from itertools import pairwise
 
+import pytest
 from stellar_sdk import scval
 
 from helpers.faults.scene import Scenario, blocked_by
@@ -21,6 +22,7 @@ async def test_tasks_blocked_by_others_that_have_run_are_run(scenario: Scenario)
     assert len({run.task_id for run in blocked}) == HALF, report.summary()
 
 
+@pytest.mark.verify
 async def test_a_chain_of_tasks_that_have_never_run_is_run_one_after_the_other(scenario: Scenario) -> None:
     chain = range(1, 5)
 

@@ -56,12 +56,16 @@ async def killed_and_judged(s: Scene, *names: str) -> Judgement:
     return report
 
 
-@pytest.mark.parametrize("step", STEPS)
+@pytest.mark.parametrize(
+    "step",
+    [step if "and" in step.split() else pytest.param(step, marks=pytest.mark.verify) for step in STEPS],
+)
 async def test_a_worker_killed_costs_no_run_and_doubles_none(scenario: Scenario, step: str) -> None:
     async with scenario(failpoints=kills(*STEPS[step]), **LOAD) as s:
         await killed_and_judged(s, *(place.partition("@")[0] for place in STEPS[step]))
 
 
+@pytest.mark.verify
 async def test_a_worker_killed_with_the_answer_to_a_lookup_in_hand_costs_nothing(scenario: Scenario) -> None:
     """A run without effect is looked up: its resolver says no, after its call was learned."""
     async with scenario(failpoints=kills("settle.looked_up@1"), **LOAD) as s:
@@ -73,6 +77,7 @@ async def test_a_worker_killed_with_the_answer_to_a_lookup_in_hand_costs_nothing
     assert report.verdicts.no_effect, report.summary()
 
 
+@pytest.mark.verify
 async def test_a_worker_killed_while_it_loads_or_hands_over_costs_nothing(scenario: Scenario) -> None:
     async with scenario(failpoints=kills("snapshot.before@2", "handover.before@1"), **LOAD) as s:
         # A second run takes its share, so the first has to hand over.
@@ -87,7 +92,7 @@ async def test_a_worker_killed_while_it_loads_or_hands_over_costs_nothing(scenar
 @pytest.mark.parametrize(
     "place",
     [
-        "claim.committed@3",
+        pytest.param("claim.committed@3", marks=pytest.mark.verify),
         pytest.param("send.before@3", marks=pytest.mark.verify),
         pytest.param("settle.before@5", marks=pytest.mark.verify),
     ],

@@ -113,6 +113,7 @@ async def test_one_try_a_ledger_goes_out_while_the_keeper_cannot_sign(scenario: 
     assert_said_once(s, "keeper_cannot_sign")
 
 
+@pytest.mark.verify
 @pytest.mark.timeout(180)
 async def test_a_pause_whose_finder_died_ends_when_its_cause_is_gone(scenario: Scenario) -> None:
     async with scenario(tasks=TASKS) as s:
@@ -194,6 +195,7 @@ async def test_a_crowded_market_lets_through_what_it_takes_and_costs_no_back_off
     assert report.failed == 0
 
 
+@pytest.mark.verify
 @pytest.mark.timeout(180)
 async def test_a_full_queue_is_asked_once_a_ledger_and_everything_runs_when_it_empties(
     scenario: Scenario,

@@ -6,6 +6,8 @@ import itertools
 from pathlib import Path
 from typing import Any
 
+import pytest
+
 from helpers.faults.scene import Scenario, Scene
 
 ODD_SIMULATIONS: tuple[dict[str, Any], ...] = (
@@ -35,6 +37,7 @@ def died(s: Scene) -> list[str]:
     return [line for line in lines if "worker_died" in line or "Traceback" in line or "tasks_stuck" in line]
 
 
+@pytest.mark.verify
 async def test_odd_simulations_are_the_nodes_fault_and_no_tasks(scenario: Scenario) -> None:
     async with scenario(workers=2, start=False) as s:
         odd = itertools.cycle(ODD_SIMULATIONS)

@@ -16,7 +16,7 @@ from sorofast.demo.fleet import Event
 DRAIN_MAX_S = 10.0
 
 
-@pytest.mark.parametrize("who", ["worker", "follower"])
+@pytest.mark.parametrize("who", ["follower", pytest.param("worker", marks=pytest.mark.verify)])
 async def test_an_owner_that_stood_still_past_its_lease_changes_nothing_when_it_goes_on(
     scenario: Scenario, who: str
 ) -> None:
@@ -31,6 +31,7 @@ async def test_an_owner_that_stood_still_past_its_lease_changes_nothing_when_it_
     assert (report.early, report.failed) == (0, 0), report.summary()
 
 
+@pytest.mark.verify
 async def test_bytes_that_a_stopped_owner_sends_late_do_no_harm(scenario: Scenario) -> None:
     """Everybody stands still with claims in the log; what goes on afterwards is old and new owners at once."""
     async with scenario(due_per_ledger=4, tasks=32) as s:
@@ -43,6 +44,7 @@ async def test_bytes_that_a_stopped_owner_sends_late_do_no_harm(scenario: Scenar
     assert report.executed >= 32, report.summary()
 
 
+@pytest.mark.verify
 async def test_a_worker_that_keeps_dying_ends_the_run_with_the_reason_and_loses_nothing(
     scenario: Scenario,
 ) -> None:
@@ -65,6 +67,7 @@ async def test_a_worker_that_keeps_dying_ends_the_run_with_the_reason_and_loses_
     assert report.executed >= 24, report.summary()
 
 
+@pytest.mark.verify
 async def test_a_drain_under_load_is_short_and_the_next_run_finds_nothing_lost(scenario: Scenario) -> None:
     async with scenario(due_per_ledger=6, tasks=48) as s:
         took_s = []

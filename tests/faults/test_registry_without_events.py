@@ -4,12 +4,15 @@ from __future__ import annotations
 
 from collections import Counter
 
+import pytest
+
 from helpers.faults.scene import Scenario
 from helpers.settling import command
 
 LEDGERS = 10
 
 
+@pytest.mark.verify
 async def test_a_fleet_s_own_runs_are_not_taken_for_a_rival_s(scenario: Scenario) -> None:
     async with scenario() as s:
         s.rpc.patch("getEvents", {"result": {"events": []}})

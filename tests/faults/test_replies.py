@@ -6,6 +6,7 @@ from collections import Counter
 from typing import Any
 
 import msgspec
+import pytest
 
 from helpers.faults.rpc_proxy import Call
 from helpers.faults.scene import Scenario, Scene
@@ -32,6 +33,7 @@ async def settled(s: Scene) -> Counter[tuple[str, str]]:
     return found
 
 
+@pytest.mark.verify
 async def test_a_settle_that_is_repeated_after_a_lost_reply_changes_nothing(scenario: Scenario) -> None:
     async with scenario() as s:
         lost = s.redis.drop_reply("commit_ledger", when=settles, count=4)
@@ -45,6 +47,7 @@ async def test_a_settle_that_is_repeated_after_a_lost_reply_changes_nothing(scen
     assert len(history) == report.executed, report.summary()
 
 
+@pytest.mark.verify
 async def test_scripts_that_redis_forgot_are_loaded_again_and_applied_once(scenario: Scenario) -> None:
     async with scenario() as s:
         loads = s.redis.commands["SCRIPT"]
@@ -58,6 +61,7 @@ async def test_scripts_that_redis_forgot_are_loaded_again_and_applied_once(scena
     assert len(history) == report.executed, report.summary()
 
 
+@pytest.mark.verify
 async def test_a_stream_told_tenfold_and_in_disorder_leads_to_one_run_per_window(scenario: Scenario) -> None:
     def tenfold(_: Command, reply: Any) -> Any:
         if not isinstance(reply, list):
@@ -78,6 +82,7 @@ async def test_a_stream_told_tenfold_and_in_disorder_leads_to_one_run_per_window
     assert report.executed >= 24, report.summary()
 
 
+@pytest.mark.verify
 async def test_requests_that_reach_the_node_ten_times_lead_to_one_run_per_window(scenario: Scenario) -> None:
     async with scenario() as s:
         sends = s.rpc.repeat("sendTransaction", times=10)
@@ -101,6 +106,7 @@ async def test_sends_whose_answers_never_come_are_followed_by_the_same_bytes(sce
     assert swallowed & {entry.hash for entry in s.log.entries if entry.forwarded}, report.summary()
 
 
+@pytest.mark.verify
 async def test_a_node_that_says_try_again_later_gets_the_same_bytes_a_few_times_more(
     scenario: Scenario,
 ) -> None:
@@ -151,6 +157,7 @@ async def test_an_envelope_that_landed_unheard_is_looked_up_when_its_sequence_is
     assert refused & {run.hash for run in report.runs}, "none of them had landed"
 
 
+@pytest.mark.verify
 async def test_an_envelope_is_built_anew_only_once_a_ledger_has_closed_at_its_bound(
     scenario: Scenario,
 ) -> None:
@@ -166,6 +173,7 @@ async def test_an_envelope_is_built_anew_only_once_a_ledger_has_closed_at_its_bo
     assert rebuilt, f"nothing expired: {report.summary()}"
 
 
+@pytest.mark.verify
 async def test_an_envelope_released_in_its_last_ledger_runs_once(scenario: Scenario) -> None:
     """What was kept from the node arrives when it may land in one ledger more, or in none."""
 

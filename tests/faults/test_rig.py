@@ -13,6 +13,7 @@ from helpers.faults.oracle import BrokenPromise
 from helpers.faults.scene import Scenario
 
 
+@pytest.mark.verify
 async def test_a_calm_scene_is_judged_well(scenario: Scenario) -> None:
     async with scenario() as s:
         report = await s.judged(ledgers=10)
@@ -22,6 +23,7 @@ async def test_a_calm_scene_is_judged_well(scenario: Scenario) -> None:
     assert report.hashes == len(report.runs) <= report.sends
 
 
+@pytest.mark.verify
 async def test_a_fleet_that_stands_still_is_found_to_miss_its_tasks(scenario: Scenario) -> None:
     async with scenario() as s:
         async with s.processes.stopped(*s.processes.everyone()):
@@ -36,6 +38,7 @@ async def test_a_fleet_that_stands_still_is_found_to_miss_its_tasks(scenario: Sc
     assert report.missed == []
 
 
+@pytest.mark.verify
 async def test_signals_reach_the_process_they_are_meant_for(scenario: Scenario) -> None:
     async with scenario() as s:
         follower, (other, *_) = s.processes.follower(), s.processes.others()
@@ -48,6 +51,7 @@ async def test_signals_reach_the_process_they_are_meant_for(scenario: Scenario) 
     assert report.executed >= 24, report.summary()
 
 
+@pytest.mark.verify
 async def test_a_stepped_host_clock_is_wrong_for_the_run_and_right_for_its_redis(
     scenario: Scenario, host_clock: HostClock
 ) -> None:

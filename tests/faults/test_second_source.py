@@ -8,6 +8,7 @@ import asyncio
 import os
 from collections import Counter
 
+import pytest
 from stellar_sdk import Address, scval
 from stellar_sdk import xdr as stellar_xdr
 from stellar_sdk.soroban_server_async import SorobanServerAsync
@@ -78,6 +79,7 @@ async def test_a_second_source_runs_beside_the_tasks_and_lands_each_of_its_calls
     assert report.executed >= s.setup.tasks, report.summary()
 
 
+@pytest.mark.verify
 async def test_what_an_absent_source_left_in_the_log_is_settled_and_its_channels_come_free(
     scenario: Scenario,
 ) -> None:

@@ -124,6 +124,7 @@ async def test_a_resolver_that_turns_is_noticed_within_three_ledgers_and_asked_s
     assert report.failed == 0
 
 
+@pytest.mark.verify
 @pytest.mark.timeout(180)
 async def test_a_call_that_had_no_effect_is_not_paid_for_again_by_the_next_owner(scenario) -> None:
     """The template is there, so nothing but the fleet's memory keeps a new worker from sending."""
@@ -154,6 +155,7 @@ async def test_a_call_that_had_no_effect_is_not_paid_for_again_by_the_next_owner
         await s.judged(ledgers=9, early_max=None)
 
 
+@pytest.mark.verify
 @pytest.mark.timeout(180)
 async def test_an_archived_entry_is_restored_by_one_run_and_its_siblings_wait_for_that(scenario) -> None:
     def reshape(task_id: int) -> dict[str, Any]:
@@ -174,6 +176,7 @@ async def test_an_archived_entry_is_restored_by_one_run_and_its_siblings_wait_fo
     assert report.failed == 0
 
 
+@pytest.mark.verify
 @pytest.mark.timeout(180)
 async def test_a_slow_simulator_holds_up_no_run_whose_call_is_known(scenario) -> None:
     """Each simulation takes three ledgers, and there is always one to make: a resolver that says no."""

@@ -32,7 +32,7 @@ async def put_changeable(s: Scene) -> str:
 
 
 @pytest.mark.timeout(180)
-@pytest.mark.parametrize("function", ["step", "append"])
+@pytest.mark.parametrize("function", ["step", pytest.param("append", marks=pytest.mark.verify)])
 async def test_a_call_that_is_never_the_same_twice_fails_no_more_after_its_second_failure(
     scenario, function: str
 ) -> None:
@@ -82,6 +82,7 @@ async def test_nothing_is_sent_with_a_template_of_code_that_was_replaced(scenari
     assert {run.task_id for run in report.runs if run.ledger > changed + 1} == set(range(1, 10))
 
 
+@pytest.mark.verify
 @pytest.mark.timeout(180)
 async def test_a_fleet_that_starts_again_simulates_nothing_that_it_has_learned(scenario) -> None:
     async with scenario(tasks=60, resolvers=2, lead_s=15.0) as s:

@@ -4,8 +4,9 @@ Nothing happens unless the environment variable SOROFAST_FAILPOINTS is set, and 
 
     SOROFAST_FAILPOINTS="marks=/tmp/marks;claim.committed=kill@3*1;send.answered=delay:200"
 
-Entries are separated by `;`. One is `NAME=ACTION`, then optionally `@N`: only at the N-th time this process passes
-there, and `*N`: at most so many strikes in all. `marks=DIRECTORY` names a folder, which must be there, in
+Entries are separated by `;`. One is `NAME=ACTION`, then optionally `?FIELD=VALUE`: only when it is that one that is in
+hand there, as in `simulate.judging=kill?task=7`, `@N`: only at the N-th time this process passes there so, and `*N`: at
+most so many strikes in all. `marks=DIRECTORY` names a folder, which must be there, in
 which every strike leaves a file `NAME.1`, `NAME.2`, … before it acts; with it `*N` counts the strikes of all
 processes that share the folder, so that a worker which takes a killed one's place is spared.
 
@@ -18,16 +19,22 @@ import asyncio
 import os
 import re
 import signal
+import time
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
 from sorofast.errors import ConfigError, SorofastError
 
-__all__ = ["NAMES", "VARIABLE", "check", "failpoint"]
+__all__ = ["FIELDS", "NAMES", "VARIABLE", "check", "failpoint", "failpoint_sync"]
 
 VARIABLE = "SOROFAST_FAILPOINTS"
 
 NAMES = {
+    "simulate.judging": "a simulation's answer is about to be read and learned from",
+    "build.signing": "envelopes are about to be built and signed",
+    "read.decoding": "entries that the node has answered with are about to be decoded",
+    "ingest.rows": "what a ledger changed is about to be taken into a task table",
     "plan.simulated": "a simulation has been answered, nothing is planned from it yet",
     "build.done": "envelopes are signed and nowhere but in this process",
     "claim.before": "the script that claims and settles is about to be called",
@@ -45,9 +52,18 @@ NAMES = {
 }
 """What is true when a process passes there."""
 
+FIELDS = {
+    "simulate.judging": {"task"},
+    "build.signing": {"task"},
+    "read.decoding": {"task"},
+    "ingest.rows": {"task"},
+}
+"""What a place tells of what is in hand there; others tell nothing."""
+
 _MARKS_MAX = 10_000
 _ENTRY = re.compile(
     r"(?P<name>[a-z_.]+)=(?P<action>kill|stop|error|delay:(?P<delay_ms>\d{1,6}))"
+    r"(?:\?(?P<field>[a-z_]+)=(?P<value>[A-Za-z0-9_./-]{1,64}))?"
     r"(?:@(?P<pass>[1-9]\d{0,8}))?(?:\*(?P<limit>[1-9]\d{0,8}))?"
 )
 
@@ -56,6 +72,8 @@ _ENTRY = re.compile(
 class _Point:
     action: str
     delay_ms: int
+    field: str | None
+    value: str
     at_pass: int | None
     limit: int
     passes: int = 0
@@ -81,23 +99,36 @@ def check(text: str) -> None:
 async def failpoint(name: str) -> None:
     """Passes the place `name`, one of NAMES. SorofastError where it is told to fail."""
     if _text:
-        await _pass(name)
+        point = _struck(name, {})
+        if point is not None and point.action == "delay":
+            await asyncio.sleep(point.delay_ms / 1000)
 
 
-async def _pass(name: str) -> None:
+def failpoint_sync(name: str, **in_hand: Iterable[object]) -> None:
+    """The same where nothing may be awaited: a delay there holds up the whole process. `in_hand` are the place's
+    FIELDS, looked at only where a test asks for one of them.
+    """
+    if _text:
+        point = _struck(name, in_hand)
+        if point is not None and point.action == "delay":
+            time.sleep(point.delay_ms / 1000)
+
+
+def _struck(name: str, in_hand: Mapping[str, Iterable[object]]) -> _Point | None:
+    """Kills, stops or raises; returns the point that struck, for the caller to wait where that is its action."""
     global _plan
     if _plan is None:
         _plan = _parse(_text)
     if name not in NAMES:
         raise SorofastError(f"failpoints.NAMES has no {name!r}")
     point = _plan.points.get(name)
-    if point is None:
-        return
+    if point is None or not _is_meant(point, in_hand):
+        return None
     point.passes += 1
     if point.at_pass is not None and point.passes != point.at_pass:
-        return
+        return None
     if not _may_strike(name, point, _plan.marks):
-        return
+        return None
     match point.action:
         case "kill":
             os.kill(os.getpid(), signal.SIGKILL)
@@ -105,8 +136,11 @@ async def _pass(name: str) -> None:
             os.kill(os.getpid(), signal.SIGSTOP)
         case "error":
             raise SorofastError(f"{VARIABLE} has {name} fail here")
-        case _:
-            await asyncio.sleep(point.delay_ms / 1000)
+    return point
+
+
+def _is_meant(point: _Point, in_hand: Mapping[str, Iterable[object]]) -> bool:
+    return point.field is None or any(str(value) == point.value for value in in_hand.get(point.field, ()))
 
 
 def _may_strike(name: str, point: _Point, marks: Path | None) -> bool:
@@ -138,16 +172,21 @@ def _parse(text: str) -> _Plan:
         if found is None:
             raise ConfigError(
                 f"{VARIABLE}: {entry!r} is no failpoint; write NAME=kill, stop, error or delay:MILLISECONDS, "
-                "then @N for the N-th pass and *N for at most N strikes, with ; between entries"
+                "then ?FIELD=VALUE for what is in hand, @N for the N-th pass and *N for at most N strikes, with ; "
+                "between entries"
             )
         name = found["name"]
         if name not in NAMES:
             raise ConfigError(f"{VARIABLE}: there is no failpoint {name!r}; there are {', '.join(NAMES)}")
+        if found["field"] and found["field"] not in FIELDS.get(name, ()):
+            raise ConfigError(f"{VARIABLE}: {name} does not tell which {found['field']} is in hand")
         if name in plan.points:
             raise ConfigError(f"{VARIABLE}: {name} stands there twice")
         plan.points[name] = _Point(
-            action=found["action"],
+            action=found["action"].partition(":")[0],
             delay_ms=int(found["delay_ms"] or 0),
+            field=found["field"],
+            value=found["value"] or "",
             at_pass=int(found["pass"]) if found["pass"] else None,
             limit=int(found["limit"] or _MARKS_MAX),
         )

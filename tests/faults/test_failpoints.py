@@ -9,7 +9,7 @@ import pytest
 from helpers.faults.oracle import Judgement
 from helpers.faults.scene import Scenario, Scene
 from sorofast.coordination.leases import LEASE_TTL_S
-from sorofast.failpoints import NAMES
+from sorofast.failpoints import FIELDS, NAMES
 
 LOAD = {"tasks": 36, "due_per_ledger": 4}
 
@@ -30,8 +30,8 @@ run."""
 BOUND_LEDGERS = 12
 """An interpreter that starts anew takes seconds on a machine that has other work, and a slot may do so four times."""
 
-SCATTERED = {"settle.looked_up", "snapshot.before", "handover.before"}
-"""Have scenes of their own: they need something else to happen first."""
+SCATTERED = {"settle.looked_up", "snapshot.before", "handover.before", *FIELDS}
+"""Have scenes of their own: they need something else to happen first, or strike for one task: `test_killer_tasks`."""
 
 
 def test_every_failpoint_has_its_scene() -> None:

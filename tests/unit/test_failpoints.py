@@ -24,11 +24,24 @@ asyncio.run(main())
 """
 
 
-def passing(text: str) -> subprocess.CompletedProcess[str]:
-    """A process that passes one failpoint five times and prints how often it came through."""
+SIGN = """
+from sorofast.failpoints import failpoint_sync
+for batch in ([1, 2], [6, 7], [17, 70], [7, 8]):
+    failpoint_sync("build.signing", task=iter(batch))
+    print(batch[0], flush=True)
+"""
+
+
+def passing(text: str, program: str = PASS) -> subprocess.CompletedProcess[str]:
+    """A process that passes one failpoint several times and prints how often it came through."""
     environment = os.environ | {failpoints.VARIABLE: text}
     return subprocess.run(
-        [sys.executable, "-c", PASS], env=environment, capture_output=True, text=True, timeout=30, check=False
+        [sys.executable, "-c", program],
+        env=environment,
+        capture_output=True,
+        text=True,
+        timeout=30,
+        check=False,
     )
 
 
@@ -61,6 +74,23 @@ def test_a_limit_without_marks_counts_within_the_process() -> None:
     assert (done.returncode, done.stdout.split()) == (0, ["1", "2", "3", "4", "5"])
 
 
+def test_only_the_one_that_was_named_is_struck() -> None:
+    done = passing("build.signing=kill?task=7", SIGN)
+    assert (done.returncode, done.stdout.split()) == (-9, ["1"])
+    done = passing("build.signing=kill?task=7@2", SIGN)
+    assert (done.returncode, done.stdout.split()) == (-9, ["1", "6", "17"])
+    done = passing("build.signing=kill?task=9", SIGN)
+    assert (done.returncode, done.stdout.split()) == (0, ["1", "6", "17", "7"])
+
+
+def test_where_nothing_is_awaited_errors_and_delays_strike_as_well() -> None:
+    done = passing("build.signing=error?task=17", SIGN)
+    assert (done.returncode, done.stdout.split()) == (1, ["1", "6"])
+    assert "SOROFAST_FAILPOINTS has build.signing fail here" in done.stderr
+    done = passing("build.signing=delay:1", SIGN)
+    assert (done.returncode, done.stdout.split()) == (0, ["1", "6", "17", "7"])
+
+
 @pytest.mark.parametrize(
     ("text", "said"),
     [
@@ -68,6 +98,10 @@ def test_a_limit_without_marks_counts_within_the_process() -> None:
         ("claim.committed", "'claim.committed' is no failpoint"),
         ("claim.committed=explode", "is no failpoint"),
         ("claim.committed=kill@0", "is no failpoint"),
+        ("claim.committed=kill?task=7", "claim.committed does not tell which task is in hand"),
+        ("build.signing=kill?window=7", "build.signing does not tell which window is in hand"),
+        ("build.signing=kill?task=", "is no failpoint"),
+        ("build.signing=kill@2?task=7", "is no failpoint"),
         ("claim.committed=kill;claim.committed=stop", "claim.committed stands there twice"),
         ("marks=/nowhere/at/all;claim.committed=kill", "there is no such folder"),
     ],

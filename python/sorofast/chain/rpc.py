@@ -5,8 +5,8 @@ from __future__ import annotations
 import asyncio
 import base64
 import struct
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from itertools import count
 from typing import Any
 
@@ -23,6 +23,8 @@ __all__ = ["KEYS_PER_CALL_MAX", "Event", "RpcClient"]
 
 # (ledger, kind, task id, transaction hash, keeper key, amount in stroops)
 Event = tuple[int, str, int, bytes, bytes | None, int | None]
+
+Decoding = Callable[[], AbstractContextManager[None]]
 
 KEYS_PER_CALL_MAX = 200  # getLedgerEntries refuses more keys
 EVENTS_PER_CALL_MAX = 10_000
@@ -148,11 +150,20 @@ class RpcClient:
         return await self.transport.post("getLedgerEntries", body)
 
     async def entries(
-        self, contract: bytes, keeper: bytes, task_ids: bytes, accounts: bytes, *, ledger_min: int = 0
+        self,
+        contract: bytes,
+        keeper: bytes,
+        task_ids: bytes,
+        accounts: bytes,
+        *,
+        ledger_min: int = 0,
+        decoding: Decoding = nullcontext,
     ) -> _core.EntriesBatch:
-        """Task entries (packed u64 ids) and accounts (packed 32-byte keys), at most 200 keys together."""
+        """Task entries (packed u64 ids) and accounts (packed 32-byte keys), at most 200 keys together. Each answer is
+        decoded within what `decoding` makes.
+        """
         body = _core.entries_request(next(self._ids), contract, task_ids, accounts)
-        return await self._fresh_entries(body, contract, keeper, ledger_min)
+        return await self._fresh_entries(body, contract, keeper, ledger_min, decoding)
 
     async def registry(self, contract: bytes, keeper: bytes, *, ledger_min: int = 0) -> _core.EntriesBatch:
         """The registry's own instance and its task counter."""
@@ -160,7 +171,7 @@ class RpcClient:
         return await self._fresh_entries(body, contract, keeper, ledger_min)
 
     async def _fresh_entries(
-        self, body: bytes, contract: bytes, keeper: bytes, ledger_min: int
+        self, body: bytes, contract: bytes, keeper: bytes, ledger_min: int, decoding: Decoding = nullcontext
     ) -> _core.EntriesBatch:
         """Asks again, a bounded number of times, while the answer is from before `ledger_min`.
 
@@ -169,7 +180,7 @@ class RpcClient:
         seen = 0
         for _ in range(STALE_ANSWERS_MAX):
             answer = await self.ledger_entries_raw(body)
-            with _clear_errors():
+            with decoding(), _clear_errors():
                 batch = _core.decode_entries(answer, contract, keeper)
             if batch.latest_ledger >= ledger_min:
                 return batch

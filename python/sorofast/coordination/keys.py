@@ -57,6 +57,7 @@ class FleetKeys:
     control: str
     templates: str
     template_changes: str
+    suspects: str
 
     @classmethod
     def of(cls, prefix: str) -> FleetKeys:
@@ -72,6 +73,7 @@ class FleetKeys:
             control=base + "control",
             templates=base + "templates",
             template_changes=base + "template-changes",
+            suspects=base + "suspects",
         )
 
 

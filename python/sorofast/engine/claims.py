@@ -12,8 +12,9 @@ from sorofast.coordination.shard import CommitReply
 from sorofast.engine.context import WorkerContext
 from sorofast.engine.cycle import Run
 from sorofast.errors import DecodeError, RedisUnreachable
-from sorofast.executions.key import Execution
+from sorofast.executions.key import Execution, Subject
 from sorofast.executions.records import Settle, WalRecord
+from sorofast.failpoints import failpoint_sync
 from sorofast.transactions.fees import fee_policy
 from sorofast.triggers.base import Due
 
@@ -43,43 +44,53 @@ def build(
     # bound.
     lifetime_s = (config.engine.envelope_ledgers + 3) * context.ledgers.target_s
     max_time_s = math.ceil(close_s + lifetime_s) + MAX_TIME_EXTRA_S
-    items = [
-        (run.due.template, run.due.values, run.channel, run.sequence, max_ledger, max_time_s) for run in runs
-    ]
     bid = fee_policy(config.fees).bid()
-    try:
-        signed = context.signer.build(items, bid.inclusion_fee_stroops)
-    except DecodeError as error:
-        # A template was forgotten between plan and build.
-        context.log.warning("build_failed", error=str(error))
-        return Built(without_template=[run.due for run in runs])
     built = Built()
-    for run, (tx_hash, envelope, fee_stroops) in zip(runs, signed, strict=True):
-        if not bid.allows(fee_stroops):
-            built.above_cap.append(run.due)
+    # Whoever is suspected of killing workers is built by itself, so that its death would name it alone.
+    for part in context.suspects.parts(runs, _subject_of):
+        items = [
+            (run.due.template, run.due.values, run.channel, run.sequence, max_ledger, max_time_s)
+            for run in part
+        ]
+        try:
+            with context.suspects.hold(_subject_of(run) for run in part):
+                failpoint_sync("build.signing", task=(run.due.execution.id for run in part))
+                signed = context.signer.build(items, bid.inclusion_fee_stroops)
+        except DecodeError as error:
+            # A template was forgotten between plan and build.
+            context.log.warning("build_failed", error=str(error))
+            built.without_template += [run.due for run in part]
             continue
-        execution = run.due.execution
-        record = WalRecord(
-            source=execution.source,
-            id=execution.id,
-            window=execution.window,
-            attempt=attempt_of(execution),
-            channel=run.channel,
-            sequence=run.sequence,
-            max_ledger=max_ledger,
-            max_time_s=max_time_s,
-            hash=tx_hash,
-            envelope=envelope,
-            claimed_ledger=ledger,
-            epoch=epoch,
-            template=run.due.template,
-            due_s=run.due.due_s,
-            operation=run.due.call.described,
-            proof=run.due.call.proof,
-            fee_stroops=fee_stroops,
-        )
-        built.records.append(record)
+        for run, (tx_hash, envelope, fee_stroops) in zip(part, signed, strict=True):
+            if not bid.allows(fee_stroops):
+                built.above_cap.append(run.due)
+                continue
+            execution = run.due.execution
+            record = WalRecord(
+                source=execution.source,
+                id=execution.id,
+                window=execution.window,
+                attempt=attempt_of(execution),
+                channel=run.channel,
+                sequence=run.sequence,
+                max_ledger=max_ledger,
+                max_time_s=max_time_s,
+                hash=tx_hash,
+                envelope=envelope,
+                claimed_ledger=ledger,
+                epoch=epoch,
+                template=run.due.template,
+                due_s=run.due.due_s,
+                operation=run.due.call.described,
+                proof=run.due.call.proof,
+                fee_stroops=fee_stroops,
+            )
+            built.records.append(record)
     return built
+
+
+def _subject_of(run: Run) -> Subject:
+    return run.due.execution.subject
 
 
 async def commit(

@@ -14,7 +14,9 @@ from sorofast.clock import SystemClock
 from sorofast.coordination.client import open_redis
 from sorofast.coordination.control import FleetControl
 from sorofast.coordination.fleet import Fleet
+from sorofast.coordination.in_hand import InHand
 from sorofast.coordination.shard import ShardStore
+from sorofast.coordination.suspects import Suspects, SuspectStore
 from sorofast.coordination.templates import TemplateStore
 from sorofast.coordination.timing import TimingStore
 from sorofast.engine.context import SourceLoader, WorkerContext
@@ -37,9 +39,12 @@ SOURCES: tuple[SourceLoader, ...] = (load_tasks,)
 
 
 async def connect(
-    config: EngineConfig, member: str, sources: Sequence[SourceLoader] = SOURCES
+    config: EngineConfig,
+    member: str,
+    sources: Sequence[SourceLoader] = SOURCES,
+    in_hand: InHand | None = None,
 ) -> WorkerContext:
-    """Everything a worker named `member` works with; `close` it in the end.
+    """Everything a worker named `member` works with; `close` it in the end. It notes `in_hand` what it handles.
 
     Raises RedisUnreachable, FleetMismatch, what the network may raise, and ConfigError for unusable secrets.
     """
@@ -88,6 +93,7 @@ async def connect(
         sources=tuple(sources),
         templates=FleetTemplates(TemplateStore(redis, config.redis.prefix), signer, contract, log),
         registry_words=WordsReader(rpc, config.contract.id),
+        suspects=Suspects(SuspectStore(redis, config.redis.prefix), in_hand),
     )
 
 

@@ -17,6 +17,7 @@ from sorofast.clock import Clock
 from sorofast.coordination.fleet import Fleet
 from sorofast.coordination.shard import ShardState, ShardStore
 from sorofast.coordination.streams import LedgerEntry
+from sorofast.coordination.suspects import Suspects
 from sorofast.coordination.timing import TimingStore
 from sorofast.engine.pause import FleetPause
 from sorofast.engine.templates import FleetTemplates
@@ -104,6 +105,7 @@ class WorkerContext:
     templates: FleetTemplates
     registry_words: WordsReader
     sources: tuple[SourceLoader, ...]
+    suspects: Suspects = field(default_factory=Suspects)
     heard: Heard = field(default_factory=Heard)
     rng: random.Random = field(default_factory=random.Random)
     successes: RecentSuccesses = field(default_factory=RecentSuccesses)

@@ -22,11 +22,12 @@ from sorofast.coordination.leases import Term
 from sorofast.coordination.streams import LEDGER_SCHEMA, LedgerEntry
 from sorofast.engine.context import WorkerContext
 from sorofast.engine.loops import cancel_and_wait
+from sorofast.engine.reading import read_entries
 from sorofast.engine.timing import learn_pace
 from sorofast.errors import DecodeError, EventsLost, LeaseLost, RedisUnreachable, RpcError, RpcUnreachable
 from sorofast.executions.key import TASKS
 from sorofast.failpoints import failpoint
-from sorofast.registry.row import pack_ids, rows_of
+from sorofast.registry.row import rows_of
 
 __all__ = ["Follower"]
 
@@ -184,7 +185,9 @@ class Follower:
                     entry.channels.append(view)
             for task_id, offset, reason in batch.problems:
                 self._context.log.warning("task_undecodable", task=task_id, offset=offset, reason=reason)
-        found = {row.task_id for row in rows_of(entry.rows)}
+        found: set[int | str] = {row.task_id for row in rows_of(entry.rows)}
+        # Those that are not handled were not asked for.
+        found |= self._context.suspects.quarantined_of(TASKS)
         entry.removed = [task_id for task_id in tasks if task_id not in found]
 
     async def _watch_code(self, ledger: int) -> None:
@@ -216,10 +219,5 @@ class Follower:
         )
         if (True, KEEPER) in part:
             accounts += context.signer.keeper
-        return await context.rpc.entries(
-            context.contract,
-            context.signer.keeper,
-            pack_ids(task_id for is_account, task_id in part if not is_account),
-            accounts,
-            ledger_min=ledger,
-        )
+        tasks = [task_id for is_account, task_id in part if not is_account]
+        return await read_entries(context, tasks, accounts, ledger)

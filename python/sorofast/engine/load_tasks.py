@@ -9,8 +9,10 @@ from sorofast.chain.rpc import KEYS_PER_CALL_MAX
 from sorofast.coordination.shard import ShardState
 from sorofast.coordination.streams import LedgerEntry, ledger_of, stream_id
 from sorofast.engine.context import WorkerContext
+from sorofast.engine.reading import read_entries
 from sorofast.errors import SnapshotError, WrongContract
 from sorofast.registry.layout import execute_call
+from sorofast.registry.row import ids_of
 from sorofast.triggers.tasks import TaskSource
 
 __all__ = ["load_tasks"]
@@ -27,12 +29,17 @@ async def load_tasks(
     call = execute_call(context.contract, context.signer.keeper)
 
     async def read(task_ids: bytes, ledger_min: int) -> _core.EntriesBatch:
-        return await context.rpc.entries(
-            context.contract, context.signer.keeper, task_ids, b"", ledger_min=ledger_min
-        )
+        return await read_entries(context, ids_of(task_ids), b"", ledger_min)
 
     source = TaskSource(
-        table, call, shard, context.shards, read=read, fee_of=context.templates.fee, log=context.log
+        table,
+        call,
+        shard,
+        context.shards,
+        read=read,
+        fee_of=context.templates.fee,
+        suspects=context.suspects,
+        log=context.log,
     )
     return source, since
 
@@ -82,9 +89,7 @@ async def _read_registry(context: WorkerContext, shard: int, ledger: int) -> _co
 
     async def read(part: bytes) -> None:
         async with slots:
-            batch = await context.rpc.entries(
-                context.contract, context.signer.keeper, part, b"", ledger_min=ledger
-            )
+            batch = await read_entries(context, ids_of(part), b"", ledger)
         table.apply(batch.rows, shard, context.shards)
         for task_id, offset, reason in batch.problems:
             context.log.warning("task_undecodable", task=task_id, offset=offset, reason=reason)

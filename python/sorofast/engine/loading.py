@@ -30,6 +30,8 @@ async def load_shard(
     at = position()
     if at is None:
         raise RpcUnreachable("no ledger has been seen yet")
+    # Whoever had the shard before may just have died of one of its subjects.
+    await context.suspects.refresh()
     state = await context.store.load(term)
     loaded = [await load(context, shard, state, at) for load in context.sources]
     since = min(ledger for _, ledger in loaded)

@@ -116,6 +116,7 @@ class Membership:
         if (common := schema_for_all(self._members.values())) > context.fleet.schema:
             await context.fleet.raise_schema(common)
         context.store.schema = context.fleet.schema
+        await context.suspects.refresh()
         asked = dict(self._terms)
         renewed = (
             {term.name: term for term in await context.store.renew(list(asked.values()))} if asked else {}

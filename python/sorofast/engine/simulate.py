@@ -18,6 +18,7 @@ from sorofast.engine.context import WorkerContext
 from sorofast.engine.verdicts import Said, Verdict
 from sorofast.errors import DecodeError, RpcError, RpcUnreachable
 from sorofast.executions.key import Execution
+from sorofast.failpoints import failpoint_sync
 from sorofast.reasons import code_of
 from sorofast.transactions.causes import Blame, classify
 from sorofast.transactions.diagnostics import Diagnosis, diagnose, keeper_fee, resolver_failure
@@ -230,8 +231,9 @@ class Simulator:
     async def _simulate(self, due: Due) -> Said:
         """Never raises for what the network may do."""
         context, fields = self._context, due.execution.fields()
-        # Whose sequence it is makes no difference to what the call does.
-        envelope = context.signer.simulation_envelope_of(due.call.operation, list(due.values), 0, 1)
+        with context.suspects.hold((due.execution.subject,)):
+            # Whose sequence it is makes no difference to what the call does.
+            envelope = context.signer.simulation_envelope_of(due.call.operation, list(due.values), 0, 1)
         try:
             # The shard's cycle waits for this, so it may not take as long as other calls may.
             async with asyncio.timeout(SIMULATE_TIMEOUT_S):
@@ -243,10 +245,12 @@ class Simulator:
             context.outages.failed("simulation_unanswered", str(error) or repr(error), **fields)
             return Said(Verdict.UNKNOWN, READ_ERROR)
         context.outages.ok("simulation_unanswered", "simulations_answered_again")
-        if simulation.error is None:
-            return self._judge(due, simulation)
-        words = await context.registry_words.known()
-        why = diagnose(simulation.error, simulation.events, context.contract, words)
+        words = None if simulation.error is None else await context.registry_words.known()
+        with context.suspects.hold((due.execution.subject,)):
+            failpoint_sync("simulate.judging", task=(due.execution.id,))
+            if simulation.error is None:
+                return self._judge(due, simulation)
+            why = diagnose(simulation.error, simulation.events, context.contract, words)
         if why is not None:
             fee = context.templates.fee(due.template)
             if why.reason == "gas_below_fee" and fee:

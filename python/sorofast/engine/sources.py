@@ -8,6 +8,7 @@ from collections.abc import Iterator, Sequence
 
 from sorofast.coordination.streams import LedgerEntry
 from sorofast.engine.context import WorkerContext
+from sorofast.engine.kept_out import KeptOut
 from sorofast.errors import DecodeError, RpcError, RpcUnreachable
 from sorofast.executions.key import Execution, Subject
 from sorofast.executions.records import RetryRecord, WalRecord
@@ -26,6 +27,7 @@ class Sources:
         self._context = context
         self._shard = shard
         self._sources: dict[str, TriggerSource] = {source.name: source for source in sources}
+        self._kept_out = KeptOut(context.suspects, self.of, context.log)
 
     def __len__(self) -> int:
         """How many subjects they have."""
@@ -41,8 +43,8 @@ class Sources:
         return self._named(one.execution.source if isinstance(one, Due) else one.key.source)
 
     def due(self, until_s: int, limit: int) -> list[Due]:
-        """At most `limit` of each, soonest first."""
-        dues = [due for source in self for due in source.due(until_s, limit)]
+        """At most `limit` of each, soonest first, without those that are not handled."""
+        dues = self._kept_out.sift(due for source in self for due in source.due(until_s, limit))
         return sorted(dues, key=lambda due: due.due_s) if len(self._sources) > 1 else dues
 
     def next_due_s(self) -> int | None:
@@ -71,6 +73,7 @@ class Sources:
                 self._context.outages.failed("look_failed", str(error) or repr(error), source=source.name)
             else:
                 self._context.outages.ok("look_failed", "looks_again")
+        self._kept_out.bring_back()
 
     def snapshot(self) -> bytes | None:
         """What the next owner is to be left; one source at most keeps its state this way."""

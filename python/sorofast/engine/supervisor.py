@@ -23,7 +23,10 @@ from sorofast.clock import Clock, SystemClock
 from sorofast.coordination.client import open_redis
 from sorofast.coordination.embedded import EmbeddedServer
 from sorofast.coordination.fleet import Fleet
+from sorofast.coordination.in_hand import InHand
 from sorofast.coordination.shard import ShardStore
+from sorofast.coordination.suspects import SuspectStore
+from sorofast.engine.deaths import Deaths
 from sorofast.engine.hardening import forbid_core_dumps
 from sorofast.engine.ledger_log import LedgerLog
 from sorofast.engine.loops import cancel_and_wait, run_loop, unless_set
@@ -31,6 +34,7 @@ from sorofast.engine.preflight import check
 from sorofast.engine.report import LedgerReport, Loaded, Stopping, Up, decode_report
 from sorofast.engine.signals import stop_on_signals
 from sorofast.errors import ConfigError, RedisUnreachable, SorofastError, UnreachableError, WorkerCrashLoop
+from sorofast.executions.key import Subject, name_of_subject
 from sorofast.observability.outages import Outages
 from sorofast.services import Service
 from sorofast.settings import EngineConfig
@@ -44,6 +48,7 @@ READY_POLL_S = 0.25
 REPORT_MAX_BYTES = 1 << 20
 KILL_GRACE_S = 10.0
 OUTAGE_PAUSE_MAX_S = 30.0
+IN_HAND_TOLD_MAX = 8
 UNREACHABLE = UnreachableError.exit_code
 
 
@@ -59,6 +64,8 @@ class _Slot:
     outages: int = 0
     deaths_s: deque[float] = field(default_factory=lambda: deque(maxlen=DEATHS_MAX))
     last_words: str = ""
+    in_hand: list[Subject] = field(default_factory=list)
+    """What its last process had in hand when it ended."""
 
 
 class Supervisor(Service):
@@ -94,6 +101,7 @@ class Supervisor(Service):
     async def _serve(self, started: Callable[[], None]) -> None:
         redis = await open_redis(self._config.redis)
         self._fleet = Fleet(redis, self._config.redis.prefix)
+        self._deaths = Deaths(SuspectStore(redis, self._config.redis.prefix), self._clock, self._log)
         self._store = ShardStore(redis, self._config.redis.prefix, self._config.engine.shards)
         keepers = [asyncio.create_task(self._keep(slot), name=f"slot-{slot.number}") for slot in self._slots]
         for keeper in keepers:
@@ -124,6 +132,9 @@ class Supervisor(Service):
         """Keeps one slot filled until the run stops; a slot that keeps dying ends the run with the reason."""
         while not self._stop.is_set():
             code = await self._one_life(slot)
+            # One that ends in order says why. What has nothing in hand dies for reasons of its own.
+            unforeseen = code != 0 and not slot.last_words and not self._stop.is_set()
+            explained = unforeseen and await self._deaths.explain(slot.member, code, slot.in_hand)
             if slot.member:
                 await self._free_leases(slot)
             if self._stop.is_set():
@@ -141,11 +152,17 @@ class Supervisor(Service):
                     async with asyncio.timeout(pause_s):
                         await self._stop.wait()
                 continue
+            self._log.error(
+                "worker_died",
+                slot=slot.number,
+                exit_code=code,
+                reason=slot.last_words or "no last words",
+                in_hand=[name_of_subject(subject) for subject in slot.in_hand[:IN_HAND_TOLD_MAX]],
+            )
+            if explained:
+                continue
             now = self._clock.monotonic()
             slot.deaths_s.append(now)
-            self._log.error(
-                "worker_died", slot=slot.number, exit_code=code, reason=slot.last_words or "no last words"
-            )
             if len(slot.deaths_s) == DEATHS_MAX and now - slot.deaths_s[0] < DEATHS_WINDOW_S:
                 self._fail(
                     WorkerCrashLoop(
@@ -163,12 +180,21 @@ class Supervisor(Service):
             self._fail(SorofastError(f"a worker could not be kept running: {error!r}"), 1)
 
     async def _one_life(self, slot: _Slot) -> int:
+        with contextlib.closing(InHand.create()) as register:
+            try:
+                return await self._live(slot, register)
+            finally:
+                slot.in_hand = register.read()
+
+    async def _live(self, slot: _Slot, register: InHand) -> int:
         slot.member, slot.last_words, slot.loaded = "", "", None
         slot.up.clear()
         process = await asyncio.create_subprocess_exec(
             sys.executable,
             "-m",
             "sorofast.engine.worker_process",
+            str(register.descriptor),
+            pass_fds=[register.descriptor],
             stdin=asyncio.subprocess.PIPE,
             stdout=asyncio.subprocess.PIPE,
             limit=REPORT_MAX_BYTES,

@@ -1,5 +1,5 @@
-"""One worker as a process: `python -m sorofast.engine.worker_process`, its configuration on stdin, its reports on
-stdout.
+"""One worker as a process: `python -m sorofast.engine.worker_process [DESCRIPTOR]`, its configuration on stdin, its
+reports on stdout. The descriptor is that of the register for what it has in hand.
 """
 
 from __future__ import annotations
@@ -14,6 +14,7 @@ import sys
 
 import structlog
 
+from sorofast.coordination.in_hand import InHand
 from sorofast.engine.connect import connect
 from sorofast.engine.hardening import forbid_core_dumps
 from sorofast.engine.loops import cancel_and_wait, run_loop, unless_set
@@ -42,7 +43,7 @@ async def _watch_parent(go: asyncio.Event, orphaned: asyncio.Event) -> None:
     orphaned.set()
 
 
-async def _run(config: EngineConfig, member: str, reporter: Reporter) -> None:
+async def _run(config: EngineConfig, member: str, reporter: Reporter, in_hand: InHand | None) -> None:
     """Works until told to stop, which drains. One whose supervisor is gone does not drain: nobody would see it,
     nor could stop it, and the next run may be there already. It lets go of what it holds and ends.
     """
@@ -50,7 +51,7 @@ async def _run(config: EngineConfig, member: str, reporter: Reporter) -> None:
     parent = asyncio.create_task(_watch_parent(go, orphaned), name="parent")
     alarm = asyncio.create_task(_end_soon_after(orphaned), name="alarm")
     try:
-        await unless_set(orphaned, _one_life(config, member, reporter, go))
+        await unless_set(orphaned, _one_life(config, member, reporter, go, in_hand))
     finally:
         await cancel_and_wait([parent, alarm])
 
@@ -62,8 +63,10 @@ async def _end_soon_after(orphaned: asyncio.Event) -> None:
     structlog.get_logger().warning("orphaned", reason="the supervisor is gone", ends_within_s=ORPHAN_MAX_S)
 
 
-async def _one_life(config: EngineConfig, member: str, reporter: Reporter, go: asyncio.Event) -> None:
-    context = await connect(config, member)
+async def _one_life(
+    config: EngineConfig, member: str, reporter: Reporter, go: asyncio.Event, in_hand: InHand | None
+) -> None:
+    context = await connect(config, member, in_hand=in_hand)
     try:
         worker = Worker(context, reporter)
         with stop_on_signals(worker.stop, go):
@@ -85,7 +88,8 @@ def main() -> int:
     try:
         config = EngineConfig.from_json(_read_config())
         configure(config.log.level, config.log.format)
-        run_loop(_run(config, member, reporter))
+        in_hand = InHand.attach(int(sys.argv[1])) if len(sys.argv) > 1 else None
+        run_loop(_run(config, member, reporter, in_hand))
     except SorofastError as error:
         reporter.send(Stopping(member=member, exit_code=error.exit_code, reason=str(error)))
         return error.exit_code

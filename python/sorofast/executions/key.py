@@ -4,13 +4,29 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
-__all__ = ["TASKS", "Execution", "Subject"]
+__all__ = ["TASKS", "Execution", "Subject", "name_of_subject", "subject_of_name"]
 
 TASKS = "tasks"
 """The source of registry tasks. Its executions are written without a source, since most are theirs."""
 
 Subject = tuple[str, int | str]
 """(source, id): what has one execution after another, as a task has runs."""
+
+
+def name_of_subject(subject: Subject) -> str:
+    """`"7"` for task 7, or `"source/id"` for everything but registry tasks."""
+    source, name = subject
+    return str(name) if source == TASKS else f"{source}/{name}"
+
+
+def subject_of_name(name: str) -> Subject:
+    """The inverse; ValueError for a text that names none."""
+    source, slash, subject = name.partition("/")
+    if not slash:
+        return TASKS, int(name)
+    if not source or not subject or source == TASKS:
+        raise ValueError(f"{name!r} names no subject: expected a task's number or source/id")
+    return source, subject
 
 
 class Execution(NamedTuple):

@@ -7,9 +7,10 @@ from collections.abc import Iterable, Iterator
 from enum import IntFlag
 from typing import NamedTuple
 
-__all__ = ["ROW_STRUCT", "Flag", "Row", "pack_ids", "rows_of"]
+__all__ = ["ROW_STRUCT", "Flag", "Row", "ids_of", "pack_ids", "rows_of"]
 
 ROW_STRUCT = struct.Struct("<QQQqQIIIHH")
+_ID_STRUCT = struct.Struct("<Q")
 _TIME_MAX_S = 2**64 - 1
 
 
@@ -70,3 +71,8 @@ def rows_of(packed: bytes) -> Iterator[Row]:
 def pack_ids(ids: Iterable[int]) -> bytes:
     """Task ids as packed little-endian u64."""
     return b"".join(task_id.to_bytes(8, "little") for task_id in ids)
+
+
+def ids_of(packed: bytes) -> list[int]:
+    """The inverse of `pack_ids`."""
+    return [task_id for (task_id,) in _ID_STRUCT.iter_unpack(packed)]

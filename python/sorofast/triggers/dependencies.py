@@ -12,7 +12,7 @@ from sorofast import _core
 from sorofast.coordination.streams import LedgerEntry
 from sorofast.registry.row import pack_ids, rows_of
 
-__all__ = ["Dependencies", "ReadTasks"]
+__all__ = ["KEYS_PER_READ", "Dependencies", "ReadTasks"]
 
 READS_MAX = 8
 """Calls in one ledger, so that a registry full of tasks that wait is read in bounded pieces."""

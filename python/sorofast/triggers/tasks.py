@@ -9,14 +9,16 @@ from structlog.typing import FilteringBoundLogger
 
 from sorofast import _core
 from sorofast.coordination.streams import LedgerEntry
+from sorofast.coordination.suspects import Suspects
 from sorofast.executions.call import Call
 from sorofast.executions.key import TASKS, Execution, Subject
 from sorofast.executions.outcome import Ended, Outcome
 from sorofast.executions.records import WalRecord
+from sorofast.failpoints import failpoint_sync
 from sorofast.reasons import code_of
-from sorofast.registry.row import Row, pack_ids, rows_of
+from sorofast.registry.row import ROW_STRUCT, Row, pack_ids, rows_of
 from sorofast.triggers.base import Due
-from sorofast.triggers.dependencies import Dependencies, ReadTasks
+from sorofast.triggers.dependencies import KEYS_PER_READ, Dependencies, ReadTasks
 
 __all__ = ["TaskSource"]
 
@@ -44,14 +46,18 @@ class TaskSource:
         *,
         read: ReadTasks,
         fee_of: Callable[[int], int] = lambda _: 0,
+        suspects: Suspects | None = None,
         log: FilteringBoundLogger | None = None,
     ) -> None:
         """`read` reads tasks from the chain. `fee_of` says what a run of a call takes from its task's gas (0: nobody
-        knows).
+        knows). `suspects` are told what is in hand, and say what is not to be handled.
         """
         self.table = table
         self._call = call
         self._fee_of = fee_of
+        self._read = read
+        self._suspects = suspects or Suspects()
+        self._out: frozenset[int | str] = frozenset()
         self._log = log or structlog.get_logger()
         self._shard = shard
         self._shards = shards
@@ -65,6 +71,14 @@ class TaskSource:
 
     async def look(self, ledger: int) -> None:
         self._revive()
+        out = self._suspects.quarantined_of(TASKS)
+        back = [int(task_id) for task_id in self._out - out][:KEYS_PER_READ]
+        if back:
+            # What ledgers told of them meanwhile was not taken in.
+            rows = (await self._read(pack_ids(back), ledger)).rows
+            self._apply(rows)
+            self._forget(set(back) - {row.task_id for row in rows_of(rows)})
+        self._out = (self._out | out).difference(back)
         await self._dependencies.look(ledger)
 
     def due(self, until_s: int, limit: int) -> list[Due]:
@@ -159,7 +173,7 @@ class TaskSource:
             self.table.schedule(task_id, 0, NOT_DUE)
 
     def ingest(self, entry: LedgerEntry) -> list[Subject]:
-        self.table.apply(entry.rows, self._shard, self._shards)
+        self._apply(entry.rows)
         self._dependencies.ingest(entry)
         self._forget(entry.removed)
         return [(TASKS, task_id) for task_id in entry.removed]
@@ -169,6 +183,19 @@ class TaskSource:
 
     def snapshot(self) -> bytes:
         return self.table.snapshot()
+
+    def _apply(self, rows: bytes) -> None:
+        """Takes rows into the table, but for those of tasks that are not handled."""
+        subjects = [(TASKS, row.task_id) for row in rows_of(rows)]
+        at = 0
+        for part in self._suspects.parts(subjects, lambda subject: subject):
+            packed = rows[at * ROW_STRUCT.size : (at + len(part)) * ROW_STRUCT.size]
+            at += len(part)
+            if self._suspects.quarantined(part[0]):
+                continue
+            with self._suspects.hold(part):
+                failpoint_sync("ingest.rows", task=(task_id for _, task_id in part))
+                self.table.apply(packed, self._shard, self._shards)
 
     def _can_pay(self, row: Row) -> bool:
         """Puts aside a task whose gas is below what its call was seen to take; a deposit brings it back."""

@@ -7,7 +7,9 @@ from stellar_sdk import Address, StrKey, scval
 from stellar_sdk import xdr as stellar_xdr
 
 from sorofast import _core
+from sorofast.coordination.in_hand import AT_ONCE_MAX
 from sorofast.coordination.streams import LedgerEntry
+from sorofast.coordination.suspects import DEATHS_MAX, Suspects
 from sorofast.executions.key import TASKS, Execution
 from sorofast.executions.outcome import ChannelView, Ended, Outcome
 from sorofast.executions.records import Operation, WalRecord
@@ -248,3 +250,19 @@ async def test_a_task_that_cannot_pay_is_held_until_it_can_or_another_fee_is_kno
     tasks.give_up(RUN, code_of("gas_below_fee"))
     table.apply(row(ledger=103)._replace(gas_stroops=2_000).pack(), 0, 1)
     assert [due.execution for due in tasks.due(5_000, 10)] == [RUN]
+
+
+def test_rows_of_tasks_that_are_not_handled_are_left_out_and_nobody_elses() -> None:
+    suspects = Suspects()
+    suspects._deaths = {(TASKS, 2): DEATHS_MAX, (TASKS, 4): 1, (TASKS, 5): DEATHS_MAX}
+    table = _core.TaskTable()
+    tasks = TaskSource(table, CALL, 0, 1, read=unread, suspects=suspects)
+    tasks.ingest(entry(*(row()._replace(task_id=task_id) for task_id in range(1, 7))))
+    assert [task_id for task_id in range(1, 8) if table.get(task_id) is not None] == [1, 3, 4, 6]
+
+
+def test_more_rows_than_may_be_in_hand_at_once_are_all_taken_in() -> None:
+    tasks = source()
+    many = range(1, 2 * AT_ONCE_MAX + 4)
+    tasks.ingest(entry(*(row()._replace(task_id=task_id) for task_id in many)))
+    assert len(tasks) == len(many)

@@ -9,10 +9,9 @@ from stellar_sdk import scval
 
 from helpers.contract_calls import invoke, seeded
 from helpers.faults.scene import Scenario, Scene
-from sorofast.coordination.client import open_redis
-from sorofast.coordination.suspects import SuspectStore
-from sorofast.executions.key import TASKS
+from sorofast.coordination.requests import RETRY
 from sorofast.settings import RedisConfig
+from sorofast.views.dead import KILLED_WORKERS, ask_for, read_dead
 
 KILLER = 7
 DEATHS = 3
@@ -77,6 +76,7 @@ async def test_a_task_that_kills_its_worker_when_it_is_simulated_is_quarantined_
     assert (report.early, report.failed) == (0, 0), report.summary()
 
 
+@pytest.mark.verify
 @pytest.mark.timeout(150)
 async def test_a_task_that_kills_its_worker_when_it_is_built_is_found_among_those_built_with_it(
     scenario: Scenario,
@@ -96,6 +96,7 @@ async def test_a_task_that_kills_its_worker_when_it_is_built_is_found_among_thos
     assert (report.early, report.failed) == (0, 0), report.summary()
 
 
+@pytest.mark.verify
 @pytest.mark.timeout(150)
 @pytest.mark.parametrize("place", [INGEST, DECODING])
 async def test_a_task_that_kills_whoever_reads_of_it_is_left_alone_until_it_is_cleared(
@@ -117,8 +118,10 @@ async def test_a_task_that_kills_whoever_reads_of_it_is_left_alone_until_it_is_c
         await again.ready()
         await s.pass_ledgers(4)
         assert runs_of_the_killer() == ran
-        async with await open_redis(RedisConfig(url=s.valkey.url)) as redis:
-            assert await SuspectStore(redis, RedisConfig().prefix).clear((TASKS, KILLER))
+        redis = RedisConfig(url=s.valkey.url)
+        (letter,) = await read_dead(redis, s.setup.shards)
+        assert (letter.id, letter.error) == (KILLER, KILLED_WORKERS)
+        await ask_for(redis, RETRY, [letter])
         report = await s.judged(bound_ledgers=BOUND_LEDGERS, bent=False)
     assert len(report.runs_of([KILLER])) > ran, report.summary()
     # It goes on from what the chain says of it now, not from what was known before.

@@ -125,8 +125,14 @@ def purge(
     Without a running fleet the request waits for the next one.
     """
     from sorofast.coordination.requests import PURGE
+    from sorofast.views.dead import KILLED_WORKERS
 
-    letters = _chosen(options, task_id, error, everything=everything)
+    chosen = _chosen(options, task_id, error, everything=everything)
+    letters = [letter for letter in chosen if letter.error != KILLED_WORKERS]
+    if chosen and not letters:
+        raise SorofastError(
+            "what killed workers is kept out until a day after the last death; 'sorofast dead retry' lets it in again"
+        )
     if letters and not yes:
         _confirm(len(letters))
     asyncio.run(_ask(options, PURGE, letters))

@@ -48,8 +48,8 @@ class Deaths:
                     "task_quarantined",
                     **_fields(subject),
                     reason=f"{number} workers died while they handled it, the last one {reason}",
-                    fix=f"look at what it calls and at its arguments; it is handled again {REMEMBERED_S // 3600} hours "
-                    "after the last death",
+                    fix="look at what it calls and at its arguments; 'sorofast dead retry' lets it in again, and so do "
+                    f"{REMEMBERED_S // 3600} hours without a death",
                 )
         now = self._clock.monotonic()
         self._explained_s.append(now)

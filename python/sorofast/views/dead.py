@@ -6,12 +6,20 @@ from collections import defaultdict
 
 import msgspec
 
+from sorofast import _core
 from sorofast.coordination import requests
+from sorofast.coordination.suspects import DEATHS_MAX, SuspectStore
 from sorofast.coordination.visit import dead_records, visit
+from sorofast.executions.key import TASKS, Subject
 from sorofast.executions.records import RetryRecord
 from sorofast.settings import RedisConfig
 
-__all__ = ["DeadGroup", "DeadView", "ask_for", "groups_of", "read_dead"]
+__all__ = ["KILLED_WORKERS", "DeadGroup", "DeadView", "ask_for", "groups_of", "read_dead"]
+
+KILLED_WORKERS = "KilledWorkers"
+"""The error of what is kept out since workers died while they handled it. It is no record of a shard, and is forgotten
+by itself a day after the last death.
+"""
 
 
 class DeadView(msgspec.Struct, frozen=True):
@@ -45,6 +53,22 @@ class DeadView(msgspec.Struct, frozen=True):
             asked=asked,
         )
 
+    @classmethod
+    def killer(cls, subject: Subject, deaths: int, shards: int) -> DeadView:
+        source, name = subject
+        return cls(
+            shard=_core.shard_of(int(name), shards) if source == TASKS else 0,
+            execution=f"{name}" if source == TASKS else f"{source}/{name}",
+            source=source,
+            id=name,
+            window="",
+            error=KILLED_WORKERS,
+            reason=f"{deaths} workers died while they handled it",
+            attempts=deaths,
+            failures=0,
+            asked=None,
+        )
+
 
 class DeadGroup(msgspec.Struct, frozen=True):
     """The dead letters of one error."""
@@ -60,7 +84,13 @@ async def read_dead(config: RedisConfig, shards: int) -> list[DeadView]:
     async with visit(config) as redis:
         asked = await requests.waiting(redis, config.prefix, range(shards))
         records = await dead_records(redis, config.prefix, shards)
+        _, suspects = await SuspectStore(redis, config.prefix).read(None)
     found = [DeadView.of(shard, record, asked.get(record.execution)) for shard, record in records]
+    found += [
+        DeadView.killer(subject, deaths, shards)
+        for subject, deaths in (suspects or {}).items()
+        if deaths >= DEATHS_MAX
+    ]
     return sorted(found, key=lambda letter: (letter.source, str(letter.id).zfill(20), str(letter.window)))
 
 
@@ -77,10 +107,17 @@ def groups_of(letters: list[DeadView]) -> list[DeadGroup]:
 
 
 async def ask_for(config: RedisConfig, action: str, letters: list[DeadView]) -> None:
-    """Asks the owners of the letters' shards to retry or purge them. SorofastError when a shard's list is full."""
+    """Asks the owners of the letters' shards to retry or purge them. What killed workers is handled again at once.
+    SorofastError when a shard's list is full.
+    """
     by_shard: dict[int, list[str]] = defaultdict(list)
     for letter in letters:
-        by_shard[letter.shard].append(letter.execution)
+        if letter.error != KILLED_WORKERS:
+            by_shard[letter.shard].append(letter.execution)
     async with visit(config) as redis:
+        store = SuspectStore(redis, config.prefix)
+        for letter in letters:
+            if letter.error == KILLED_WORKERS:
+                await store.clear((letter.source, letter.id))
         for shard, executions in by_shard.items():
             await requests.ask(redis, config.prefix, shard, action, executions)

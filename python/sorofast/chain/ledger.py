@@ -27,7 +27,7 @@ __all__ = ["LedgerClock", "Lessons"]
 OBSERVED_MAX = 128
 # An envelope may wait so many ledgers for its turn, and still be early for the same reason.
 WAITED_LEDGERS_MAX = 6
-WAVE_MAX_S = VISIBLE_WITHIN_S + 1
+CLOCK_LAG_MAX_S = VISIBLE_WITHIN_S + 1
 STALLED_TARGETS = 10
 STALLED_MIN_S = 30.0
 # Just past the moment, so that what was waited for is due.
@@ -37,11 +37,11 @@ PAST_S = 0.002
 @dataclass(frozen=True, slots=True)
 class Lessons:
     """What paid mistakes have taught, in seconds: members of a fleet share it. `horizon_s` is about when the
-    next ledger closes, `wave_s` about what the network's clock shows.
+    next ledger closes, `clock_lag_s` about what the network's clock shows.
     """
 
     horizon_s: float = 0.0
-    wave_s: float = 0.0
+    clock_lag_s: float = 0.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,18 +61,18 @@ class LedgerClock:
     """Closes as observed, oldest first, and what they predict.
 
     Close and due times are whole Unix seconds on the network's clock; monotonic times are this process's.
-    `wave_guard_s` is by how much the network's clock must have passed a second before that second counts as
+    `clock_guard_s` is by how much the network's clock must have passed a second before that second counts as
     due; unless `eager`, nothing else makes it due.
     """
 
-    def __init__(self, target_s: float, *, wave_guard_s: float = 0.5, eager: bool = True) -> None:
+    def __init__(self, target_s: float, *, clock_guard_s: float = 0.5, eager: bool = True) -> None:
         self.target_s = target_s
-        self._wave_guard_s = wave_guard_s
+        self._clock_guard_s = clock_guard_s
         self._eager = eager
         self._network = NetworkTime()
         self._guard = Guard(target_s)
-        self._wave = Fading()
-        self._wave_before: tuple[int, float] = (0, 0.0)
+        self._clock_lag = Fading()
+        self._lag_before: tuple[int, float] = (0, 0.0)
         self._seen: deque[_Seen] = deque(maxlen=OBSERVED_MAX)
         self._seen_at_s: float | None = None
 
@@ -152,7 +152,7 @@ class LedgerClock:
         recent = list(self._seen)
         landed = next((i for i, seen in enumerate(recent) if seen.ledger == ran_in), 0)
         seen = recent[landed] if landed else None
-        if seen is None or not 0 < due_s - seen.close_s <= self.target_s + WAVE_MAX_S:
+        if seen is None or not 0 < due_s - seen.close_s <= self.target_s + CLOCK_LAG_MAX_S:
             return
         for before, after in pairwise(recent[max(0, landed - WAITED_LEDGERS_MAX) : landed + 1]):
             if self._eager and due_s <= before.horizon_s:
@@ -164,10 +164,10 @@ class LedgerClock:
             self._network.disprove_wall(shortfall_s)
             return
         # Many runs of one ledger are one lesson.
-        if self._wave_before[0] != ran_in:
-            self._wave_before = (ran_in, self._wave.at(self.latest[0]))
-        learned_s = self._wave_before[1] + shortfall_s * MARGIN
-        self._wave.raise_to(min(learned_s, WAVE_MAX_S), self.latest[0])
+        if self._lag_before[0] != ran_in:
+            self._lag_before = (ran_in, self._clock_lag.at(self.latest[0]))
+        learned_s = self._lag_before[1] + shortfall_s * MARGIN
+        self._clock_lag.raise_to(min(learned_s, CLOCK_LAG_MAX_S), self.latest[0])
 
     def learn_headers(self, closes_ms: Sequence[tuple[int, int]]) -> None:
         """Takes ledgers of before, each with its close time in Unix milliseconds, oldest first."""
@@ -182,13 +182,13 @@ class LedgerClock:
     def lessons(self) -> Lessons:
         """What to tell the fleet, as of the latest ledger."""
         ledger = self.latest[0]
-        return Lessons(self._guard.paid.at(ledger), self._wave.at(ledger))
+        return Lessons(self._guard.paid.at(ledger), self._clock_lag.at(ledger))
 
     def take(self, lessons: Lessons) -> None:
         """Takes what the fleet has learned, as of the latest ledger."""
         ledger = self.latest[0]
         self._guard.paid.raise_to(min(lessons.horizon_s, self._guard.max_s), ledger)
-        self._wave.raise_to(min(lessons.wave_s, WAVE_MAX_S), ledger)
+        self._clock_lag.raise_to(min(lessons.clock_lag_s, CLOCK_LAG_MAX_S), ledger)
 
     @property
     def drift_s(self) -> float | None:
@@ -216,7 +216,7 @@ class LedgerClock:
         return max(0, ran_in - self._seen[first].ledger)
 
     def _passed_s(self, monotonic_s: float) -> float:
-        return self.now_s(monotonic_s) - self._wave_guard_s - self._wave.at(self.latest[0])
+        return self.now_s(monotonic_s) - self._clock_guard_s - self._clock_lag.at(self.latest[0])
 
     def _shortfall_s(self, before: _Seen, close_s: int, frozen_s: float) -> float:
         """How much sooner than the target the ledger after `before` froze, if a whole second shows it."""

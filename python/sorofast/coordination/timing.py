@@ -21,7 +21,7 @@ class FleetTiming:
     """
 
     horizon_s: float
-    wave_s: float
+    clock_lag_s: float
     headers: bool
 
 
@@ -33,14 +33,20 @@ class TimingStore:
         self._key = FleetKeys.of(prefix).timing
 
     async def share(
-        self, ledger: int, horizon_s: float, wave_s: float, *, half_life_ledgers: int, headers: bool = False
+        self,
+        ledger: int,
+        horizon_s: float,
+        clock_lag_s: float,
+        *,
+        half_life_ledgers: int,
+        headers: bool = False,
     ) -> FleetTiming:
         """Tells the fleet what the caller holds, as of `ledger`, and returns what the fleet holds then."""
         # Rounded down, so that telling each other the same lesson for ever does not keep it alive.
-        horizon_us, wave_us = int(horizon_s * _US), int(wave_s * _US)
+        horizon_us, clock_lag_us = int(horizon_s * _US), int(clock_lag_s * _US)
         reply = await self._scripts.run(
             "share_timing-1",
             [self._key],
-            [ledger, horizon_us, wave_us, half_life_ledgers, int(headers)],
+            [ledger, horizon_us, clock_lag_us, half_life_ledgers, int(headers)],
         )
         return FleetTiming(int(reply[0]) / _US, int(reply[1]) / _US, reply[2] == b"1")

@@ -69,7 +69,7 @@ async def connect(
     outages = Outages(log, clock)
     ledgers = LedgerClock(
         target_s,
-        wave_guard_s=config.engine.guard_s,
+        clock_guard_s=config.engine.guard_s,
         eager=config.engine.timing == "eager",
     )
     contract = _core.contract_to_bytes(config.contract.id)

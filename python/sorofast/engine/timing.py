@@ -32,13 +32,13 @@ async def share_timing(context: WorkerContext, *, headers: bool = False) -> Flee
         known = await context.timing.share(
             context.ledgers.latest[0],
             lessons.horizon_s,
-            lessons.wave_s,
+            lessons.clock_lag_s,
             half_life_ledgers=HALF_LIFE_LEDGERS,
             headers=headers,
         )
     except RedisUnreachable:
         return None
-    context.ledgers.take(Lessons(known.horizon_s, known.wave_s))
+    context.ledgers.take(Lessons(known.horizon_s, known.clock_lag_s))
     return known
 
 

@@ -22,8 +22,8 @@ __all__ = ["Worker"]
 
 READ_BLOCK_MS = 1_000
 READ_COUNT = 64
-WAVE_MIN_S = 0.2
-WAVE_MAX_S = 1.0
+BETWEEN_LEDGERS_MIN_S = 0.2
+BETWEEN_LEDGERS_MAX_S = 1.0
 REDIS_PAUSE_S = 0.25
 REDIS_PAUSE_MAX_S = 2.0
 FIRST_ENTRY_PAUSE_S = 0.05
@@ -55,7 +55,7 @@ class Worker:
             asyncio.create_task(self.membership.stay_alive(), name="stay-alive"),
             asyncio.create_task(self.membership.assign(), name="assign"),
             asyncio.create_task(self._work(), name="work"),
-            asyncio.create_task(self._wave_loop(), name="waves"),
+            asyncio.create_task(self._work_between_ledgers(), name="between-ledgers"),
             asyncio.create_task(self._resume_loop(), name="resume"),
         ]
         stopped = asyncio.create_task(self.stop.wait(), name="stop")
@@ -146,19 +146,19 @@ class Worker:
         """
         return self._context.ledgers.due_until_s(self._context.clock.monotonic())
 
-    async def _wave_loop(self) -> None:
+    async def _work_between_ledgers(self) -> None:
         """Between ledgers: runs a cycle when the network's clock passes the due time of what waits in an
         index.
         """
         while True:
-            wait_s = self._next_wave_in_s()
+            wait_s = self._next_due_in_s()
             # Not wait_for: before Python 3.12 it may swallow a cancellation that comes with the event.
             with contextlib.suppress(TimeoutError):
                 async with asyncio.timeout(wait_s):
                     await self._woken.wait()
                 self._woken.clear()
                 continue
-            if self._entry is not None and self._next_wave_in_s() <= WAVE_MIN_S:
+            if self._entry is not None and self._next_due_in_s() <= BETWEEN_LEDGERS_MIN_S:
                 await self._cycle_all(resend=False)
 
     async def _resume_loop(self) -> None:
@@ -170,17 +170,19 @@ class Worker:
             if self._entry is not None:
                 await self._cycle_all(resend=True)
 
-    def _next_wave_in_s(self) -> float:
+    def _next_due_in_s(self) -> float:
         soonest = min(
             (at for runner in self.membership.runners.values() if (at := runner.next_due_s()) is not None),
             default=None,
         )
         if soonest is None:
-            return WAVE_MAX_S
+            return BETWEEN_LEDGERS_MAX_S
         if soonest <= self._until_s():
-            # The last wave had to leave it, so the next one is in no hurry.
-            return WAVE_MIN_S
-        return min(WAVE_MAX_S, self._context.ledgers.wait_s(soonest, self._context.clock.monotonic()))
+            # The last cycle had to leave it, so the next one is in no hurry.
+            return BETWEEN_LEDGERS_MIN_S
+        return min(
+            BETWEEN_LEDGERS_MAX_S, self._context.ledgers.wait_s(soonest, self._context.clock.monotonic())
+        )
 
     def _report(self, entry: LedgerEntry, took_s: float) -> None:
         context, counts = self._context, self._context.tally

@@ -16,8 +16,10 @@ def timing(redis: Redis, prefix: str) -> TimingStore:
     return TimingStore(redis, prefix)
 
 
-async def told(timing: TimingStore, ledger: int, horizon_s: float = 0.0, wave_s: float = 0.0) -> FleetTiming:
-    return await timing.share(ledger, horizon_s, wave_s, half_life_ledgers=HALF_LIFE_LEDGERS)
+async def told(
+    timing: TimingStore, ledger: int, horizon_s: float = 0.0, clock_lag_s: float = 0.0
+) -> FleetTiming:
+    return await timing.share(ledger, horizon_s, clock_lag_s, half_life_ledgers=HALF_LIFE_LEDGERS)
 
 
 async def test_a_fleet_that_has_learned_nothing_says_so(timing: TimingStore) -> None:

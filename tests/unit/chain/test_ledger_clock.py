@@ -13,7 +13,7 @@ MONOTONIC_LAG_S = 900.0
 
 def clock_of(target_s: float, closes_s: list[float], first: int = 100, **options: float) -> LedgerClock:
     """A clock that saw each ledger in the moment it froze; closes are given with their fractions."""
-    clock = LedgerClock(target_s, wave_guard_s=options.get("wave_guard_s", 0.5))
+    clock = LedgerClock(target_s, clock_guard_s=options.get("clock_guard_s", 0.5))
     for offset, close_s in enumerate(closes_s):
         see(clock, first + offset, close_s)
     return clock
@@ -101,7 +101,7 @@ def test_sub_second_targets_never_look_beyond_the_close_they_can_be_sure_of() ->
 
 
 def test_what_the_next_ledger_does_not_reach_is_due_once_the_networks_clock_has_passed_it() -> None:
-    clock = clock_of(5.0, [1_000, 1_005, 1_010], wave_guard_s=0.25)
+    clock = clock_of(5.0, [1_000, 1_005, 1_010], clock_guard_s=0.25)
     assert clock.due_until_s(at(1_016.2)) == 1_015
     assert clock.due_until_s(at(1_016.25)) == 1_016
     assert clock.wait_s(1_017, at(1_016.25)) == pytest.approx(1.0, abs=0.01)
@@ -158,7 +158,7 @@ def test_a_paid_early_run_raises_the_guard_by_what_was_missing_and_it_fades() ->
 
 
 def test_an_early_run_that_the_wall_clock_made_takes_its_word_away() -> None:
-    clock = LedgerClock(5.0, wave_guard_s=0.0)
+    clock = LedgerClock(5.0, clock_guard_s=0.0)
     for number in range(10):
         see(clock, 100 + number, 1_000.0 + 5 * number, wall_s=1_001.5 + 5 * number)
     assert clock.now_s(at(1_046)) == pytest.approx(1_047.5)
@@ -172,9 +172,9 @@ def test_an_early_run_that_the_wall_clock_made_takes_its_word_away() -> None:
 
 
 def test_an_early_run_that_the_networks_clock_made_lets_later_ones_wait_longer() -> None:
-    clock = clock_of(1.0, [1_000.5 + n for n in range(20)], wave_guard_s=0.05)
+    clock = clock_of(1.0, [1_000.5 + n for n in range(20)], clock_guard_s=0.05)
     clock.early(1_021, 119)  # it closed at 1,019.5, and nothing that was told then was sure of 1,021
-    assert clock.lessons.wave_s == pytest.approx(1.5 * 1.25, abs=0.7)
+    assert clock.lessons.clock_lag_s == pytest.approx(1.5 * 1.25, abs=0.7)
     assert clock.lessons.horizon_s == 0
 
 

@@ -21,9 +21,9 @@ def at_one_second(**options: object) -> Network:
     return Network.of(1.0, **{"jitter_s": 0.2, "ledgers": 1_000, **options})  # type: ignore[arg-type]
 
 
-def taught(network: Network, wave_guard_s: float = 0.05) -> LedgerClock:
+def taught(network: Network, clock_guard_s: float = 0.05) -> LedgerClock:
     """A clock that has read the headers of the 64 ledgers before, which kept the same pace."""
-    clock = LedgerClock(network.target_s, wave_guard_s=wave_guard_s)
+    clock = LedgerClock(network.target_s, clock_guard_s=clock_guard_s)
     clock.learn_headers([(n, int(1000 * at)) for n, at in enumerate(network.frozen_s[:64])])
     return clock
 

@@ -4,14 +4,14 @@
   Guarantee: a lesson only grows by being told and only shrinks with the ledgers, by half every so many; telling the same
   again changes nothing, so a lost reply may be asked again. Who is ledgers behind shrinks nothing.
 
-  KEYS[1]  timing (hash: horizon_us, wave_us, and horizon_ledger, wave_ledger as of which they are)
+  KEYS[1]  timing (hash: horizon_us, clock_lag_us, and horizon_ledger, clock_lag_ledger as of which they are)
   ARGV[1]  ledger
   ARGV[2]  what the caller holds back of a horizon, in microseconds
   ARGV[3]  by how much more the caller lets a second pass, in microseconds
   ARGV[4]  ledgers in which a lesson halves
   ARGV[5]  '1' when the caller has learned from the network's headers, else '0'
 
-  Replies  {horizon, wave, '1' if somebody has learned from the headers else '0'}  as of that ledger, in microseconds
+  Replies  {horizon, clock lag, '1' if somebody has learned from the headers else '0'}  as of that ledger, in microseconds
 ]]
 local ledger, half_life = tonumber(ARGV[1]), tonumber(ARGV[4])
 
@@ -28,9 +28,9 @@ local function share(name, told_us)
 end
 
 local horizon_us = share('horizon', tonumber(ARGV[2]))
-local wave_us = share('wave', tonumber(ARGV[3]))
+local clock_lag_us = share('clock_lag', tonumber(ARGV[3]))
 if ARGV[5] == '1' then
   redis.call('HSET', KEYS[1], 'headers', '1')
 end
 local headers = redis.call('HGET', KEYS[1], 'headers')
-return {string.format('%.0f', math.floor(horizon_us)), string.format('%.0f', math.floor(wave_us)), headers or '0'}
+return {string.format('%.0f', math.floor(horizon_us)), string.format('%.0f', math.floor(clock_lag_us)), headers or '0'}

@@ -2,7 +2,9 @@
 //! code itself can be replaced. What a keeper learned from one run is wrong about the next.
 #![no_std]
 
-use soroban_sdk::{contract, contracterror, contractimpl, contracttype, panic_with_error, vec, Address, BytesN, Env, Vec};
+use soroban_sdk::{
+    contract, contracterror, contractimpl, contracttype, panic_with_error, vec, Address, BytesN, Env, Vec,
+};
 
 /// Every key is the caller's, so that tasks with different keys do not meet.
 #[contracttype]

@@ -105,10 +105,30 @@ class Footprint:
     archived: int = 0
     write_bytes: int = 0
 
+    def touches_same(self, other: Footprint) -> bool:
+        """Whether both read and write the same entries; their order goes by the number of the run's task."""
+        return set(self.read_only) == set(other.read_only) and set(self.read_write) == set(other.read_write)
+
     def writes(self, contract: bytes, number: int) -> bool:
         """Whether it may write an entry of the contract whose key holds that number, as a task's does."""
         start, wanted = struct.pack(">II32s", _DATA, 1, contract), struct.pack(">IQ", _U64, number)
         return any(key.startswith(start) and wanted in key for key in self.read_write)
+
+    def names_numbers(self, contract: bytes) -> bool:
+        """Whether it touches an entry of the contract whose key holds a number other than 0."""
+        start = struct.pack(">II32s", _DATA, 1, contract)
+        return any(
+            key.startswith(start) and _holds_number(key, len(start))
+            for key in (*self.read_only, *self.read_write)
+        )
+
+
+def _holds_number(key: bytes, at: int) -> bool:
+    """Whether a u64 other than 0 stands in the key from there on, as XDR in words of four bytes."""
+    return any(
+        int.from_bytes(key[word : word + 4], "big") == _U64 and any(key[word + 4 : word + 12])
+        for word in range(at, len(key) - 11, 4)
+    )
 
 
 class _Reader:

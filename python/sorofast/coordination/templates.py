@@ -39,6 +39,8 @@ class Lesson(msgspec.Struct, array_like=True, frozen=True, kw_only=True):
     """Bytes that the simulation wrote."""
     write_bytes_pad: int = 0
     """Bytes that the template declares beyond them, for entries that grow."""
+    proved: int = 0
+    """Of a kind of calls that share a template: about how many ran with it that had none of their own."""
 
 
 @dataclass(frozen=True, slots=True)

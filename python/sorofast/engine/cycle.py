@@ -45,7 +45,7 @@ class CycleView:
     inflight_room: int
     in_flight: Container[Subject]
     backoffs: Mapping[Subject, Backoff]
-    has_template: Callable[[int], bool]
+    has_template: Callable[[Due], bool]
 
     def after(self, runs: Sequence[Run]) -> CycleView:
         """With what `runs` leave of the channels and of the room in flight."""
@@ -99,7 +99,7 @@ def plan_cycle(dues: Iterable[Due], view: CycleView) -> Plan:
         if backoff is not None and backoff.until_s > view.until_s:
             plan.later.append((due, backoff.until_s, backoff.reason))
             continue
-        if backoff is not None or due.gated or not view.has_template(due.template):
+        if backoff is not None or due.gated or not view.has_template(due):
             if due.due_s > view.close_s:
                 plan.next_ledger.append((due, WAITING))
             else:

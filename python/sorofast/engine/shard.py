@@ -306,6 +306,7 @@ class ShardRunner:
             self._context.templates.gate(record.template)
         source.ended(case)
         if case.outcome is Outcome.EXECUTED:
+            self._context.templates.worked(record.template)
             return
         if dead and source.give_up(record.key, QUARANTINED):
             return

@@ -15,6 +15,7 @@ from dataclasses import dataclass, field, replace
 from sorofast.chain.models import Simulation
 from sorofast.chain.xdr import read_footprint
 from sorofast.engine.context import WorkerContext
+from sorofast.engine.kinds import EVIDENCE, kind_of, store_key
 from sorofast.engine.verdicts import Said, Verdict
 from sorofast.errors import DecodeError, RpcError, RpcUnreachable
 from sorofast.executions.key import Execution
@@ -60,6 +61,8 @@ class _Room:
 
     waiting: dict[Execution, Due] = field(default_factory=dict)
     alone: set[Execution] = field(default_factory=set)
+    wanting: set[Execution] = field(default_factory=set)
+    """What waits for nothing but a template."""
     ask_at_ledger: int = 0
     asked_ledger: int = -1
     reason: int = NO_TEMPLATE
@@ -116,6 +119,8 @@ class Simulator:
             room.waiting[due.execution] = due
             if alone:
                 room.alone.add(due.execution)
+            elif not due.gated and not self._context.templates.usable(due):
+                room.wanting.add(due.execution)
             self._park(due, room.reason)
 
     async def answers(self, busy: Container[int], wait_s: float) -> list[Answer]:
@@ -142,14 +147,18 @@ class Simulator:
             self._ledger, self._left = ledger, PER_LEDGER_MAX
         answers: list[Answer] = []
         asked: dict[int, int] = {}
+        of_a_kind = EVIDENCE
         while self._left > 0:
-            rooms = [
+            answers += self._served()
+            ripe = [
                 (template, room)
                 for template, room in self._ripe(busy)
                 if asked.get(template, 0) < LEADERS_MAX
-            ][: self._left]
+            ]
+            rooms = self._first_of_each_kind(ripe, of_a_kind)[: self._left]
             if not rooms:
                 break
+            of_a_kind *= 2
             self._left -= len(rooms)
             for template, room in rooms:
                 asked[template] = asked.get(template, 0) + 1
@@ -163,14 +172,37 @@ class Simulator:
             )
             for (template, room), leader, one in zip(rooms, leaders, said, strict=True):
                 answers += self._conclude(template, room, leader, one)
-        return answers
+        return answers + self._served()
+
+    def _served(self) -> list[Answer]:
+        """What need not wait any more, since its call has a template now: somebody else asked, or it has its kind's."""
+        served: list[Answer] = []
+        for room in self._rooms.values():
+            wanting = [room.waiting[execution] for execution in room.wanting if execution in room.waiting]
+            if wanting and self._context.templates.usable(wanting[0]):
+                for due in wanting:
+                    self._leave(room, due)
+                served += [Answer(due, seen=False) for due in wanting]
+        return served
+
+    def _first_of_each_kind(self, rooms: list[tuple[int, _Room]], most: int) -> list[tuple[int, _Room]]:
+        """No more than `most` of a kind of which it is not known whether all of it have to be asked about."""
+        chosen: list[tuple[int, _Room]] = []
+        taken: dict[int, int] = {}
+        for template, room in rooms:
+            if self._context.templates.undecided(next(iter(room.waiting.values()))):
+                kind = kind_of(template)
+                taken[kind] = taken.get(kind, 0) + 1
+                if taken[kind] > most:
+                    continue
+            chosen.append((template, room))
+        return chosen
 
     def _ripe(self, busy: Container[int]) -> list[tuple[int, _Room]]:
         """The rooms to ask about now: first the one that was asked about longest ago."""
         for template, room in list(self._rooms.items()):
             for due in [due for due in room.waiting.values() if not self._holds(due)]:
-                del room.waiting[due.execution]
-                room.alone.discard(due.execution)
+                self._leave(room, due)
             if not room.waiting:
                 del self._rooms[template]
         ripe = [
@@ -217,8 +249,29 @@ class Simulator:
     def _leave(self, room: _Room, due: Due) -> None:
         room.waiting.pop(due.execution, None)
         room.alone.discard(due.execution)
+        room.wanting.discard(due.execution)
 
     async def _ask(self, due: Due, *, alone: bool) -> Said:
+        """What is known of the call by the time it would be asked about, or a simulation.
+
+        Of a kind that is not decided yet, the worker's shards ask one after the other, for the second answer may make
+        all further ones needless; as long as it is the call that answers, and not the server or the one task.
+        """
+        templates, heard = self._context.templates, self._context.heard
+        if alone or not templates.undecided(due):
+            return await self._ask_about(due, alone=alone)
+        kind = store_key(kind_of(due.template))
+        async with heard.turn(kind):
+            if templates.undecided(due) and not heard.taught_nothing(kind, self._ledger):
+                said = await self._ask_about(due, alone=False)
+                if not said.of_the_call:
+                    heard.note_nothing(kind, self._ledger)
+                return said
+        if not due.gated and templates.usable(due):
+            return Said(Verdict.RUN, 0, heard=True)
+        return await self._ask_about(due, alone=False)
+
+    async def _ask_about(self, due: Due, *, alone: bool) -> Said:
         """One simulation, or what another shard of this worker has just heard of the same call."""
         heard, template = self._context.heard, due.template
         async with heard.turn(template):

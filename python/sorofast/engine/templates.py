@@ -3,7 +3,7 @@ whoever sees that one is wrong.
 
 A template is dropped when the code behind one of its contracts changes, or when a run of it failed because it touched
 or used something else than the run it was learned from. A call that did so twice is not the same from run to run: it is
-simulated each time.
+simulated each time. A call that has none of its own may have that of its kind (`kinds`).
 """
 
 from __future__ import annotations
@@ -21,6 +21,8 @@ from sorofast import _core
 from sorofast.chain.models import Simulation
 from sorofast.chain.xdr import Footprint, footprint_of, read_footprint
 from sorofast.coordination.templates import LESSONS_MAX, Lesson, TemplateStore
+from sorofast.engine.declared import Declared, raised
+from sorofast.engine.kinds import Kinds, is_kind
 from sorofast.errors import DecodeError, RedisUnreachable
 from sorofast.triggers.base import Due
 
@@ -35,6 +37,8 @@ GROWTHS_PADDED = 8
 # What a written byte costs at most, rent for a persistent entry's next months included; the network gives back what
 # was not rent.
 STROOPS_PER_BYTE = 40
+# What an instruction more costs at most: several times what the public network asks.
+INSTRUCTIONS_PER_STROOP = 100
 
 
 class _Write(Enum):
@@ -68,22 +72,35 @@ class FleetTemplates:
         self._suspects: set[int] = set()
         self._unwritten: OrderedDict[int, _Write] = OrderedDict()
         self._since = 0
-        self._version = hashlib.sha256(f"{_core.CORE_VERSION} {contract.hex()}".encode()).hexdigest()[:16]
+        self._version = _version_of("", contract)
+        # Members that know nothing of kinds pass over what is of a version that is not theirs.
+        self._kinds = Kinds(
+            signer, contract, _version_of("kinds ", contract), lambda key: self._write(key, _Write.STORE), log
+        )
 
     def __len__(self) -> int:
         return len(self._known)
 
     # What is known of a call
 
-    def usable(self, template: int) -> bool:
-        """Whether a run of the call may be built without a simulation of its own."""
+    def usable(self, due: Due) -> bool:
+        """Whether a run of the call may be built without a simulation of its own: it has a template, or now has its
+        kind's.
+        """
+        template = due.template
         known = self._known.get(template)
+        if known is None:
+            # One that was dropped shows by a simulation of its own whether it is like the others.
+            return due.shares and template not in self._former and self._kinds.lend(template)
         return (
-            known is not None
-            and not known.lesson.gated
+            not known.lesson.gated
             and known.lesson.failures < FAILURES_MAX
             and self._signer.template(template) is not None
         )
+
+    def undecided(self, due: Due) -> bool:
+        """Whether a few of the call's kind have to be simulated to know if all have to be."""
+        return due.shares and self._kinds.undecided(due.template)
 
     def varies(self, template: int) -> bool:
         """Whether the call is simulated for each run, since it touches or uses something else each time."""
@@ -91,9 +108,12 @@ class FleetTemplates:
         return known is not None and known.lesson.failures >= FAILURES_MAX
 
     def fee(self, template: int) -> int:
-        """What a run of the call takes from its task's gas; 0 where nobody knows yet."""
+        """What a run of the call takes from its task's gas; 0 where nobody knows yet. The number of arguments, which a
+        registry may charge for, is one for all of a kind.
+        """
         known = self._known.get(template) or self._former.get(template)
-        return 0 if known is None else known.lesson.fee
+        lesson = self._kinds.shared(template) if known is None else known.lesson
+        return 0 if lesson is None else lesson.fee
 
     # Changes
 
@@ -125,6 +145,8 @@ class FleetTemplates:
             # The entries it restores will be there for the next run, which needs another template.
             if known is not None:
                 self._remember(template, self._known.pop(template))
+            # So do those that the others of its kind need.
+            self._kinds.reopen(template)
             return False
         lesson = Lesson(
             version=self._version,
@@ -143,16 +165,30 @@ class FleetTemplates:
         self._keep(template, _Known(lesson, known.number if known is not None else 0, keys))
         if not unchanged:
             self._write(template, _Write.STORE)
+        declared = Declared.of(self._signer, template)
+        if due.shares and declared is not None:
+            self._kinds.learned(
+                template,
+                lesson,
+                declared,
+                lambda before: self._covering(due, simulation, lesson, declared, before),
+            )
         return lesson.failures < FAILURES_MAX
+
+    def worked(self, template: int) -> None:
+        """A run of the call had its effect."""
+        self._kinds.worked(template)
 
     def gate(self, template: int) -> None:
         """A run of the call had no effect: none is sent before a simulation has seen one run."""
         self._mark(template, gated=True)
+        self._kinds.no_effect(template)
 
     def drop(self, template: int, *, outgrown: bool) -> None:
         """A run of the call failed. `outgrown` says that it was the template's fault: the run needed more than that
         declares. Otherwise the next simulation tells, by touching the same entries or others.
         """
+        self._kinds.failed(template)
         known = self._known.pop(template, None)
         self._signer.forget(template)
         former = self._former.get(template) if known is None else known
@@ -188,16 +224,48 @@ class FleetTemplates:
                 self._suspects.discard(template)
                 self._signer.forget(template)
                 self._write(template, _Write.DROP)
+        self._kinds.code_changed(executables)
         return list(changed)
 
     def watched(self) -> list[bytes]:
         """The contracts (32 bytes) behind the newest templates."""
-        contracts: dict[bytes, None] = {}
+        contracts = dict.fromkeys(sorted(self._kinds.contracts()))
         for known in reversed(self._known.values()):
             contracts.update(dict.fromkeys(sorted(known.footprint.instances)))
             if len(contracts) >= WATCHED_MAX:
                 break
         return list(contracts)[:WATCHED_MAX]
+
+    def _covering(
+        self, due: Due, simulation: Simulation, lesson: Lesson, declared: Declared, before: Declared
+    ) -> bytes | None:
+        """The template just learned (`lesson`, `declared`), declaring what `before` does too, and as much again as the
+        two differ by: another one of the kind may differ as much.
+        """
+        more = [
+            max(0, theirs - ours) + abs(theirs - ours)
+            for ours, theirs in zip(declared.amounts, before.amounts, strict=True)
+        ]
+        instructions, read_bytes, write_bytes, fee_stroops = more
+        spread = 2 * (instructions // INSTRUCTIONS_PER_STROOP + STROOPS_PER_BYTE * (read_bytes + write_bytes))
+        try:
+            self._signer.learn_call(
+                due.template,
+                due.call.operation,
+                list(due.values),
+                raised(simulation.transaction_data, instructions, read_bytes),
+                list(simulation.auth),
+                simulation.min_resource_fee_stroops,
+                must_write=due.call.must_write,
+                write_bytes_pad=lesson.write_bytes_pad + write_bytes,
+                fee_pad_stroops=lesson.write_bytes_pad * STROOPS_PER_BYTE + fee_stroops + spread,
+            )
+            return self._signer.export_template(due.template)
+        except DecodeError as error:
+            self._log.info("template_unusable", template=due.template, error=str(error))
+            return None
+        finally:
+            self._signer.import_template(due.template, lesson.template)
 
     def _failed(self, template: int, lesson: Lesson) -> Lesson:
         """Counts a run that was paid for and failed because the call was not the same as before."""
@@ -215,13 +283,16 @@ class FleetTemplates:
 
     async def sync(self) -> None:
         """Writes what changed here and takes what others changed. Redis away: the next ledger will do."""
+        self._kinds.begin_round()
         try:
             await self.flush()
             for _ in range(CHANGE_ROUNDS_MAX):
                 since, changes = await self._store.changes(self._since)
                 for change in changes:
+                    if is_kind(change.template):
+                        self._kinds.follow(change.template, change.lesson, change.number)
                     # Ours may be newer than what was listed, and is written with the next ledger.
-                    if change.template not in self._unwritten:
+                    elif change.template not in self._unwritten:
                         self._follow(change.template, change.lesson, change.number)
                 ended = not changes or since == self._since
                 self._since = since
@@ -242,7 +313,13 @@ class FleetTemplates:
         while self._unwritten:
             template, write = next(iter(self._unwritten.items()))
             known = self._known.get(template)
-            if write is _Write.STORE and known is not None:
+            if is_kind(template):
+                # Never dropped: a member of an earlier version could make nothing of such a key.
+                told = self._kinds.lesson(template)
+                self._kinds.written(template, await self._store.store(template, told))
+                if told != self._kinds.lesson(template):
+                    continue
+            elif write is _Write.STORE and known is not None:
                 known.number = await self._store.store(template, known.lesson)
             elif write is _Write.DROP:
                 former = self._former.get(template)
@@ -275,7 +352,10 @@ class FleetTemplates:
             return
         try:
             self._signer.import_template(template, lesson.template)
+            declared = Declared.of(self._signer, template)
             self._keep(template, _Known(lesson, number, self._keys_of(template)))
+            if declared is not None:
+                self._kinds.learned(template, lesson, declared)
         except DecodeError as error:
             self._log.info("template_unusable", template=template, error=str(error))
 
@@ -311,7 +391,12 @@ class FleetTemplates:
             self._unwritten.popitem(last=False)
 
 
+def _version_of(what: str, contract: bytes) -> str:
+    """What lessons are made by and for."""
+    return hashlib.sha256(f"{what}{_core.CORE_VERSION} {contract.hex()}".encode()).hexdigest()[:16]
+
+
 def _differs(before: Footprint, after: Footprint) -> bool:
     """Whether the same code touches other entries than before."""
     known = bool(before.read_only or before.read_write)
-    return known and before.codes == after.codes and before != after
+    return known and before.codes == after.codes and not before.touches_same(after)

@@ -47,6 +47,7 @@ class Heard:
 
     def __init__(self) -> None:
         self._said: OrderedDict[int, tuple[int, Said]] = OrderedDict()
+        self._nothing: OrderedDict[int, int] = OrderedDict()
         self._turns: dict[int, asyncio.Lock] = {}
 
     def turn(self, template: int) -> asyncio.Lock:
@@ -59,6 +60,16 @@ class Heard:
         """What was said about every run of the call on that ledger's state."""
         at, said = self._said.get(template, (-1, None))
         return None if said is None or at != ledger else replace(said, heard=True)
+
+    def taught_nothing(self, key: int, ledger: int) -> bool:
+        """Whether an answer on that ledger's state said nothing about any other run."""
+        return self._nothing.get(key) == ledger
+
+    def note_nothing(self, key: int, ledger: int) -> None:
+        self._nothing[key] = ledger
+        self._nothing.move_to_end(key)
+        while len(self._nothing) > HEARD_MAX:
+            self._nothing.popitem(last=False)
 
     def note(self, template: int, ledger: int, said: Said) -> None:
         if not said.of_the_call:

@@ -24,6 +24,8 @@ class Due:
     """An execution that is due at `due_s` (unix seconds), with the call that runs it.
 
     `values` fill the call's holes, and `template` is the key of the call's template: equal keys, equal footprints. A
+    Where it `shares`, the key's upper 32 bits are the call's kind: calls of one kind are one operation with other
+    arguments behind it, so that one template may serve all whose arguments change nothing of what is touched. A
     `gated` one is sent only after a simulation saw it run. `fresh` says that it falls due now, rather than having
     waited for something else.
     """
@@ -35,6 +37,7 @@ class Due:
     values: tuple[int, ...]
     gated: bool = False
     fresh: bool = True
+    shares: bool = False
 
 
 class TriggerSource(Protocol):

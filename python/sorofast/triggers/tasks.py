@@ -91,6 +91,8 @@ class TaskSource:
                 values=(row.task_id,),
                 gated=row.task_id in self._gated,
                 fresh=row.reason in FRESH,
+                # What is called, with which arguments, stands in the task's entry.
+                shares=True,
             )
             for row in rows_of(self.table.pop_due(until_s, limit))
             if self._can_pay(row)

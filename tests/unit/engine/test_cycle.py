@@ -36,7 +36,7 @@ def plan(
     backoffs: Mapping[Subject, Backoff] | None = None,
 ) -> Plan:
     view = CycleView(
-        CLOSE_S, CLOSE_S + 5, free, room, in_flight, backoffs or {}, lambda template: template == KNOWN
+        CLOSE_S, CLOSE_S + 5, free, room, in_flight, backoffs or {}, lambda due: due.template == KNOWN
     )
     return plan_cycle(dues, view)
 

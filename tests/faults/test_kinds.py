@@ -1,0 +1,107 @@
+"""Tasks that differ in nothing but their arguments are asked about twice, not once each, where the arguments change
+nothing of what a run touches; and where they do, nobody pays to find out.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+from stellar_sdk import scval
+
+from helpers.contract_calls import put_instance, seeded, upload, wasm_of
+from helpers.faults.history import Timeline
+from helpers.faults.scene import Scene
+from sorofast.clock import SystemClock
+
+HOUR_S = 3_600
+
+
+def once(target: str, function: str, *arguments: Any) -> dict[str, Any]:
+    """A task without a resolver that calls the target when the seed says, and then not for the length of a test."""
+    return {
+        "target": scval.to_address(target),
+        "function": scval.to_symbol(function),
+        "args": scval.to_vec(list(arguments)),
+        "resolver": scval.to_void(),
+    }
+
+
+def first_runs(s: Scene) -> dict[int, tuple[int, int]]:
+    """By task: the first ledger that could run it, and the one that did first."""
+    found: dict[int, tuple[int, int]] = {}
+    for window in Timeline(s.oracle.history).windows():
+        if window.ran is not None and window.task_id not in found:
+            found[window.task_id] = (window.eligible, window.ran.ledger)
+    return found
+
+
+@pytest.mark.timeout(180)
+async def test_arguments_that_change_nothing_that_is_touched_share_a_template(scenario) -> None:
+    """The target answers whatever it is asked: 40 tasks, 40 values, one footprint."""
+    tasks = 40
+
+    def reshape(task_id: int) -> dict[str, Any]:
+        question = scval.to_vec([scval.to_uint64(task_id)])
+        return once(seeded("resolver 0"), "check_condition", question)
+
+    async with scenario(tasks=tasks, reshape=reshape, intervals_s=(8, 8), lead_s=6.0) as s:
+        await s.pass_ledgers(14)
+        asked = s.rpc.calls["simulateTransaction"]
+        runs = first_runs(s)
+        report = await s.judged(ledgers=9, bent=False)
+    assert set(runs) == set(range(1, tasks + 1))
+    assert asked <= 4, f"{asked} simulations for {tasks} tasks of one kind"
+    # What fell due while the first two were asked about waited for that.
+    known = min(ran for _, ran in runs.values())
+    late = [ran - eligible for eligible, ran in runs.values() if eligible > known]
+    assert len(late) >= tasks // 2
+    assert sum(map(bool, late)) <= len(late) // 10, sorted(late)
+    assert max(ran - eligible for eligible, ran in runs.values()) <= 3, runs
+    assert report.failed == 0
+
+
+@pytest.mark.timeout(180)
+async def test_arguments_that_say_what_is_touched_share_nothing_and_nobody_pays_to_find_out(scenario) -> None:
+    tasks = 16
+
+    def reshape(task_id: int) -> dict[str, Any]:
+        return once(seeded("target 0"), "bump", scval.to_uint64(task_id))
+
+    async with scenario(tasks=tasks, reshape=reshape, intervals_s=(8, 8)) as s:
+        await s.pass_ledgers(14)
+        asked = s.rpc.calls["simulateTransaction"]
+        runs = first_runs(s)
+        report = await s.judged(ledgers=9, bent=False)
+    assert set(runs) == set(range(1, tasks + 1))
+    assert asked == tasks
+    assert report.failed == 0
+
+
+@pytest.mark.timeout(180)
+async def test_a_run_that_outgrows_its_kind_fails_once_and_its_siblings_are_asked_about(scenario) -> None:
+    """What the first three use says nothing of the others, each of which uses more than the one before."""
+    tasks, little, apart_s = 7, 3, 5
+    later_s = int(SystemClock().wall()) + 15
+
+    def reshape(task_id: int) -> dict[str, Any]:
+        rounds, due_s = (
+            (9 + task_id, HOUR_S) if task_id <= little else (200_000 * task_id, later_s + apart_s * task_id)
+        )
+        return once(seeded("target 0"), "burn", scval.to_uint64(rounds)) | {
+            "interval": scval.to_uint64(HOUR_S),
+            "last_run": scval.to_uint64(due_s - HOUR_S),
+        }
+
+    async with scenario(tasks=tasks, reshape=reshape, start=False) as s:
+        async with s.network.hurry():
+            code = await upload(s.network, wasm_of("burns_instructions"))
+        await put_instance(s.network, s.network.registry.targets[0], code)
+        run = await s.start_run()
+        await run.ready()
+        await s.until(lambda: len(s.oracle.runs()) == tasks, "all have run", 100)
+        asked = s.rpc.calls["simulateTransaction"]
+        report = await s.judged(ledgers=9, bent=False)
+    failed = report.verdicts.failed
+    assert failed == {little + 1: 1}
+    assert asked <= tasks, f"{asked} simulations"

@@ -37,7 +37,7 @@ def first_runs(s: Scene) -> dict[int, tuple[int, int]]:
 
 @pytest.mark.timeout(180)
 async def test_arguments_that_change_nothing_that_is_touched_share_a_template(scenario) -> None:
-    """The target answers whatever it is asked: 40 tasks, 40 values, one footprint."""
+    """The target answers whatever it is asked: 40 tasks, 40 values, one footprint. The next start knows it."""
     tasks = 40
 
     def reshape(task_id: int) -> dict[str, Any]:
@@ -48,9 +48,16 @@ async def test_arguments_that_change_nothing_that_is_touched_share_a_template(sc
         await s.pass_ledgers(14)
         asked = s.rpc.calls["simulateTransaction"]
         runs = first_runs(s)
-        report = await s.judged(ledgers=9, bent=False)
+        await s.end_runs()
+        ran, before = len(s.oracle.runs()), s.rpc.calls["simulateTransaction"]
+        run = await s.start_run()
+        await run.ready()
+        await s.until(lambda: len(s.oracle.runs()) >= ran + tasks, "as many runs again")
+        again = s.rpc.calls["simulateTransaction"] - before
+        report = await s.judged(ledgers=9)
     assert set(runs) == set(range(1, tasks + 1))
     assert asked <= 4, f"{asked} simulations for {tasks} tasks of one kind"
+    assert again <= 4, f"{again} simulations after the fleet started again"
     # What fell due while the first two were asked about waited for that.
     known = min(ran for _, ran in runs.values())
     late = [ran - eligible for eligible, ran in runs.values() if eligible > known]

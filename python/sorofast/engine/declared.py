@@ -53,6 +53,10 @@ class Declared:
     def covers(self, other: Declared) -> bool:
         return all(ours >= theirs for ours, theirs in zip(self.amounts, other.amounts, strict=True))
 
+    def serves(self, other: Declared) -> bool:
+        """Whether what needs the other one could be built from this one."""
+        return self.covers(other) and self.footprint.touches_same(other.footprint)
+
     def near(self, other: Declared) -> bool:
         """Whether they touch the same, and use the same but for what is tolerated."""
         return self.footprint.touches_same(other.footprint) and all(

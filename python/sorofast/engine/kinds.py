@@ -25,8 +25,9 @@ __all__ = ["Kinds", "is_kind", "kind_of", "store_key"]
 
 KINDS_MAX = 1_024
 ON_TRIAL_MIN = 16
-"""As many calls of a kind may run with its template at once for the first time; with more, as have done so before. What
-goes beyond that is simulated. So many fees are lost at most before a kind that only seemed alike is found out.
+"""As many calls of a kind may run with its template at once for the first time, or twice as many as have done so. What
+goes beyond that is simulated. So many fees are lost at most in one worker before a kind that only seemed alike is found
+out.
 """
 TRIAL_ROUNDS_MAX = 64
 """After so many ledgers one that has not run gives up its place: its task may be another worker's by now."""
@@ -70,7 +71,9 @@ class _Kind:
     on_trial: dict[int, int] = field(default_factory=dict)
     """Calls that have got the kind's template and have not run with it yet, and in which round they got it."""
     proved: int = 0
-    """How many have."""
+    """How many have, in the whole fleet as far as it was told."""
+    untold: int = 0
+    """How many of them the fleet has not been told of."""
 
     @property
     def apart(self) -> bool:
@@ -191,7 +194,9 @@ class Kinds:
             self._part(template, kind, lesson, declared, tell=here)
         elif kind.declared is None or (kind.template == template and not kind.alike):
             kind.template, kind.fee, kind.declared = template, lesson.fee, declared
-        elif kind.fee != lesson.fee or not kind.declared.near(declared):
+        elif kind.fee != lesson.fee or not (
+            kind.declared.near(declared) or (kind.alike and kind.declared.serves(declared))
+        ):
             self._part(template, kind, lesson, declared, tell=here)
         elif not kind.alike:
             self._join(template, kind, lesson, declared, remake)
@@ -203,10 +208,12 @@ class Kinds:
             return
         kind.on_trial.pop(template, None)
         kind.proved += 1
+        kind.untold += 1
         lesson = kind.alike
         # The next start need not begin from nothing; how many exactly matters little.
-        if lesson is not None and kind.proved >= 2 * max(lesson.proved, ON_TRIAL_MIN // 2):
-            kind.lesson = msgspec.structs.replace(lesson, proved=kind.proved)
+        if lesson is not None and kind.untold > lesson.proved // 4:
+            kind.lesson = msgspec.structs.replace(lesson, proved=lesson.proved + kind.untold)
+            kind.untold = 0
             self._changed(store_key(kind_of(template)))
 
     def failed(self, template: int) -> None:
@@ -270,11 +277,17 @@ class Kinds:
             self._changed(key)
             return
         kind = self._kind((key - _BEYOND_TEMPLATES) << _ARGUMENTS_BITS)
-        if kind.alike is None or kind.alike.template != lesson.template:
+        mine = kind.alike
+        if mine is not None and kind.declared is not None and declared is not None and not lesson.failures:
+            # Two members that learned at once: both keep the same one of their templates, whoever writes last.
+            ours, theirs = (kind.declared.amounts, mine.template), (declared.amounts, lesson.template)
+            if kind.declared.footprint.touches_same(declared.footprint) and ours >= theirs:
+                lesson, declared = msgspec.structs.replace(mine, proved=lesson.proved), kind.declared
+        if mine is None or mine.template != lesson.template:
             kind.interned = -1
         kind.lesson, kind.number, kind.fee = lesson, number, lesson.fee
         kind.declared = declared or kind.declared
-        kind.proved = max(kind.proved, lesson.proved)
+        kind.proved = max(kind.proved, lesson.proved + kind.untold)
         if kind.apart:
             self._withdraw(key - _BEYOND_TEMPLATES)
 
@@ -305,6 +318,7 @@ class Kinds:
             return
         kind.lesson = Lesson(version=self._version, template=shared, fee=lesson.fee)
         kind.declared, kind.interned, kind.proved = covering, -1, 0
+        kind.untold = 0
         kind.on_trial.clear()
         if remake is not None:
             self._changed(store_key(kind_of(template)))
@@ -328,7 +342,7 @@ class Kinds:
             self._changed(store_key(kind_of(template)))
 
     def _may_try(self, kind: _Kind) -> bool:
-        most = max(ON_TRIAL_MIN, kind.proved)
+        most = max(ON_TRIAL_MIN, 2 * kind.proved)
         if len(kind.on_trial) >= most:
             since = self._round - TRIAL_ROUNDS_MAX
             kind.on_trial = {template: at for template, at in kind.on_trial.items() if at > since}

@@ -61,8 +61,8 @@ async def test_arguments_that_change_nothing_that_is_touched_share_a_template(sc
     # What fell due while the first two were asked about waited for that.
     known = min(ran for _, ran in runs.values())
     late = [ran - eligible for eligible, ran in runs.values() if eligible > known]
-    assert len(late) >= tasks // 2
-    assert sum(map(bool, late)) <= len(late) // 10, sorted(late)
+    assert len(late) >= tasks // 4
+    assert sum(map(bool, late)) <= len(late) // 5, sorted(late)
     assert max(ran - eligible for eligible, ran in runs.values()) <= 3, runs
     assert report.failed == 0
 

@@ -94,15 +94,15 @@ class DiagnosticEvent:
 
 @dataclass(frozen=True, slots=True)
 class Footprint:
-    """What a call touches: whole ledger keys, and of them which contracts' instances and which code. `archived` counts
-    the entries it restores.
+    """What a call touches: whole ledger keys, and of them which contracts' instances and which code. `archived` are
+    those that it restores.
     """
 
     read_only: tuple[bytes, ...] = ()
     read_write: tuple[bytes, ...] = ()
     instances: frozenset[bytes] = frozenset()
     codes: frozenset[bytes] = frozenset()
-    archived: int = 0
+    archived: tuple[bytes, ...] = ()
     write_bytes: int = 0
 
     def touches_same(self, other: Footprint) -> bool:
@@ -111,8 +111,17 @@ class Footprint:
 
     def writes(self, contract: bytes, number: int) -> bool:
         """Whether it may write an entry of the contract whose key holds that number, as a task's does."""
-        start, wanted = struct.pack(">II32s", _DATA, 1, contract), struct.pack(">IQ", _U64, number)
-        return any(key.startswith(start) and wanted in key for key in self.read_write)
+        return any(_holds_number(key, contract, number) for key in self.read_write)
+
+    def restores_others(self, contract: bytes, number: int) -> bool:
+        """Whether it restores anything but entries of the contract whose key holds that number."""
+        return not all(_holds_number(key, contract, number) for key in self.archived)
+
+
+def _holds_number(key: bytes, contract: bytes, number: int) -> bool:
+    return (
+        key.startswith(struct.pack(">II32s", _DATA, 1, contract)) and struct.pack(">IQ", _U64, number) in key
+    )
 
     def names_numbers(self, contract: bytes) -> bool:
         """Whether it touches an entry of the contract whose key holds a number other than 0."""
@@ -268,16 +277,17 @@ def read_event(text: str) -> DiagnosticEvent:
 def read_footprint(transaction_data: str) -> Footprint:
     """The footprint in a SorobanTransactionData in base64."""
     reader = _reader(transaction_data)
-    archived = 0
-    if reader.word() == 1:
-        archived = reader.count()
-        reader.take(4 * archived)
+    indices = [reader.word() for _ in range(reader.count())] if reader.word() == 1 else []
     instances: set[bytes] = set()
     codes: set[bytes] = set()
     read_only = tuple(reader.ledger_key(instances, codes) for _ in range(reader.count()))
     read_write = tuple(reader.ledger_key(instances, codes) for _ in range(reader.count()))
     reader.take(8)  # instructions, bytes read from disk
     write_bytes = reader.word()
+    beyond = [index for index in indices if index >= len(read_write)]
+    if beyond:
+        raise XdrError(4, f"archived entry {beyond[0]} is beyond the read-write keys")
+    archived = tuple(read_write[index] for index in indices)
     return Footprint(read_only, read_write, frozenset(instances), frozenset(codes), archived, write_bytes)
 
 

@@ -27,10 +27,12 @@ MAX_TIME_EXTRA_S = 30
 
 @dataclass(slots=True)
 class Built:
-    """Records whose envelopes are signed; what would cost more than the fee cap; what lost its template meanwhile."""
+    """Records whose envelopes are signed; what would cost more than the fee cap, with its fee; what lost its template
+    meanwhile.
+    """
 
     records: list[WalRecord] = field(default_factory=list)
-    above_cap: list[Due] = field(default_factory=list)
+    above_cap: list[tuple[Due, int]] = field(default_factory=list)
     without_template: list[Due] = field(default_factory=list)
 
 
@@ -63,8 +65,9 @@ def build(
             continue
         for run, (tx_hash, envelope, fee_stroops) in zip(part, signed, strict=True):
             if not bid.allows(fee_stroops):
-                built.above_cap.append(run.due)
+                built.above_cap.append((run.due, fee_stroops))
                 continue
+            context.templates.built(run.due.template)
             execution = run.due.execution
             record = WalRecord(
                 source=execution.source,

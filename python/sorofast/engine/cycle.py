@@ -69,7 +69,7 @@ class Plan:
 
     run: list[Run] = field(default_factory=list)
     simulate: list[tuple[Due, bool]] = field(default_factory=list)
-    """With True what has failed before, whatever its siblings do."""
+    """With True what only a simulation of its own lets run, whatever its siblings do."""
     next_ledger: list[tuple[Due, int]] = field(default_factory=list)
     later: list[tuple[Due, int, int]] = field(default_factory=list)
 
@@ -103,7 +103,7 @@ def plan_cycle(dues: Iterable[Due], view: CycleView) -> Plan:
             if due.due_s > view.close_s:
                 plan.next_ledger.append((due, WAITING))
             else:
-                plan.simulate.append((due, backoff is not None and backoff.failures > 0))
+                plan.simulate.append((due, due.alone or (backoff is not None and backoff.failures > 0)))
             continue
         channel = next(channels, None)
         if channel is None:

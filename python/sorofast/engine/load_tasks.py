@@ -37,6 +37,7 @@ async def load_tasks(
         shard,
         context.shards,
         read=read,
+        ledger=since,
         fee_of=context.templates.fee,
         suspects=context.suspects,
         log=context.log,

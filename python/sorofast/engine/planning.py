@@ -158,7 +158,21 @@ class Planning:
         built = claims.build(self._context, wanted, epoch, self._retries.attempt_of)
         for due in built.without_template:
             self._defer(due, code_of("no_template"))
-        for due in built.above_cap:
-            at_s = self._retries.not_before_s(FEE_CAP_ATTEMPTS)
-            self._sources.of(due).wait(due.execution, at_s, code_of("fee_above_cap"))
+        for due, fee_stroops in built.above_cap:
+            self._too_dear(due, fee_stroops)
         return built.records
+
+    def _too_dear(self, due: Due, fee_stroops: int) -> None:
+        restores = self._context.templates.restores(due.template)
+        self._context.templates.built(due.template)
+        reason = "archived" if restores else "fee_above_cap"
+        what = "restoring what is archived of it would cost" if restores else "a run would cost"
+        self._context.log.warning(
+            "task_skipped",
+            **due.execution.fields(),
+            reason=reason,
+            error=f"{what} up to {fee_stroops} stroops; "
+            f"fees.max_fee_stroops is {self._context.config.fees.max_fee_stroops}",
+        )
+        at_s = self._retries.not_before_s(FEE_CAP_ATTEMPTS)
+        self._sources.of(due).wait(due.execution, at_s, code_of(reason))

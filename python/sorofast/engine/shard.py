@@ -48,7 +48,7 @@ LOOK_TIMEOUT_S = 3.0
 ASK_WAIT_SHARE = 0.2
 # What the subject's own entry says, so that nothing but a change of it helps.
 UNTIL_CHANGED = frozenset({"gas_below_fee"})
-OUTGROWN = ("RESOURCE_LIMIT_EXCEEDED", "INSUFFICIENT_REFUNDABLE_FEE", "ENTRY_ARCHIVED")
+OUTGROWN = ("RESOURCE_LIMIT_EXCEEDED", "INSUFFICIENT_REFUNDABLE_FEE")
 QUARANTINED = code_of("quarantined")
 # What simply waits for its next run, or is being run, was not passed over.
 NOT_SKIPPED = frozenset(map(code_of, ("none", "not_due", "in_flight", "executed")))

@@ -35,11 +35,12 @@ LEADERS_MAX = 3
 NO_EFFECT_LEDGERS = 2
 """A call that would have no effect is asked about again every so many ledgers."""
 RESTORED_MAX = 16
-"""Archived entries that one run may restore on its way."""
+"""Archived entries that one run may restore on its way, its task's own among them."""
 
 NO_TEMPLATE = code_of("no_template")
 READ_ERROR = code_of("read_error")
 FAILED = code_of("simulation_failed")
+ARCHIVED = code_of("archived")
 NO_RUN = "resolver_says_no"
 ERROR_TEXT_MAX = 300
 
@@ -231,9 +232,10 @@ class Simulator:
                 return [Answer(leader, seen=True, why=said.why)]
             case Verdict.RUN if said.once or leader.execution in room.alone:
                 self._leave(room, leader)
-                if said.once:
+                if said.once and said.others_wait:
                     self._wait(room, ledger + 1, NO_TEMPLATE)
-                return [Answer(leader, seen=True)]
+                built_from = leader.template if said.template is None else said.template
+                return [Answer(replace(leader, template=built_from), seen=True)]
             case Verdict.RUN:
                 released = [due for execution, due in room.waiting.items() if execution not in room.alone]
                 for due in released:
@@ -325,22 +327,30 @@ class Simulator:
                 context.log.info("task_skipped", **due.execution.fields(), reason=NO_RUN, error=failure)
                 templates.gate(due.template)
                 return Said(Verdict.NO_EFFECT, code_of(NO_RUN))
-            if footprint.archived > RESTORED_MAX:
-                return _fails(
-                    "archived",
-                    f"it would restore {footprint.archived} archived entries; a run restores at most {RESTORED_MAX}",
-                )
+            if len(footprint.archived) > RESTORED_MAX:
+                return _too_much_archived(len(footprint.archived))
             fee = None
             if task_id is not None:
                 fee = keeper_fee(simulation.events, due.call.described.contract, task_id)
-            reusable = templates.learn(due, simulation, fee or 0)
+            template = templates.learn(due, simulation, fee or 0)
         except DecodeError as error:
             return _fails("no template", f"no transaction can be made of it: {error}")
-        return Said(Verdict.RUN, 0, once=not reusable)
+        if template == due.template:
+            return Said(Verdict.RUN, 0, once=templates.varies(template))
+        others = task_id is None or footprint.restores_others(due.call.described.contract, task_id)
+        return Said(Verdict.RUN, 0, once=True, template=template, others_wait=others)
 
 
 def _fails(error: str, text: str) -> Said:
     return Said(Verdict.FAILS, FAILED, Diagnosis("simulation_failed", error, text))
+
+
+def _too_much_archived(entries: int) -> Said:
+    text = (
+        f"it would restore {entries} archived entries; a run restores at most {RESTORED_MAX}: "
+        "restore the rest by a RestoreFootprint operation, or extend their lives"
+    )
+    return Said(Verdict.FAILS, ARCHIVED, Diagnosis("archived", "archived", text))
 
 
 def _clipped(text: str) -> str:

@@ -70,6 +70,8 @@ class FleetTemplates:
         self._former: OrderedDict[int, _Known] = OrderedDict()
         # A run of them failed, and nobody knows yet whether for the template's sake.
         self._suspects: set[int] = set()
+        # For one run each, which restores what the next will find.
+        self._single: OrderedDict[int, None] = OrderedDict()
         self._unwritten: OrderedDict[int, _Write] = OrderedDict()
         self._since = 0
         self._version = _version_of("", contract)
@@ -117,21 +119,22 @@ class FleetTemplates:
 
     # Changes
 
-    def learn(self, due: Due, simulation: Simulation, fee: int) -> bool:
-        """Makes a template from a simulation that saw the run; returns whether later runs may use it as well. Raises
-        TemplateError or another DecodeError.
+    def learn(self, due: Due, simulation: Simulation, fee: int) -> int:
+        """Makes a template from a simulation that saw the run; returns its key. That is the call's, or, where the run
+        restores archived entries, another one for this run alone. Raises TemplateError or another DecodeError.
         """
         template = due.template
         known = self._known.get(template)
         former = self._former.get(template) if known is None else known
         footprint = read_footprint(simulation.transaction_data)
+        key = _single_key(due) if footprint.archived else template
         write_bytes = footprint.write_bytes
         pad = 0
         if former is not None:
             grown = write_bytes - former.lesson.write_bytes if former.lesson.write_bytes else 0
             pad = max(former.lesson.write_bytes_pad, GROWTHS_PADDED * grown)
         self._signer.learn_call(
-            template,
+            key,
             due.call.operation,
             list(due.values),
             simulation.transaction_data,
@@ -142,12 +145,16 @@ class FleetTemplates:
             fee_pad_stroops=pad * STROOPS_PER_BYTE,
         )
         if footprint.archived:
-            # The entries it restores will be there for the next run, which needs another template.
-            if known is not None:
-                self._remember(template, self._known.pop(template))
-            # So do those that the others of its kind need.
-            self._kinds.reopen(template)
-            return False
+            contract, number = due.call.described.contract, due.values[0] if due.values else 0
+            if footprint.restores_others(contract, number):
+                # Others of the call, and of its kind, would fail until those are back.
+                if known is not None:
+                    self._remember(template, self._known.pop(template))
+                self._kinds.reopen(template)
+            self._single[key] = None
+            while len(self._single) > LESSONS_MAX:
+                self._signer.forget(self._single.popitem(last=False)[0])
+            return key
         lesson = Lesson(
             version=self._version,
             template=self._signer.export_template(template),
@@ -173,7 +180,17 @@ class FleetTemplates:
                 declared,
                 lambda before: self._covering(due, simulation, lesson, declared, before),
             )
-        return lesson.failures < FAILURES_MAX
+        return template
+
+    def restores(self, template: int) -> bool:
+        """Whether it is the template of one run alone, which restores archived entries."""
+        return template in self._single
+
+    def built(self, template: int) -> None:
+        """A run was built from it: if it serves no other, it is forgotten."""
+        if template in self._single:
+            del self._single[template]
+            self._signer.forget(template)
 
     def worked(self, template: int) -> None:
         """A run of the call had its effect."""
@@ -394,6 +411,13 @@ class FleetTemplates:
 def _version_of(what: str, contract: bytes) -> str:
     """What lessons are made by and for."""
     return hashlib.sha256(f"{what}{_core.CORE_VERSION} {contract.hex()}".encode()).hexdigest()[:16]
+
+
+def _single_key(due: Due) -> int:
+    """Another key than any call's: those are hashes of 64 bits too."""
+    source, name, _ = due.execution
+    text = f"restores {due.template} {source} {name}"
+    return int.from_bytes(hashlib.sha256(text.encode()).digest()[:8])
 
 
 def _differs(before: Footprint, after: Footprint) -> bool:

@@ -26,13 +26,16 @@ class Verdict(StrEnum):
 @dataclass(frozen=True, slots=True)
 class Said:
     """An answer about one run, with the code of the reason that a waiting task shows. `once`: it holds for that run
-    only.
+    only. `template` is what the run is to be built from, where that is not its call's.
     """
 
     verdict: Verdict
     reason: int
     why: Diagnosis | None = None
     once: bool = False
+    template: int | None = None
+    others_wait: bool = True
+    """Whether the next of the call is asked about in a ledger's time only, when what this run changes is there."""
     heard: bool = False
     """Somebody else's run of the same call was asked about."""
 

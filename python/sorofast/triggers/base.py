@@ -26,8 +26,9 @@ class Due:
     `values` fill the call's holes, and `template` is the key of the call's template: equal keys, equal footprints. A
     Where it `shares`, the key's upper 32 bits are the call's kind: calls of one kind are one operation with other
     arguments behind it, so that one template may serve all whose arguments change nothing of what is touched. A
-    `gated` one is sent only after a simulation saw it run. `fresh` says that it falls due now, rather than having
-    waited for something else.
+    `gated` one is sent only after a simulation saw it run, and it has to be its own where it is `alone`: then it may
+    need something that no other run of the call does. `fresh` says that it falls due now, rather than having waited
+    for something else.
     """
 
     execution: Execution
@@ -36,6 +37,7 @@ class Due:
     template: int
     values: tuple[int, ...]
     gated: bool = False
+    alone: bool = False
     fresh: bool = True
     shares: bool = False
 

@@ -17,6 +17,7 @@ from sorofast.executions.records import WalRecord
 from sorofast.failpoints import failpoint_sync
 from sorofast.reasons import code_of
 from sorofast.registry.row import ROW_STRUCT, Row, pack_ids, rows_of
+from sorofast.triggers.archived import ArchivedTasks
 from sorofast.triggers.base import Due
 from sorofast.triggers.dependencies import KEYS_PER_READ, Dependencies, ReadTasks
 
@@ -32,7 +33,8 @@ class TaskSource:
     """Satisfies `TriggerSource` for the tasks of `shard`, out of `shards`. `call` runs one; its hole takes the task's
     id.
 
-    A task whose last run cost a fee for nothing is *gated*: it is sent only after a simulation saw it run.
+    A task whose last run cost a fee for nothing is *gated*: it is sent only after a simulation saw it run. One whose
+    entry is archived is too, and by itself, since its run restores the entry.
     """
 
     name = TASKS
@@ -45,12 +47,13 @@ class TaskSource:
         shards: int,
         *,
         read: ReadTasks,
+        ledger: int = 0,
         fee_of: Callable[[int], int] = lambda _: 0,
         suspects: Suspects | None = None,
         log: FilteringBoundLogger | None = None,
     ) -> None:
-        """`read` reads tasks from the chain. `fee_of` says what a run of a call takes from its task's gas (0: nobody
-        knows). `suspects` are told what is in hand, and say what is not to be handled.
+        """`read` reads tasks from the chain. The table is of `ledger`. `fee_of` says what a run of a call takes from
+        its task's gas (0: nobody knows). `suspects` are told what is in hand, and say what is not to be handled.
         """
         self.table = table
         self._call = call
@@ -65,6 +68,7 @@ class TaskSource:
         # By call: the fee that was asked, and the tasks that could not pay it.
         self._poor: dict[int, tuple[int, set[int]]] = {}
         self._dependencies = Dependencies(table, read)
+        self._archived = ArchivedTasks(table, ledger)
 
     def __len__(self) -> int:
         return len(self.table)
@@ -79,24 +83,20 @@ class TaskSource:
             self._apply(rows)
             self._forget(set(back) - {row.task_id for row in rows_of(rows)})
         self._out = (self._out | out).difference(back)
+        self._archived.look()
         await self._dependencies.look(ledger)
 
     def due(self, until_s: int, limit: int) -> list[Due]:
-        return [
-            Due(
-                execution=Execution(TASKS, row.task_id, row.last_run_s),
-                due_s=row.due_s,
-                call=self._call,
-                template=row.shape,
-                values=(row.task_id,),
-                gated=row.task_id in self._gated,
-                fresh=row.reason in FRESH,
-                # What is called, with which arguments, stands in the task's entry.
-                shares=True,
-            )
-            for row in rows_of(self.table.pop_due(until_s, limit))
-            if self._can_pay(row)
-        ]
+        rows = [(row, True) for row in self._archived.take(limit)]
+        for row in rows_of(self.table.pop_due(until_s, limit - len(rows))):
+            if self._archived.ended(row):
+                rows.append((row, True))
+            elif self._archived.lasts(row):
+                rows.append((row, False))
+            else:
+                self._archived.wait_for_end(row.task_id)
+        dues = [self._due(row, archived=archived) for row, archived in rows if self._can_pay(row)]
+        return sorted(dues, key=lambda due: due.due_s)
 
     def next_due_s(self) -> int | None:
         return self.table.next_due()
@@ -115,9 +115,9 @@ class TaskSource:
         if row is None:
             return
         if row.last_run_s == execution.window:
-            self.table.schedule(row.task_id, at_s, reason)
+            self._schedule(row.task_id, at_s, reason)
         else:
-            self.table.schedule(row.task_id, 0, NOT_DUE)
+            self._schedule(row.task_id, 0, NOT_DUE)
 
     def give_up(self, execution: Execution, reason: int) -> bool:
         row = self._in_window(execution)
@@ -168,15 +168,21 @@ class TaskSource:
         row, included = self._in_window(case.record.key), case.included
         if row is not None and included is not None:
             ledger, time_s = included
-            moved = row._replace(last_run_s=time_s, snapshot_ledger=max(row.snapshot_ledger, ledger))
+            # It was live in that ledger, if only because the run restored it.
+            moved = row._replace(
+                last_run_s=time_s,
+                snapshot_ledger=max(row.snapshot_ledger, ledger),
+                live_until_ledger=max(row.live_until_ledger, row.snapshot_ledger, ledger),
+            )
             self.table.apply(moved.pack(), self._shard, self._shards)
         row = self._row(task_id)
         if row is not None and row.last_run_s != case.record.window:
-            self.table.schedule(task_id, 0, NOT_DUE)
+            self._schedule(task_id, 0, NOT_DUE)
 
     def ingest(self, entry: LedgerEntry) -> list[Subject]:
         self._apply(entry.rows)
         self._dependencies.ingest(entry)
+        self._archived.ingest(entry)
         self._forget(entry.removed)
         return [(TASKS, task_id) for task_id in entry.removed]
 
@@ -225,7 +231,7 @@ class TaskSource:
             for task_id in self._poor.pop(shape)[1]:
                 row = self._row(task_id)
                 if row is not None and row.shape == shape and row.reason == GAS_BELOW_FEE:
-                    self.table.schedule(task_id, 0, NOT_DUE)
+                    self._schedule(task_id, 0, NOT_DUE)
 
     def _forget(self, task_ids: Iterable[int]) -> None:
         gone = list(task_ids)
@@ -233,6 +239,24 @@ class TaskSource:
             self.table.remove(pack_ids(gone))
             self._gated.difference_update(gone)
             self._dependencies.forget(gone)
+
+    def _due(self, row: Row, *, archived: bool) -> Due:
+        return Due(
+            execution=Execution(TASKS, row.task_id, row.last_run_s),
+            due_s=row.due_s,
+            call=self._call,
+            template=row.shape,
+            values=(row.task_id,),
+            gated=archived or row.task_id in self._gated,
+            alone=archived,
+            fresh=row.reason in FRESH,
+            # What is called, with which arguments, stands in the task's entry.
+            shares=True,
+        )
+
+    def _schedule(self, task_id: int, at_s: int, reason: int) -> None:
+        if not self.table.schedule(task_id, at_s, reason):
+            self._archived.note(task_id, at_s)
 
     def _row(self, task_id: int) -> Row | None:
         packed = self.table.get(task_id)

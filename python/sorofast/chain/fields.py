@@ -76,6 +76,11 @@ class Fields:
         """A list of objects; empty when it is missing or null."""
         return [Fields(self._method, value, f"member of {name}") for value in self._list(name)]
 
+    def maybe_object(self, name: str) -> Fields | None:
+        """An object; None when it is missing or null."""
+        value = self._values.get(name)
+        return None if value is None else Fields(self._method, value, name)
+
     def _list(self, name: str) -> list[Any]:
         value = self._values.get(name)
         if value is None:

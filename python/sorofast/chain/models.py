@@ -62,3 +62,5 @@ class Simulation:
     error: str | None
     events: tuple[str, ...] = ()
     """What the host noted down, DiagnosticEvents in base64; also of a call that failed."""
+    restore_first: bool = False
+    """It went through as if archived entries had been restored before, by an operation of their own."""

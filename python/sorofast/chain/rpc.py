@@ -132,7 +132,7 @@ class RpcClient:
         failed nor says what the call would touch.
         """
         answer = await self._ask("simulateTransaction", {"transaction": envelope})
-        results = answer.objects("results")
+        results, preamble = answer.objects("results"), answer.maybe_object("restorePreamble")
         simulation = Simulation(
             latest_ledger=answer.integer("latestLedger"),
             transaction_data=answer.maybe_text("transactionData") or "",
@@ -140,6 +140,7 @@ class RpcClient:
             min_resource_fee_stroops=answer.integer("minResourceFee", default=0),
             error=answer.maybe_text("error"),
             events=answer.texts("events"),
+            restore_first=preamble is not None and preamble.maybe_text("transactionData") is not None,
         )
         if simulation.error is None and not simulation.transaction_data:
             raise BodyError("simulateTransaction was answered with neither an error nor transactionData")

@@ -16,6 +16,7 @@ from sorofast.chain.models import Simulation
 from sorofast.chain.xdr import read_footprint
 from sorofast.engine.context import WorkerContext
 from sorofast.engine.kinds import EVIDENCE, kind_of, store_key
+from sorofast.engine.templates import restores_shared
 from sorofast.engine.verdicts import Said, Verdict
 from sorofast.errors import DecodeError, RpcError, RpcUnreachable
 from sorofast.executions.key import Execution
@@ -327,8 +328,9 @@ class Simulator:
                 context.log.info("task_skipped", **due.execution.fields(), reason=NO_RUN, error=failure)
                 templates.gate(due.template)
                 return Said(Verdict.NO_EFFECT, code_of(NO_RUN))
-            if len(footprint.archived) > RESTORED_MAX:
-                return _too_much_archived(len(footprint.archived))
+            hindrance = _cannot_restore(simulation, len(footprint.archived))
+            if hindrance is not None:
+                return Said(Verdict.FAILS, ARCHIVED, Diagnosis("archived", "archived", hindrance))
             fee = None
             if task_id is not None:
                 fee = keeper_fee(simulation.events, due.call.described.contract, task_id)
@@ -337,20 +339,23 @@ class Simulator:
             return _fails("no template", f"no transaction can be made of it: {error}")
         if template == due.template:
             return Said(Verdict.RUN, 0, once=templates.varies(template))
-        others = task_id is None or footprint.restores_others(due.call.described.contract, task_id)
-        return Said(Verdict.RUN, 0, once=True, template=template, others_wait=others)
+        return Said(Verdict.RUN, 0, once=True, template=template, others_wait=restores_shared(due, footprint))
 
 
 def _fails(error: str, text: str) -> Said:
     return Said(Verdict.FAILS, FAILED, Diagnosis("simulation_failed", error, text))
 
 
-def _too_much_archived(entries: int) -> Said:
-    text = (
-        f"it would restore {entries} archived entries; a run restores at most {RESTORED_MAX}: "
-        "restore the rest by a RestoreFootprint operation, or extend their lives"
-    )
-    return Said(Verdict.FAILS, ARCHIVED, Diagnosis("archived", "archived", text))
+def _cannot_restore(simulation: Simulation, entries: int) -> str | None:
+    """Why a run does not bring back by itself what is archived of it; None where it does."""
+    if simulation.restore_first:
+        return "the network wants its archived entries restored before the run; send a RestoreFootprint operation"
+    if entries > RESTORED_MAX:
+        return (
+            f"it would restore {entries} archived entries, and a run restores at most {RESTORED_MAX}; "
+            "send a RestoreFootprint operation for some of them"
+        )
+    return None
 
 
 def _clipped(text: str) -> str:

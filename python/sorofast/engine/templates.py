@@ -26,7 +26,7 @@ from sorofast.engine.kinds import Kinds, is_kind
 from sorofast.errors import DecodeError, RedisUnreachable
 from sorofast.triggers.base import Due
 
-__all__ = ["FAILURES_MAX", "FleetTemplates"]
+__all__ = ["FAILURES_MAX", "FleetTemplates", "restores_shared"]
 
 FAILURES_MAX = 2
 """As many runs of a call as fail for another footprint or more resources, after which it is simulated each time."""
@@ -145,8 +145,7 @@ class FleetTemplates:
             fee_pad_stroops=pad * STROOPS_PER_BYTE,
         )
         if footprint.archived:
-            contract, number = due.call.described.contract, due.values[0] if due.values else 0
-            if footprint.restores_others(contract, number):
+            if restores_shared(due, footprint):
                 # Others of the call, and of its kind, would fail until those are back.
                 if known is not None:
                     self._remember(template, self._known.pop(template))
@@ -411,6 +410,13 @@ class FleetTemplates:
 def _version_of(what: str, contract: bytes) -> str:
     """What lessons are made by and for."""
     return hashlib.sha256(f"{what}{_core.CORE_VERSION} {contract.hex()}".encode()).hexdigest()[:16]
+
+
+def restores_shared(due: Due, footprint: Footprint) -> bool:
+    """Whether a run restores what others of its call may need too, and not just its own task's entry."""
+    if due.call.must_write is None:
+        return bool(footprint.archived)
+    return footprint.restores_others(due.call.described.contract, due.values[0])
 
 
 def _single_key(due: Due) -> int:

@@ -36,7 +36,7 @@ reasons! {
     Undecodable = 6, "undecodable", "The task's entry does not decode; this engine cannot run it.";
     DueOverflow = 7, "due_overflow", "The task's last run plus its interval lies beyond the end of time.";
     IntervalZero = 8, "interval_zero", "The task has an interval of zero seconds.";
-    Archived = 9, "archived", "The task's entry is archived; restore it or extend its life.";
+    Archived = 9, "archived", "The task's entry is archived; its next run restores it, or the log says why it cannot.";
     WaitingForLedger = 10, "waiting_for_ledger", "The task falls due after the ledger that closes next.";
     NoChannel = 11, "no_channel", "Every channel of the task's shard is in use; create more channels.";
     NoTemplate = 12, "no_template", "No footprint is known for this task yet; a simulation is needed.";

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 
 from hypothesis import given
 from hypothesis import strategies as st
@@ -58,6 +59,11 @@ def test_a_gated_task_is_simulated_though_its_template_is_known() -> None:
     made = plan([due(1, gated=True)])
     assert not made.run
     assert len(made.simulate) == 1
+
+
+def test_a_task_that_needs_a_simulation_of_its_own_does_not_share_one() -> None:
+    made = plan([due(1, gated=True), replace(due(2, gated=True), alone=True)])
+    assert [(one.execution.id, alone) for one, alone in made.simulate] == [(1, False), (2, True)]
 
 
 def test_a_task_in_flight_is_left_alone() -> None:

@@ -16,6 +16,7 @@ from helpers.contract_calls import seeded
 from helpers.faults.rpc_proxy import Call
 from helpers.faults.scene import Scenario, Scene
 from sorofast.audit.evidence import task_key
+from sorofast.audit.seed import _data
 
 TASKS = 12
 HOUR_S = 3_600
@@ -164,6 +165,31 @@ async def test_a_task_that_no_run_may_restore_says_why_and_runs_once_somebody_ha
         assert restored(s) == {}
         report = await s.judged(ledgers=4)
     assert report.failed == 0
+
+
+@pytest.mark.timeout(180)
+async def test_an_entry_of_a_target_that_ends_again_and_again_does_not_make_its_calls_simulated_each_time(
+    scenario: Scenario,
+) -> None:
+    """Runs on their way when it ends fail, but not because the call touches other entries than before."""
+
+    def reshape(task_id: int) -> dict[str, Any]:
+        bump = {"function": scval.to_symbol("bump"), "args": scval.to_vec([scval.to_uint64(3)])}
+        return one_kind(task_id) | bump | {"interval": scval.to_uint64(4)}
+
+    async with scenario(tasks=4, reshape=reshape, workers=1, shards=1) as s:
+        await s.pass_ledgers(5)
+        key = scval.to_vec([scval.to_symbol("Key"), scval.to_uint64(3)])
+        for _ in range(2):
+            latest = await s.latest_ledger()
+            entry = _data(s.network.registry.targets[0], key, scval.to_uint64(41), latest)
+            await s.admin.put_entries([(entry, latest - 1)])
+            await s.pass_ledgers(8)
+        report = await s.judged(ledgers=9)
+        log = s.run.log_path.read_text()
+    assert report.failed >= 2
+    assert "entry archived" in log
+    assert "footprint_varies" not in log
 
 
 def calls(call: Call, task_id: int) -> bool:

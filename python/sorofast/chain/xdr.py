@@ -111,17 +111,11 @@ class Footprint:
 
     def writes(self, contract: bytes, number: int) -> bool:
         """Whether it may write an entry of the contract whose key holds that number, as a task's does."""
-        return any(_holds_number(key, contract, number) for key in self.read_write)
+        return any(_is_under(key, contract, number) for key in self.read_write)
 
     def restores_others(self, contract: bytes, number: int) -> bool:
         """Whether it restores anything but entries of the contract whose key holds that number."""
-        return not all(_holds_number(key, contract, number) for key in self.archived)
-
-
-def _holds_number(key: bytes, contract: bytes, number: int) -> bool:
-    return (
-        key.startswith(struct.pack(">II32s", _DATA, 1, contract)) and struct.pack(">IQ", _U64, number) in key
-    )
+        return not all(_is_under(key, contract, number) for key in self.archived)
 
     def names_numbers(self, contract: bytes) -> bool:
         """Whether it touches an entry of the contract whose key holds a number other than 0."""
@@ -138,6 +132,12 @@ def _holds_number(key: bytes, at: int) -> bool:
         int.from_bytes(key[word : word + 4], "big") == _U64 and any(key[word + 4 : word + 12])
         for word in range(at, len(key) - 11, 4)
     )
+
+
+def _is_under(key: bytes, contract: bytes, number: int) -> bool:
+    """Whether it is the key of an entry of the contract, and holds that number."""
+    start, wanted = struct.pack(">II32s", _DATA, 1, contract), struct.pack(">IQ", _U64, number)
+    return key.startswith(start) and wanted in key
 
 
 class _Reader:

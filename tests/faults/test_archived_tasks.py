@@ -64,6 +64,7 @@ def one_kind(task_id: int) -> dict[str, Any]:
     }
 
 
+@pytest.mark.verify
 @pytest.mark.timeout(180)
 async def test_tasks_archived_before_they_fall_due_or_while_the_fleet_runs_are_run(
     scenario: Scenario,
@@ -88,6 +89,7 @@ async def test_tasks_archived_before_they_fall_due_or_while_the_fleet_runs_are_r
     assert report.failed == 0
 
 
+@pytest.mark.verify
 @pytest.mark.timeout(180)
 async def test_what_restores_one_task_is_used_for_no_other_and_costs_none_its_template(
     scenario: Scenario,
@@ -167,6 +169,7 @@ async def test_a_task_that_no_run_may_restore_says_why_and_runs_once_somebody_ha
     assert report.failed == 0
 
 
+@pytest.mark.verify
 @pytest.mark.timeout(180)
 async def test_an_entry_of_a_target_that_ends_again_and_again_does_not_make_its_calls_simulated_each_time(
     scenario: Scenario,

@@ -42,11 +42,12 @@ _decode = msgspec.msgpack.Decoder(Request).decode
 
 
 def decode_request(raw: bytes) -> Request | None:
-    """None for bytes of another version: the owner that knows them may still come."""
+    """None for what another version asks: the owner that knows it may still come."""
     try:
-        return _decode(raw)
+        request = _decode(raw)
     except msgspec.DecodeError:
         return None
+    return request if request.action in (RETRY, PURGE) else None
 
 
 async def ask(redis: Redis, prefix: str, shard: int, action: str, executions: list[str]) -> None:

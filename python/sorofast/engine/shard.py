@@ -9,10 +9,11 @@ since bytes that were claimed are safe to send late.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Sequence
+from collections.abc import Awaitable, Mapping, Sequence
 from dataclasses import replace
 
 from sorofast.coordination.leases import Term
+from sorofast.coordination.requests import Request
 from sorofast.coordination.shard import MAX_COMMIT, ShardState
 from sorofast.coordination.streams import LedgerEntry, stream_id
 from sorofast.engine import claims
@@ -30,6 +31,7 @@ from sorofast.errors import (
     LeaseLost,
     RedisUnreachable,
     ShardRegressed,
+    SorofastError,
 )
 from sorofast.executions.outcome import Ended, Outcome
 from sorofast.executions.records import RetryRecord, WalRecord
@@ -183,9 +185,8 @@ class ShardRunner:
             async with self._lock:
                 if self.lost is not None:
                     return
-                if requests:
-                    busy = self._flights.subjects
-                    self._version = await self._dead.answer(self.term, self._version, requests, busy)
+                if requests and not await self._answer(requests):
+                    return
                 if sequences:
                     self._version = await store.set_confirmed(self.term, self._version, sequences)
                     channels.take_back(sequences)
@@ -195,8 +196,26 @@ class ShardRunner:
         except RedisUnreachable:
             # The next ledger asks again; what Redis does to the cycle itself is told there.
             self._context.tally.errors += 1
+        except SorofastError as error:
+            self._context.tally.errors += 1
+            self._context.outages.failed("tend_failed", error, shard=self.shard)
+        else:
+            self._context.outages.ok("tend_failed")
         finally:
             self._tending = False
+
+    async def _answer(self, requests: Mapping[bytes, Request]) -> bool:
+        """Carries out what operators have asked. False when nobody can tell whether the log has it: then the shard is to
+        be loaded again, or what is no dead letter any more would be kept from running here.
+        """
+        try:
+            self._version = await self._dead.answer(
+                self.term, self._version, requests, self._flights.subjects
+            )
+        except RedisUnreachable as error:
+            self._lose(error)
+            return False
+        return True
 
     async def save_snapshot(self) -> None:
         """Leaves its sources' state in Redis, as of the last entry taken. Not while a cycle runs: the next time will

@@ -84,5 +84,7 @@ async def test_a_request_of_another_version_is_left_to_whoever_reads_it(
 ) -> None:
     term, _ = await owned(store, shard=SHARD)
     await redis.rpush(ShardKeys.of(prefix, SHARD).requests, b"\xc1what")
+    await ask(redis, prefix, SHARD, "forgive", ["1:1"])
     assert await store.requests(term) == {}
-    assert await redis.llen(ShardKeys.of(prefix, SHARD).requests) == 1
+    assert await waiting(redis, prefix, [SHARD]) == {}
+    assert await redis.llen(ShardKeys.of(prefix, SHARD).requests) == 2

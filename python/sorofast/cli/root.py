@@ -6,9 +6,10 @@ raises, this prints one line and exits with the error's code.
 
 from __future__ import annotations
 
+import errno
 import os
 import sys
-from typing import TYPE_CHECKING, NoReturn
+from typing import TYPE_CHECKING, NoReturn, TextIO
 
 from sorofast.cli.options import options_last, peek
 from sorofast.errors import SorofastError, UsageError
@@ -20,6 +21,8 @@ if TYPE_CHECKING:
 EXIT_OK = 0
 EXIT_FAILURE = 1
 EXIT_INTERRUPTED = 130
+
+_NO_ROOM = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EIO})
 
 # (import path, name, summary): the summary stands here so that help imports no command.
 COMMANDS = (
@@ -88,14 +91,25 @@ def execute(arguments: list[str]) -> int:
         return EXIT_INTERRUPTED
     except BrokenPipeError:
         # The reader of our output has gone (`… | head`). Python would complain again when it flushes stdout at exit.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        _let_go_of(sys.stdout)
         return EXIT_OK
+    except OSError as error:
+        if error.errno not in _NO_ROOM:
+            return _fail(_internal(error, verbose=verbose), EXIT_FAILURE, as_json=as_json, verbose=verbose)
+        _let_go_of(sys.stdout)
+        where = error.filename or "the output"
+        told = SorofastError(f"{where} cannot be written: {error.strerror}")
+        return _fail(told, EXIT_FAILURE, as_json=as_json, verbose=verbose)
     except Exception as error:  # noqa: BLE001 - the last stop before the interpreter prints a traceback
-        # Nothing else is expected to get here, so this is a mistake of ours; say so instead of a traceback.
-        hint = "" if verbose else "; run the command again with -v for the traceback"
-        shown = RuntimeError(f"internal error, {type(error).__name__}: {error}{hint}")
-        shown.__cause__ = error
-        return _fail(shown, EXIT_FAILURE, as_json=as_json, verbose=verbose)
+        return _fail(_internal(error, verbose=verbose), EXIT_FAILURE, as_json=as_json, verbose=verbose)
+
+
+def _internal(error: Exception, *, verbose: bool) -> RuntimeError:
+    """Nothing else is expected, so this is a mistake of ours; says so instead of a traceback."""
+    hint = "" if verbose else "; run the command again with -v for the traceback"
+    shown = RuntimeError(f"internal error, {type(error).__name__}: {error}{hint}")
+    shown.__cause__ = error
+    return shown
 
 
 def _dispatch(arguments: list[str]) -> int:
@@ -114,10 +128,42 @@ def _dispatch(arguments: list[str]) -> int:
 def _fail(error: BaseException, exit_code: int, *, as_json: bool, verbose: bool) -> int:
     from sorofast.cli.output import print_error
 
-    print_error(error, exit_code=exit_code, as_json=as_json, verbose=verbose)
+    try:
+        print_error(error, exit_code=exit_code, as_json=as_json, verbose=verbose)
+    except OSError:
+        # A message that nobody takes is lost; what ends with it still has its exit code.
+        _let_go_of(sys.stderr)
     return exit_code
+
+
+def _let_go_of(stream: TextIO) -> None:
+    """What is left in its buffer goes nowhere, or Python would complain again when it flushes it at exit."""
+    nowhere = os.open(os.devnull, os.O_WRONLY)
+    os.dup2(nowhere, stream.fileno())
+    os.close(nowhere)
+
+
+def _open_standard_streams() -> None:
+    """Whoever starts us may have closed some of them. A file or connection that took such a number would get what is
+    meant for people.
+    """
+    for number, name in enumerate(("stdin", "stdout", "stderr")):
+        try:
+            os.fstat(number)
+        except OSError:
+            os.open(os.devnull, os.O_RDWR)  # takes the lowest number that is free, which is this one
+        if getattr(sys, name) is None:
+            mode = "r" if name == "stdin" else "w"
+            setattr(sys, name, open(number, mode, encoding="utf-8", closefd=False))
 
 
 def main() -> NoReturn:
     """Entry point of the `sorofast` command."""
-    sys.exit(execute(sys.argv[1:]))
+    _open_standard_streams()
+    code = execute(sys.argv[1:])
+    for stream in (sys.stdout, sys.stderr):
+        try:
+            stream.flush()
+        except OSError:
+            _let_go_of(stream)
+    sys.exit(code)

@@ -10,6 +10,7 @@ from redis.asyncio import Redis
 
 from sorofast.coordination.client import redis_errors
 from sorofast.coordination.keys import ShardKeys
+from sorofast.errors import DecodeError
 from sorofast.executions.key import Execution, Subject
 from sorofast.executions.records import HistoryRecord
 
@@ -20,7 +21,9 @@ SCANNED_MAX = 20_000
 
 
 async def newest(redis: Redis, key: str, count: int) -> list[HistoryRecord]:
-    """At most `count` entries of one history, newest first."""
+    """At most `count` entries of one history, newest first. DecodeError, as for all of these, where one does not
+    read.
+    """
     with redis_errors("reading a history"):
         entries: Any = await redis.xrevrange(key, count=max(1, count))
     return [_record(entry_id, fields) for entry_id, fields in entries]
@@ -100,11 +103,18 @@ async def _scan(
 
 
 def _record(entry_id: bytes, fields: dict[bytes, bytes]) -> HistoryRecord:
-    return HistoryRecord(
-        at_ms=int(entry_id.partition(b"-")[0]),
-        execution=fields[b"execution"].decode(),
-        attempt=int(fields[b"attempt"]),
-        outcome=fields[b"outcome"].decode(),
-        hash=fields[b"hash"].decode(),
-        detail=msgspec.json.decode(fields[b"detail"]),
-    )
+    """DecodeError for what none of our versions wrote."""
+    try:
+        return HistoryRecord(
+            at_ms=int(entry_id.partition(b"-")[0]),
+            execution=fields[b"execution"].decode(),
+            attempt=int(fields[b"attempt"]),
+            outcome=fields[b"outcome"].decode(),
+            hash=fields[b"hash"].decode(),
+            detail=msgspec.json.decode(fields[b"detail"], type=dict),
+        )
+    except (KeyError, ValueError) as error:  # msgspec's errors are ValueErrors too
+        raise DecodeError(
+            f"entry {entry_id.decode()} of a history is none of this sorofast's ({error!r}): another version or other "
+            "software writes under this redis.prefix"
+        ) from error

@@ -10,12 +10,12 @@ from redis.asyncio import Redis
 
 from sorofast.coordination.client import open_redis, redis_errors
 from sorofast.coordination.embedded import running_url
-from sorofast.coordination.keys import ShardKeys
-from sorofast.errors import RedisUnreachable
+from sorofast.coordination.keys import FleetKeys, ShardKeys
+from sorofast.errors import FleetMismatch, RedisUnreachable
 from sorofast.executions.records import Record, RetryRecord, WalRecord, decode_record
 from sorofast.settings import RedisConfig
 
-__all__ = ["TaskRecords", "dead_records", "task_records", "visit"]
+__all__ = ["TaskRecords", "dead_records", "task_records", "visit", "visit_fleet"]
 
 _SCAN_COUNT = 1_000
 
@@ -47,6 +47,32 @@ async def visit(config: RedisConfig) -> AsyncIterator[Redis]:
         yield redis
     finally:
         await redis.aclose()
+
+
+@asynccontextmanager
+async def visit_fleet(
+    config: RedisConfig, shards: int, *, may_be_new: bool = False
+) -> AsyncIterator[Redis]:
+    """The same, to the Redis of a fleet of so many shards.
+
+    FleetMismatch where the fleet has another number, since its records would be looked for where they are not, and
+    where there is no fleet, unless it `may_be_new`: an empty answer would be taken for a good one.
+    """
+    async with visit(config) as redis:
+        with redis_errors("reading the fleet's parameters"):
+            raw = await redis.hget(FleetKeys.of(config.prefix).meta, "shards")  # type: ignore[misc]
+        stored = None if raw is None else raw.decode(errors="replace")
+        if stored is None and not may_be_new:
+            raise FleetMismatch(
+                f"there is no fleet under redis.prefix {config.prefix!r}: start `sorofast run` first, or check the "
+                "prefix"
+            )
+        if stored not in (None, str(shards)):
+            raise FleetMismatch(
+                f"the fleet under redis.prefix {config.prefix!r} has {stored} shards, and engine.shards is {shards} "
+                f"here: set it to {stored}, so that its records are looked for where they are"
+            )
+        yield redis
 
 
 async def task_records(redis: Redis, prefix: str, shard: int, task_id: int) -> TaskRecords:

@@ -9,7 +9,7 @@ import msgspec
 from sorofast import _core
 from sorofast.coordination import requests
 from sorofast.coordination.suspects import DEATHS_MAX, SuspectStore
-from sorofast.coordination.visit import dead_records, visit
+from sorofast.coordination.visit import dead_records, visit, visit_fleet
 from sorofast.executions.key import TASKS, Subject
 from sorofast.executions.records import RetryRecord
 from sorofast.settings import RedisConfig
@@ -81,7 +81,7 @@ class DeadGroup(msgspec.Struct, frozen=True):
 
 async def read_dead(config: RedisConfig, shards: int) -> list[DeadView]:
     """Every dead letter, by id and window. Raises RedisUnreachable, and DecodeError for records of another version."""
-    async with visit(config) as redis:
+    async with visit_fleet(config, shards) as redis:
         asked = await requests.waiting(redis, config.prefix, range(shards))
         records = await dead_records(redis, config.prefix, shards)
         _, suspects = await SuspectStore(redis, config.prefix).read(None)

@@ -6,8 +6,8 @@ import msgspec
 from msgspec import UNSET, UnsetType
 
 from sorofast import _core
-from sorofast.coordination.visit import task_records, visit
-from sorofast.errors import RedisUnreachable
+from sorofast.coordination.visit import task_records, visit_fleet
+from sorofast.errors import FleetMismatch, RedisUnreachable
 from sorofast.executions.records import RetryRecord, WalRecord
 from sorofast.settings import RedisConfig
 
@@ -72,9 +72,9 @@ async def read_executions(config: RedisConfig, shards: int, task_id: int) -> Exe
     """What the fleet with that many shards holds about a task. DecodeError for records of another version."""
     shard = _core.shard_of(task_id, shards)
     try:
-        async with visit(config) as redis:
+        async with visit_fleet(config, shards, may_be_new=True) as redis:
             records = await task_records(redis, config.prefix, shard, task_id)
-    except RedisUnreachable as error:
+    except (FleetMismatch, RedisUnreachable) as error:
         return ExecutionsView(shard, note=str(error))
     return ExecutionsView(
         shard,

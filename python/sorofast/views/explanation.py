@@ -5,7 +5,7 @@ from __future__ import annotations
 import msgspec
 
 from sorofast import _core, reasons
-from sorofast.coordination.visit import TaskRecords, task_records, visit
+from sorofast.coordination.visit import TaskRecords, task_records, visit_fleet
 from sorofast.registry.store import StoredTask
 from sorofast.settings import RedisConfig
 from sorofast.views.run import RunView, read_task_runs
@@ -29,10 +29,10 @@ class Explanation(msgspec.Struct, frozen=True):
 async def read_explanation(
     config: RedisConfig, shards: int, task: StoredTask, now_s: int, count: int
 ) -> Explanation:
-    """`now_s` is the newest ledger's close time. Raises RedisUnreachable and DecodeError."""
+    """`now_s` is the newest ledger's close time. Raises RedisUnreachable, FleetMismatch and DecodeError."""
     task_id = task.row.task_id
     shard = _core.shard_of(task_id, shards)
-    async with visit(config) as redis:
+    async with visit_fleet(config, shards) as redis:
         records = await task_records(redis, config.prefix, shard, task_id)
     state, waits_for = _now(task, records, now_s)
     return Explanation(

@@ -12,7 +12,7 @@ from sorofast.coordination.control import FleetControl, Pause
 from sorofast.coordination.fleet import Fleet
 from sorofast.coordination.shard import ShardStore
 from sorofast.coordination.streams import LedgerEntry
-from sorofast.coordination.visit import visit
+from sorofast.coordination.visit import visit_fleet
 from sorofast.settings import RedisConfig
 from sorofast.transactions.causes import FleetCause, what_to_do
 
@@ -85,8 +85,8 @@ class FleetView(msgspec.Struct, frozen=True):
 
 
 async def read_fleet(config: RedisConfig, shards: int) -> FleetView:
-    """Raises RedisUnreachable. Its parts are read one after the other, so they may be a ledger apart."""
-    async with visit(config) as redis:
+    """Raises RedisUnreachable and FleetMismatch. Its parts are read one after the other, so they may be a ledger apart."""
+    async with visit_fleet(config, shards, may_be_new=True) as redis:
         fleet = Fleet(redis, config.prefix)
         store = ShardStore(redis, config.prefix, shards)
         generation = await fleet.generation()

@@ -9,7 +9,7 @@ import msgspec
 
 from sorofast import _core
 from sorofast.coordination import history
-from sorofast.coordination.visit import visit
+from sorofast.coordination.visit import visit_fleet
 from sorofast.executions.key import TASKS, Execution
 from sorofast.executions.records import HistoryRecord
 from sorofast.settings import RedisConfig
@@ -90,9 +90,9 @@ class RunView(msgspec.Struct, frozen=True):
 
 async def read_runs(config: RedisConfig, shards: int, count: int, *, failed: bool = False) -> list[RunView]:
     """The newest `count` ends of all shards, newest first; only those that failed, if asked so. Raises
-    RedisUnreachable.
+    RedisUnreachable, FleetMismatch and DecodeError.
     """
-    async with visit(config) as redis:
+    async with visit_fleet(config, shards) as redis:
         found = await history.recent(
             redis, config.prefix, shards, count, lambda record: _shown(record, failed=failed)
         )
@@ -100,9 +100,11 @@ async def read_runs(config: RedisConfig, shards: int, count: int, *, failed: boo
 
 
 async def read_task_runs(config: RedisConfig, shards: int, task_id: int, count: int) -> list[RunView]:
-    """The newest `count` ends of one task's executions, newest first. Raises RedisUnreachable."""
+    """The newest `count` ends of one task's executions, newest first. Raises RedisUnreachable, FleetMismatch
+    and DecodeError.
+    """
     shard = _core.shard_of(task_id, shards)
-    async with visit(config) as redis:
+    async with visit_fleet(config, shards) as redis:
         found = await history.of_subject(redis, config.prefix, shard, (TASKS, task_id), count)
     return [RunView.of(record) for record in found]
 
@@ -111,7 +113,7 @@ async def follow_runs(
     config: RedisConfig, shards: int, *, failed: bool = False
 ) -> AsyncIterator[list[RunView]]:
     """What ends from now on, one list per look; some are empty. The caller decides how often to look."""
-    async with visit(config) as redis:
+    async with visit_fleet(config, shards) as redis:
         following = history.Following(redis, config.prefix, shards)
         while True:
             found = await following.poll()

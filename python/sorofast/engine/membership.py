@@ -199,6 +199,10 @@ class Membership:
         wanted = fair_share(self._members, self._context.shards, self._context.member)
         for shard in sorted(self._held() - wanted):
             await self._let_go(shard)
+        for shard in self._failed_loads.keys() - wanted:
+            del self._failed_loads[shard]
+        if not self._failed_loads:
+            self._context.outages.ok("load_failed", "loads_again")
         if self._position() is None:
             return False
         missing = sorted(wanted - self._held())
@@ -256,7 +260,9 @@ class Membership:
             self._failed_loads[shard] += 1
             pause_s = min(LOAD_PAUSE_MAX_S, LOAD_PAUSE_MIN_S * 2 ** min(self._failed_loads[shard], 8))
             self._not_before[shard] = self._context.clock.monotonic() + pause_s
-            self._drop(shard, str(error), loaded=False)
+            # Every shard meets the same server and tries again and again, so it is told once for all of them.
+            self._context.outages.failed("load_failed", error, shard=shard)
+            self._forget(shard, str(error))
             with contextlib.suppress(LeaseLost, ShardRegressed, RedisUnreachable):
                 await self._context.store.release(term, None, None)
         except Exception as error:
@@ -271,8 +277,16 @@ class Membership:
         return set(self.runners) | set(self._loading)
 
     def _drop(self, shard: int, why: str, *, loaded: bool = True) -> None:
-        """Forgets a shard without writing anything: somebody else may own it already."""
+        """Forgets a shard, and says so."""
         self._context.log.warning("shard_dropped", shard=shard, reason=why)
+        self._forget(shard, why)
+        loading = self._loading.get(shard)
+        if loaded and loading is not None:
+            del self._loading[shard]
+            loading.cancel()
+
+    def _forget(self, shard: int, why: str) -> None:
+        """Without writing anything: somebody else may own it already."""
         self._terms.pop(shard, None)
         runner = self.runners.pop(shard, None)
         self._context.in_flight.forget(shard)
@@ -280,10 +294,6 @@ class Membership:
             runner.lost = runner.lost or why
             if runner.regressed:
                 self._bar(shard, why)
-        loading = self._loading.get(shard)
-        if loaded and loading is not None:
-            del self._loading[shard]
-            loading.cancel()
 
     def _bar(self, shard: int, why: str) -> None:
         """Keeps off a shard that Redis has older news of than we had, until every envelope of before is dead."""

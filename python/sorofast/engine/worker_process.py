@@ -29,6 +29,7 @@ __all__ = ["main"]
 
 CONFIG_MAX_BYTES = 1 << 20
 ORPHAN_MAX_S = 5
+INTERNAL_ERROR = 1
 
 
 async def _watch_parent(go: asyncio.Event, orphaned: asyncio.Event) -> None:
@@ -83,6 +84,7 @@ def main() -> int:
     line.
     """
     forbid_core_dumps()
+    configure()
     reporter = Reporter(sys.stdout.fileno())
     member = f"{socket.gethostname()}-{os.getpid()}-{secrets.token_hex(4)}"
     try:
@@ -93,6 +95,12 @@ def main() -> int:
     except SorofastError as error:
         reporter.send(Stopping(member=member, exit_code=error.exit_code, reason=str(error)))
         return error.exit_code
+    except Exception as error:  # noqa: BLE001 - the last stop before the interpreter prints a traceback
+        # Nothing else is expected, so this is a mistake of ours: the log gets it whole, as one event without secrets.
+        structlog.get_logger().error("internal_error", member=member, exc_info=True)
+        reason = f"internal error, {type(error).__name__}: {error}"
+        reporter.send(Stopping(member=member, exit_code=INTERNAL_ERROR, reason=reason))
+        return INTERNAL_ERROR
     return 0
 
 

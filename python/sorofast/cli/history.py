@@ -54,6 +54,7 @@ def explain(task_id: Whole, /, *, count: Count = 10, options: Options = DEFAULTS
     require_for_chain(settings, contract=True)
     network, contract, keeper = settings.network(), settings.contract(), keeper_key(settings)
     config, shards = settings.redis(), int(settings.get("engine.shards"))
+    failures_max = int(settings.get("retry.max_attempts"))
 
     async def read() -> Explanation:
         async with checked_rpc(network) as rpc:
@@ -64,7 +65,9 @@ def explain(task_id: Whole, /, *, count: Count = 10, options: Options = DEFAULTS
             raise SorofastError(
                 f"task {task_id} does not exist in contract {contract.id}: it was cancelled, or never registered"
             )
-        return await read_explanation(config, shards, tasks[0], now_s, count)
+        return await read_explanation(
+            config, shards, tasks[0], now_s, count, paid_failures_max=failures_max
+        )
 
     told = asyncio.run(read())
     if options.json:

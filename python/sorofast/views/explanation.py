@@ -2,20 +2,27 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+
 import msgspec
 
 from sorofast import _core, reasons
+from sorofast.coordination.control import FleetControl
+from sorofast.coordination.fleet import Fleet
 from sorofast.coordination.visit import TaskRecords, task_records, visit_fleet
 from sorofast.registry.store import StoredTask
 from sorofast.settings import RedisConfig
+from sorofast.views.fleet import PauseView, pause_of
 from sorofast.views.run import RunView, read_task_runs
 
 __all__ = ["Explanation", "read_explanation"]
 
+_DAY_S = 86_400
+
 
 class Explanation(msgspec.Struct, frozen=True):
-    """`state` is "due", "waiting", "in_flight", "backing_off", "dead" or the reason that the task's entry gives;
-    `waits_for` is the sentence. `runs` are the newest ends, newest first. Times are Unix seconds.
+    """`state` is "due", "waiting", "in_flight", "backing_off", "quarantined", "dead", "fleet_paused", "no_workers" or the
+    reason that the task's entry gives; `waits_for` is the sentence. `runs` are the newest ends, newest first. Times are Unix seconds.
     """
 
     id: int
@@ -26,15 +33,34 @@ class Explanation(msgspec.Struct, frozen=True):
     runs: list[RunView]
 
 
+@dataclass(frozen=True, slots=True)
+class _Known:
+    """What the fleet holds about the task, and what it says of itself."""
+
+    records: TaskRecords
+    pause: PauseView | None
+    workers: int
+
+
 async def read_explanation(
-    config: RedisConfig, shards: int, task: StoredTask, now_s: int, count: int
+    config: RedisConfig, shards: int, task: StoredTask, now_s: int, count: int, *, paid_failures_max: int
 ) -> Explanation:
-    """`now_s` is the newest ledger's close time. Raises RedisUnreachable, FleetMismatch and DecodeError."""
+    """`now_s` is the newest ledger's close time; after `paid_failures_max` on one UTC day a task rests until the next.
+    Raises RedisUnreachable, FleetMismatch and DecodeError.
+    """
     task_id = task.row.task_id
     shard = _core.shard_of(task_id, shards)
     async with visit_fleet(config, shards) as redis:
-        records = await task_records(redis, config.prefix, shard, task_id)
-    state, waits_for = _now(task, records, now_s)
+        fleet = Fleet(redis, config.prefix)
+        ledgers = await fleet.last_ledgers(1)
+        known = _Known(
+            records=await task_records(redis, config.prefix, shard, task_id),
+            pause=pause_of(
+                ledgers[-1][1] if ledgers else None, await FleetControl(redis, config.prefix).pause()
+            ),
+            workers=len(await fleet.members()),
+        )
+    state, waits_for = _now(task, known, now_s, paid_failures_max)
     return Explanation(
         id=task_id,
         now_s=now_s,
@@ -45,9 +71,9 @@ async def read_explanation(
     )
 
 
-def _now(task: StoredTask, records: TaskRecords, now_s: int) -> tuple[str, str]:
+def _now(task: StoredTask, known: _Known, now_s: int, paid_failures_max: int) -> tuple[str, str]:
     """The strongest reason first: what is on its way or given up says more than what the entry allows."""
-    window = task.row.last_run_s
+    window, records = task.row.last_run_s, known.records
     for record in records.in_flight:
         return "in_flight", (
             f"transaction {record.hash.hex()} is on its way on channel {record.channel}; the network takes it in "
@@ -62,11 +88,22 @@ def _now(task: StoredTask, records: TaskRecords, now_s: int) -> tuple[str, str]:
                 f"it failed too often and is not tried again until it changes: {letter.reason}; "
                 f"`sorofast dead retry {task.row.task_id}` tries it again"
             )
+    if state == "due" and known.pause is not None:
+        return "fleet_paused", f"the fleet is paused since ledger {known.pause.since_ledger}: {known.pause.text}"
+    if state == "due" and not known.workers:
+        return "no_workers", "it is due, and no worker of the fleet is alive; start `sorofast run`"
     for retry in records.retry:
         if retry.window == window and retry.not_before_s > now_s:
             return "backing_off", (
                 f"it is tried again in {retry.not_before_s - now_s} s, after {retry.attempts} failed attempts, "
                 f"the last because {retry.reason}"
+            )
+    day = now_s // _DAY_S
+    for kept in (*records.retry, *records.dead):
+        if kept.failures >= paid_failures_max and kept.day == day:
+            return "quarantined", (
+                f"{kept.failures} of its runs failed today and were paid for, the last because {kept.reason}; it "
+                f"is tried again in {(day + 1) * _DAY_S - now_s} s, when the next UTC day begins"
             )
     if state == "waiting":
         return state, f"it can run and falls due in {(task.row.next_due_s or now_s) - now_s} s"

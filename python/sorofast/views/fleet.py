@@ -16,7 +16,7 @@ from sorofast.coordination.visit import visit_fleet
 from sorofast.settings import RedisConfig
 from sorofast.transactions.causes import FleetCause, what_to_do
 
-__all__ = ["FleetView", "FollowerView", "LedgerView", "PauseView", "ShardView", "read_fleet"]
+__all__ = ["FleetView", "FollowerView", "LedgerView", "PauseView", "ShardView", "pause_of", "read_fleet"]
 
 _LEDGERS = 5
 
@@ -101,7 +101,7 @@ async def read_fleet(config: RedisConfig, shards: int) -> FleetView:
         generation=generation,
         prefix=config.prefix,
         members=members,
-        paused=_paused(newest, pause),
+        paused=pause_of(newest, pause),
         skipped=_sum_reasons(members, "reasons"),
         quarantined=_sum_reasons(members, "quarantined"),
         follower=None if follower is None else FollowerView(follower[0], follower[1]),
@@ -127,7 +127,8 @@ async def read_fleet(config: RedisConfig, shards: int) -> FleetView:
     )
 
 
-def _paused(newest: LedgerEntry | None, pause: Pause | None) -> PauseView | None:
+def pause_of(newest: LedgerEntry | None, pause: Pause | None) -> PauseView | None:
+    """Why the fleet is paused, by its newest ledger and by what its members wrote down; None while it works."""
     if newest is not None and newest.keeper_gone_since is not None:
         cause = FleetCause.KEEPER_MISSING
         text = what_to_do(cause, _core.account_from_bytes(newest.keeper))

@@ -21,6 +21,8 @@ __all__ = ["Diagnosis", "Raised", "diagnose", "innermost", "keeper_fee", "name",
 
 MESSAGE_MAX = 200
 EVENTS_MAX = 2_000
+# A task's gas is kept in 64 bits. A contract's amount has 128, and what no gas can pay is nobody's fee.
+FEE_MAX_STROOPS = 2**63 - 1
 _CAUGHT = "contract try_call failed"
 _CALL_FAILED = "contract call failed"
 _RESOLVER_FUNCTION = "check_condition"
@@ -144,7 +146,7 @@ def innermost(events: Sequence[str]) -> Raised | None:
 
 def keeper_fee(events: Sequence[str], registry: bytes, task_id: int) -> int | None:
     """What the registry took from the task's gas for the run in these events (stroops, or the token's smallest unit);
-    None where no KeeperPaid of the task tells.
+    None where no KeeperPaid of the task tells, or names an amount that no task can have.
     """
     for event in _events(events):
         if event.contract != registry or not event.topics or event.topics[0] != "KeeperPaid":
@@ -155,7 +157,7 @@ def keeper_fee(events: Sequence[str], registry: bytes, task_id: int) -> int | No
         numbers = [
             value for value in _flat(event.data) if isinstance(value, int) and not isinstance(value, bool)
         ]
-        return numbers[0] if numbers else None
+        return numbers[0] if numbers and 0 <= numbers[0] <= FEE_MAX_STROOPS else None
     return None
 
 

@@ -190,13 +190,22 @@ class RpcClient:
         raise RpcUnreachable(f"{self.name} answers for ledger {seen}, behind {ledger_min}", timed_out=True)
 
     async def events(
-        self, contract: bytes, *, start_ledger: int | None, cursor: str | None, ledger_min: int
+        self,
+        contract: bytes,
+        *,
+        start_ledger: int | None,
+        cursor: str | None,
+        ledger_min: int,
+        oldest_ledger: int | None = None,
     ) -> tuple[list[Event], str | None, int]:
         """The contract's events from `cursor` (or `start_ledger`) on, to the node's newest ledger.
 
         Returns (events, cursor to go on from, ledger through which they are complete), the last at least
         `ledger_min`. A call scans a bounded number of ledgers, so it is asked on until the cursor reaches the newest.
         Raises EventsLost if the cursor is below what the node keeps, or the backlog above what is worth reading.
+
+        A node that lags behind a cursor refuses it in the same words as one that has forgotten it. A cursor that is not
+        below `oldest_ledger`, what the endpoint said it keeps, is asked for on, as after a stale answer.
         """
         found: list[Event] = []
         stale = 0
@@ -213,11 +222,18 @@ class RpcClient:
                 with _clear_errors():
                     page = _core.decode_events(answer, contract)
             except RpcError as error:
-                if cursor and error.code in OUT_OF_RANGE_CODES:
-                    raise EventsLost(
-                        f"{self.name} no longer has the events after {cursor}: {error.message}"
-                    ) from error
-                raise
+                if error.code not in OUT_OF_RANGE_CODES:
+                    raise
+                kept = oldest_ledger is not None and (not cursor or _ledger_of(cursor) >= oldest_ledger)
+                if kept and stale < STALE_ANSWERS_MAX:
+                    stale += 1
+                    await asyncio.sleep(STALE_PAUSE_S)
+                    continue
+                if not cursor:
+                    raise
+                raise EventsLost(
+                    f"{self.name} no longer has the events after {cursor}: {error.message}"
+                ) from error
             found.extend(page.events)
             moved = page.cursor is not None and page.cursor != cursor
             cursor = page.cursor or cursor

@@ -111,7 +111,7 @@ class Follower:
     async def _publish(self, health: Health) -> None:
         context, ledger = self._context, health.latest_ledger
         # Events first: a channel that moved in ledger L is judged only once events are complete through L.
-        events, cursor, through, lost = await self._events(ledger)
+        events, cursor, through, lost = await self._events(health)
         watched = await context.fleet.inflight()
         changed = {event[2] for event in events}
         if len(changed) > CHANGED_MAX:
@@ -151,15 +151,23 @@ class Follower:
         self._previous, self._cursor = ledger, cursor
         self._keeper_gone_since = entry.keeper_gone_since
 
-    async def _events(self, ledger: int) -> tuple[list[Event], str | None, int, bool]:
+    async def _events(self, health: Health) -> tuple[list[Event], str | None, int, bool]:
         """The events since the cursor; with True those of this ledger alone, as the ones before are lost."""
-        rpc, contract = self._context.rpc, self._context.contract
+
+        async def since(cursor: str | None) -> tuple[list[Event], str | None, int]:
+            return await self._context.rpc.events(
+                self._context.contract,
+                start_ledger=health.latest_ledger,
+                cursor=cursor,
+                ledger_min=health.latest_ledger,
+                oldest_ledger=health.oldest_ledger,
+            )
+
         try:
-            found = await rpc.events(contract, start_ledger=ledger, cursor=self._cursor, ledger_min=ledger)
-            return *found, self._cursor is None
+            return *await since(self._cursor), self._cursor is None
         except EventsLost as error:
             self._context.log.error("events_lost", after_ledger=self._previous, error=str(error))
-            return *await rpc.events(contract, start_ledger=ledger, cursor=None, ledger_min=ledger), True
+            return *await since(None), True
 
     async def _read_into(
         self, entry: LedgerEntry, tasks: list[int], channels: list[int], ledger: int

@@ -24,7 +24,6 @@ __all__ = ["Planning"]
 
 # More than there are channels, so that what cannot run does not hide what can.
 DUE_EXTRA = 64
-FEE_CAP_ATTEMPTS = 3
 # How long a cycle waits for simulations, as a share of the target between closes.
 ASK_WAIT_SHARE = 0.2
 # What the subject's own entry says, so that nothing but a change of it helps.
@@ -174,5 +173,6 @@ class Planning:
             error=f"{what} up to {fee_stroops} stroops; "
             f"fees.max_fee_stroops is {self._context.config.fees.max_fee_stroops}",
         )
-        at_s = self._retries.not_before_s(FEE_CAP_ATTEMPTS)
+        # What a run costs was said by a simulation: another one is asked before the next try.
+        at_s = self._retries.held_back(due.execution, code_of(reason))
         self._sources.of(due).wait(due.execution, at_s, code_of(reason))

@@ -43,7 +43,6 @@ __all__ = ["ShardRunner"]
 
 # More than there are channels, so that what cannot run does not hide what can.
 DUE_EXTRA = 64
-FEE_CAP_ATTEMPTS = 3
 CATCH_UP_COUNT = 256
 LOOK_TIMEOUT_S = 3.0
 # How long a cycle waits for simulations, as a share of the target between closes.

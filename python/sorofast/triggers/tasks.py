@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, field
 
 import structlog
 from structlog.typing import FilteringBoundLogger
@@ -21,12 +22,26 @@ from sorofast.triggers.archived import ArchivedTasks
 from sorofast.triggers.base import Due
 from sorofast.triggers.dependencies import KEYS_PER_READ, Dependencies, ReadTasks
 
-__all__ = ["TaskSource"]
+__all__ = ["ASK_AGAIN_LEDGERS", "TaskSource"]
 
 NOT_DUE = code_of("not_due")
 GAS_BELOW_FEE = code_of("gas_below_fee")
+# A fee may fall, and one that was heard once may never have been asked: of the tasks that cannot pay the fee of their
+# call one is simulated again after so many ledgers, of one call a ledger.
+ASK_AGAIN_LEDGERS = 32
 # A task that simply waits for its next run is not one that was passed over before.
 FRESH = frozenset({code_of("none"), NOT_DUE})
+
+
+@dataclass(slots=True)
+class _Poor:
+    """The tasks of one call that could not pay the fee it was known to ask, and since when none was simulated; 0 before
+    a ledger says.
+    """
+
+    fee: int
+    asked_ledger: int = 0
+    tasks: set[int] = field(default_factory=set)
 
 
 class TaskSource:
@@ -65,8 +80,9 @@ class TaskSource:
         self._shard = shard
         self._shards = shards
         self._gated: set[int] = set()
-        # By call: the fee that was asked, and the tasks that could not pay it.
-        self._poor: dict[int, tuple[int, set[int]]] = {}
+        self._poor: dict[int, _Poor] = {}
+        # Tasks that look too poor, and are to be simulated all the same.
+        self._on_trial: set[int] = set()
         self._dependencies = Dependencies(table, read)
         self._archived = ArchivedTasks(table, ledger)
 
@@ -84,6 +100,7 @@ class TaskSource:
             self._forget(set(back) - {row.task_id for row in rows_of(rows)})
         self._out = (self._out | out).difference(back)
         self._archived.look()
+        self._try_one(ledger)
         await self._dependencies.look(ledger)
 
     def due(self, until_s: int, limit: int) -> list[Due]:
@@ -208,7 +225,8 @@ class TaskSource:
     def _can_pay(self, row: Row) -> bool:
         """Puts aside a task whose gas is below what its call was seen to take; a deposit brings it back."""
         fee = self._fee_of(row.shape)
-        if row.gas_stroops >= fee:
+        if row.gas_stroops >= fee or row.task_id in self._on_trial:
+            self._on_trial.discard(row.task_id)
             return True
         self.table.park(row.task_id, GAS_BELOW_FEE)
         self._note_poor(row)
@@ -222,22 +240,47 @@ class TaskSource:
         return False
 
     def _note_poor(self, row: Row) -> None:
-        self._poor.setdefault(row.shape, (self._fee_of(row.shape), set()))[1].add(row.task_id)
+        poor = self._poor.setdefault(row.shape, _Poor(self._fee_of(row.shape)))
+        poor.tasks.add(row.task_id)
 
     def _revive(self) -> None:
         """Looks again at tasks that could not pay when another fee is known than the one they were held against."""
-        changed = [shape for shape, (fee, _) in self._poor.items() if fee != self._fee_of(shape)]
+        changed = [shape for shape, poor in self._poor.items() if poor.fee != self._fee_of(shape)]
         for shape in changed:
-            for task_id in self._poor.pop(shape)[1]:
-                row = self._row(task_id)
-                if row is not None and row.shape == shape and row.reason == GAS_BELOW_FEE:
+            for task_id in self._poor.pop(shape).tasks:
+                if self._is_poor(task_id, shape):
                     self._schedule(task_id, 0, NOT_DUE)
+
+    def _try_one(self, ledger: int) -> None:
+        """Lets one task that could not pay be simulated, of the call that was asked about longest ago."""
+        for poor in self._poor.values():
+            poor.asked_ledger = poor.asked_ledger or ledger
+        if not self._poor:
+            return
+        shape, poor = min(self._poor.items(), key=lambda item: item[1].asked_ledger)
+        if ledger - poor.asked_ledger < ASK_AGAIN_LEDGERS:
+            return
+        poor.asked_ledger = ledger
+        while poor.tasks:
+            task_id = poor.tasks.pop()
+            if self._is_poor(task_id, shape):
+                self._on_trial.add(task_id)
+                self._gated.add(task_id)
+                self._schedule(task_id, 0, NOT_DUE)
+                return
+        del self._poor[shape]
+
+    def _is_poor(self, task_id: int, shape: int) -> bool:
+        """Whether it is the same task as when it could not pay, and nothing of it has changed since."""
+        row = self._row(task_id)
+        return row is not None and row.shape == shape and row.reason == GAS_BELOW_FEE
 
     def _forget(self, task_ids: Iterable[int]) -> None:
         gone = list(task_ids)
         if gone:
             self.table.remove(pack_ids(gone))
             self._gated.difference_update(gone)
+            self._on_trial.difference_update(gone)
             self._dependencies.forget(gone)
 
     def _due(self, row: Row, *, archived: bool) -> Due:

@@ -16,7 +16,7 @@ from sorofast.executions.records import Operation, WalRecord
 from sorofast.reasons import code_of
 from sorofast.registry.layout import execute_call
 from sorofast.registry.row import Flag, Row
-from sorofast.triggers.tasks import TaskSource
+from sorofast.triggers.tasks import ASK_AGAIN_LEDGERS, TaskSource
 
 WINDOW, INTERVAL_S, LANDED_S = 1_000, 60, 1_065
 RUN = Execution(TASKS, 7, WINDOW)
@@ -266,3 +266,24 @@ def test_more_rows_than_may_be_in_hand_at_once_are_all_taken_in() -> None:
     many = range(1, 2 * AT_ONCE_MAX + 4)
     tasks.ingest(entry(*(row()._replace(task_id=task_id) for task_id in many)))
     assert len(tasks) == len(many)
+
+
+async def test_of_the_tasks_that_could_not_pay_one_is_simulated_again_now_and_then() -> None:
+    """The fee may have fallen since, or never have been what was heard."""
+    fees = {9: 1_001}
+    table = _core.TaskTable()
+    table.apply(row().pack() + row()._replace(task_id=8).pack(), 0, 1)
+    tasks = TaskSource(table, CALL, 0, 1, read=unread, fee_of=lambda shape: fees.get(shape, 0))
+    assert tasks.due(5_000, 10) == []
+    for ledger in range(101, 101 + ASK_AGAIN_LEDGERS):
+        await tasks.look(ledger)
+        assert tasks.due(5_000, 10) == []
+    await tasks.look(101 + ASK_AGAIN_LEDGERS)
+    (due,) = tasks.due(5_000, 10)
+    assert due.gated
+    tasks.give_up(due.execution, code_of("gas_below_fee"))
+    await tasks.look(102 + ASK_AGAIN_LEDGERS)
+    assert tasks.due(5_000, 10) == []
+    fees[9] = 900
+    await tasks.look(103 + ASK_AGAIN_LEDGERS)
+    assert len(tasks.due(5_000, 10)) == 2

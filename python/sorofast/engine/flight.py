@@ -17,7 +17,8 @@ class Flight:
     """A claimed envelope. `sends` counts how often its bytes may have left; an inherited one counts as sent.
 
     `unseen` counts the ledgers in a row whose reads did not show its channel. It is looked up once a ledger at most:
-    `forgotten` counts the answers of nodes that no longer hold its ledgers, `unanswered` the look-ups that failed.
+    `absent` counts the answers of nodes that hold its ledgers and do not find it there, `forgotten` those of nodes
+    that no longer hold them, `unanswered` the look-ups that failed.
     """
 
     record: WalRecord
@@ -27,6 +28,7 @@ class Flight:
     sending: bool = False
     unseen: int = 0
     looked_up_ledger: int = 0
+    absent: int = 0
     forgotten: int = 0
     unanswered: int = 0
 

@@ -25,6 +25,8 @@ __all__ = ["look_up"]
 
 LOOK_UP_TIMEOUT_S = 3.0
 # Behind one address there may be several nodes, and one that has just started remembers little: another may know.
+# And one that lacks a ledger which it says it holds does not know what was in it: not finding proves little by itself.
+ABSENT_MIN = 3
 FORGOTTEN_MIN = 3
 FORGOTTEN_MAX = 10
 # A node whose getTransaction fails while its other answers come is not waited for for ever.
@@ -63,6 +65,9 @@ async def look_up(
                 return None
             return _by_the_chain(source, flight, verdict, view, patience=flight.forgotten < FORGOTTEN_MAX)
         case Found.ABSENT:
+            flight.absent += 1
+            if flight.absent < ABSENT_MIN:
+                return None
             if verdict is Verdict.LOST:
                 detail = "its channel's account is not there, and no ledger included it"
             else:

@@ -48,12 +48,24 @@ class Channels:
         self._context = context
         self._shard = shard
         self._held: dict[int, _Held] = {}
+        # How many envelopes on it in a row no ledger has taken, where there were any.
+        self._fruitless: dict[int, int] = {}
         self._news: dict[tuple[str, str], list[int]] = {}
         self._back: list[tuple[int, int]] = []
 
     def usable(self, channel: int) -> bool:
         held = self._held.get(channel)
         return channel in self.confirmed and (held is None or held.on_trial)
+
+    def fruitless(self, channel: int) -> int:
+        """How many envelopes on it in a row came to nothing. Whatever that is due to, others are to be preferred: what
+        has waited longest gets the first channel, and must not get the same bad one every time.
+        """
+        return self._fruitless.get(channel, 0)
+
+    def came_to_nothing(self, channel: int) -> None:
+        """No ledger took an envelope on it."""
+        self._fruitless[channel] = self.fruitless(channel) + 1
 
     def reasons(self) -> dict[int, str]:
         """Why which channels are kept out of use. Those on trial are not."""
@@ -79,6 +91,7 @@ class Channels:
 
     def included(self, channel: int) -> None:
         """An envelope on it was included, so whatever stood against it is over."""
+        self._fruitless.pop(channel, None)
         held = self._held.get(channel)
         if held is not None and held.on_trial:
             self._release(channel, held)

@@ -85,18 +85,22 @@ class Flights:
     def free(self, ended: Iterable[Ended] = ()) -> list[tuple[int, int]]:
         """(channel, confirmed sequence) of every channel that may carry an envelope now.
 
-        Those whose envelope has just `ended` are among them: the script that settles it claims anew.
+        Those whose envelope has just `ended` are among them: the script that settles it claims anew. Those on which the
+        last envelopes came to nothing are the last.
         """
         freed = {
             case.record.channel: case.confirmed
             for case in ended
             if not case.foreign and case.outcome is not Outcome.REFUSED
         }
-        return [
+        free = [
             (channel, freed.get(channel, self.channels.confirmed[channel]))
             for channel in self._context.channels_of(self._shard)
             if self.channels.usable(channel) and (channel in freed or channel not in self._flights)
         ]
+        # One whose envelope has just ended is counted when the log has it.
+        nothing = {case.record.channel for case in ended if case.outcome is Outcome.EXPIRED}
+        return sorted(free, key=lambda one: self.channels.fruitless(one[0]) + (one[0] in nothing))
 
     def launch(self, record: WalRecord) -> Flight:
         """Takes up an envelope that the log has accepted."""
@@ -125,6 +129,8 @@ class Flights:
         self.subjects.discard(case.record.key.subject)
         self._counted()
         self.channels.confirmed[channel] = case.confirmed
+        if case.outcome in (Outcome.EXPIRED, Outcome.REFUSED):
+            self.channels.came_to_nothing(channel)
         if case.foreign:
             self.channels.moved(channel)
         elif case.outcome is Outcome.REFUSED:

@@ -12,13 +12,15 @@ from sorofast.engine.context import WorkerContext
 from sorofast.engine.reading import read_entries
 from sorofast.errors import SnapshotError, WrongContract
 from sorofast.registry.layout import execute_call
-from sorofast.registry.row import ids_of
+from sorofast.registry.row import ids_of, pack_ids, rows_of
 from sorofast.triggers.tasks import TaskSource
 
 __all__ = ["load_tasks"]
 
 PARALLEL_READS_MAX = 8
 STREAM_COUNT = 256
+# How often what was not among an answer is asked for once more.
+ABSENT_READS = 1
 
 
 async def load_tasks(
@@ -81,20 +83,40 @@ async def _resynced_since(context: WorkerContext, since: int) -> bool:
 
 async def _read_registry(context: WorkerContext, shard: int, ledger: int) -> _core.TaskTable:
     """Every task of the shard, by 200-key reads of the ids that were ever given out."""
-    head = await context.rpc.registry(context.contract, context.signer.keeper, ledger_min=ledger)
-    if not head.instance:
-        raise WrongContract(f"{context.config.contract.id} is not on this network; check contract.id")
+    count = await _read_counter(context, ledger)
     table = _core.TaskTable()
-    ids = _core.shard_ids(head.counter or 0, shard, context.shards)
     slots = asyncio.Semaphore(PARALLEL_READS_MAX)
 
-    async def read(part: bytes) -> None:
+    async def read(part: bytes) -> list[int]:
+        """The ids of the part that were not among the answer."""
         async with slots:
             batch = await read_entries(context, ids_of(part), b"", ledger)
         table.apply(batch.rows, shard, context.shards)
         for task_id, offset, reason in batch.problems:
             context.log.warning("task_undecodable", task=task_id, offset=offset, reason=reason)
+        told = {row.task_id for row in rows_of(batch.rows)} | {task_id for task_id, _, _ in batch.problems}
+        return [task_id for task_id in ids_of(part) if task_id not in told]
 
-    step = KEYS_PER_CALL_MAX * 8
-    await asyncio.gather(*(read(ids[start : start + step]) for start in range(0, len(ids), step)))
+    async def read_all(ids: bytes) -> list[int]:
+        step = KEYS_PER_CALL_MAX * 8
+        parts = await asyncio.gather(*(read(ids[start : start + step]) for start in range(0, len(ids), step)))
+        return [task_id for part in parts for task_id in part]
+
+    # Most that are not there were cancelled. But what one answer left out nobody would ever look for again.
+    absent = await read_all(_core.shard_ids(count, shard, context.shards))
+    for _ in range(ABSENT_READS):
+        absent = await read_all(pack_ids(absent))
     return table
+
+
+async def _read_counter(context: WorkerContext, ledger: int) -> int:
+    """How many ids the registry has given out. One that has no counter has given out none, and says so repeatedly."""
+    there = False
+    for _ in range(1 + ABSENT_READS):
+        head = await context.rpc.registry(context.contract, context.signer.keeper, ledger_min=ledger)
+        there = there or bool(head.instance)
+        if head.instance and head.counter is not None:
+            return head.counter
+    if not there:
+        raise WrongContract(f"{context.config.contract.id} is not on this network; check contract.id")
+    return 0

@@ -21,6 +21,7 @@ from sorofast.chain.xdr import executable_of, instance_key
 from sorofast.coordination.leases import Term
 from sorofast.coordination.streams import LEDGER_SCHEMA, LedgerEntry
 from sorofast.engine.context import WorkerContext
+from sorofast.engine.leaps import Leaps
 from sorofast.engine.loops import cancel_and_wait
 from sorofast.engine.reading import read_entries
 from sorofast.engine.timing import learn_pace
@@ -38,8 +39,13 @@ POLL_MAX_S = 0.25
 EARLY_SHARE = 0.02
 LATE_SHARE = 0.1
 ERROR_PAUSE_S = 0.25
+LEAP_PAUSE_S = 0.25
 # An entry of the stream with this many rows is about a megabyte; beyond it the workers read for themselves.
 CHANGED_MAX = 20_000
+# What one answer leaves out may be there all the same: a task is gone once so many ledgers in a row did not show it.
+# With more of them than that the workers read for themselves.
+ABSENT_MIN = 3
+ABSENT_MAX = 10_000
 # In the place of a channel's index.
 KEEPER = -1
 
@@ -54,6 +60,9 @@ class Follower:
         self._previous = -1
         self._seen_at: float | None = None
         self._keeper_gone_since: tuple[int, int] | None = None
+        self._leaps = Leaps()
+        # Tasks that were not among the last answers, and how often in a row.
+        self._absent: dict[int, int] = {}
         channels = context.signer.channels
         self._channel_of = {channels[32 * i : 32 * i + 32]: i for i in range(len(channels) // 32)}
 
@@ -101,12 +110,23 @@ class Follower:
             if not self.term.trusted(monotonic()):
                 raise LeaseLost("the follower's lease could not be renewed in time")
             health = await self._context.rpc.get_health()
-            if health.latest_ledger > self._previous:
+            doubt = self._doubt(health)
+            if doubt is not None:
+                self._context.outages.failed("ledger_leap", doubt)
+                await asyncio.sleep(LEAP_PAUSE_S)
+            elif health.latest_ledger > self._previous:
                 # Found at the first look, it may have been there for a while: look sooner next time.
                 self._seen_at = monotonic() - (0.0 if looked else target_s * LATE_SHARE)
                 return health
             looked = True
             await asyncio.sleep(min(POLL_MAX_S, max(POLL_MIN_S, target_s * POLL_SHARE)))
+
+    def _doubt(self, health: Health) -> str | None:
+        """Why this is not to be believed yet, if it is of a newer ledger."""
+        if health.latest_ledger <= self._previous:
+            self._leaps.settled()
+            return None
+        return self._leaps.doubt(health, self._context.clock.monotonic(), self._context.ledgers.target_s)
 
     async def _publish(self, health: Health) -> None:
         context, ledger = self._context, health.latest_ledger
@@ -137,19 +157,40 @@ class Follower:
             resync=lost and self._previous > 0,
             keeper=context.signer.keeper,
         )
-        tasks = changed | {
+        tasks = changed | self._absent.keys()
+        tasks.update(
             int(execution.id)
             for execution, _ in watched.values()
             if execution is not None and execution.source == TASKS
-        }
+        )
+        cancelled = {event[2] for event in events if event[1] == "TaskCancelled"}
         await asyncio.gather(
             self._read_into(entry, sorted(tasks), sorted(watched), ledger), self._watch_code(ledger)
         )
+        absent = self._note_absent(entry, cancelled)
         await failpoint("follow.read")
         await context.fleet.append_ledger(self.term, entry, cursor)
         await failpoint("follow.published")
-        self._previous, self._cursor = ledger, cursor
+        self._previous, self._cursor, self._absent = ledger, cursor, absent
         self._keeper_gone_since = entry.keeper_gone_since
+        self._leaps.taken(health, self._context.clock.monotonic())
+        self._context.outages.ok("ledger_leap", "ledgers_follow_again")
+
+    def _note_absent(self, entry: LedgerEntry, cancelled: set[int]) -> dict[int, int]:
+        """Leaves among the removed those that are gone for certain; returns the others, to be read again."""
+        absent: dict[int, int] = {}
+        gone: list[int] = []
+        for task_id in entry.removed:
+            times = self._absent.get(task_id, 0) + 1
+            if task_id in cancelled or times >= ABSENT_MIN:
+                gone.append(task_id)
+            else:
+                absent[task_id] = times
+        entry.removed = gone
+        if len(absent) > ABSENT_MAX:
+            entry.resync = True
+            return {}
+        return absent
 
     async def _events(self, health: Health) -> tuple[list[Event], str | None, int, bool]:
         """The events since the cursor; with True those of this ledger alone, as the ones before are lost."""
@@ -186,10 +227,12 @@ class Follower:
         if not undecodable and all(account[0] != entry.keeper for account in batches[0].accounts):
             entry.keeper_gone_since = self._keeper_gone_since or (ledger, entry.close_time_s)
         for batch in batches:
+            # A bound is over once a ledger that we know to have closed has reached it, whatever one answer claims.
+            as_of = min(batch.latest_ledger, ledger)
             for key, _, sequence, sequence_ledger, sequence_time_s in batch.accounts:
                 channel = self._channel_of.get(key)
                 if channel is not None:
-                    view = (channel, sequence, sequence_ledger, sequence_time_s, batch.latest_ledger)
+                    view = (channel, sequence, sequence_ledger, sequence_time_s, as_of)
                     entry.channels.append(view)
             for task_id, offset, reason in batch.problems:
                 self._context.log.warning("task_undecodable", task=task_id, offset=offset, reason=reason)

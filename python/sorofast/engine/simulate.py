@@ -70,7 +70,9 @@ class _Room:
     reason: int = NO_TEMPLATE
     """What those that wait show."""
     led_badly: bool = False
-    """The last one asked about failed: the next is drawn by lot, so that no order of tasks keeps the others waiting."""
+    """The last one asked about failed or would have done nothing, perhaps for reasons of its own: the next is drawn by
+    lot, so that no order of tasks keeps the others waiting.
+    """
 
 
 class Simulator:
@@ -221,7 +223,7 @@ class Simulator:
 
     def _conclude(self, template: int, room: _Room, leader: Due, said: Said) -> list[Answer]:
         ledger = self._ledger
-        room.led_badly = said.verdict is Verdict.FAILS
+        room.led_badly = said.verdict in (Verdict.FAILS, Verdict.NO_EFFECT)
         match said.verdict:
             case Verdict.UNKNOWN:
                 # The next ledger asks again, or the one after: everybody at once is what filled the server's queue.

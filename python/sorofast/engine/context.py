@@ -32,6 +32,8 @@ from sorofast.triggers.base import TriggerSource
 __all__ = ["InFlight", "RecentSuccesses", "SourceLoader", "WorkerContext"]
 
 SUCCESSES_MAX = 50_000
+# So many envelopes in a row that no ledger took are no chance any more.
+BARREN_MIN = 3
 
 
 class RecentSuccesses:
@@ -111,6 +113,8 @@ class WorkerContext:
     successes: RecentSuccesses = field(default_factory=RecentSuccesses)
     tally: Counts = field(default_factory=Counts)
     in_flight: InFlight = field(default_factory=InFlight)
+    barren: int = 0
+    """How many envelopes in a row expired, since one was included."""
 
     def remember(self, entry: LedgerEntry) -> None:
         """Keeps the hashes of the runs that a ledger proved."""
@@ -118,7 +122,8 @@ class WorkerContext:
             self.successes.add(tx_hash, ledger)
 
     def count(self, case: Ended) -> None:
-        """Adds an envelope's end to the tally."""
+        """Adds an envelope's end to the tally, and says when none is included any more."""
+        self._watch_inclusion(case)
         match case.outcome:
             case Outcome.EXECUTED:
                 self.tally.executed += 1
@@ -133,6 +138,20 @@ class WorkerContext:
                 self.tally.expired += 1
             case Outcome.REFUSED | Outcome.UNKNOWN:
                 self.tally.errors += 1
+
+    def _watch_inclusion(self, case: Ended) -> None:
+        if case.included is not None:
+            self.barren = 0
+            self.outages.ok("nothing_included", "included_again")
+        elif case.outcome is Outcome.EXPIRED and not case.foreign and self.pause.cause is None:
+            self.barren += 1
+            if self.barren >= BARREN_MIN:
+                self.outages.failed(
+                    "nothing_included",
+                    f"no ledger has taken the last {self.barren} envelopes, and {self.rpc.name} refused none: it may "
+                    "be cut off from its network, or the bid too low for a full one",
+                    fix="try another node with network.rpc_url, or raise fees.inclusion_fee_stroops",
+                )
 
     async def close(self) -> None:
         """Closes what was opened."""

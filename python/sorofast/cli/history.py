@@ -65,9 +65,7 @@ def explain(task_id: Whole, /, *, count: Count = 10, options: Options = DEFAULTS
             raise SorofastError(
                 f"task {task_id} does not exist in contract {contract.id}: it was cancelled, or never registered"
             )
-        return await read_explanation(
-            config, shards, tasks[0], now_s, count, paid_failures_max=failures_max
-        )
+        return await read_explanation(config, shards, tasks[0], now_s, count, paid_failures_max=failures_max)
 
     told = asyncio.run(read())
     if options.json:

@@ -53,16 +53,15 @@ def runs(
             else:
                 console().print(one_line("  ".join(str(cell) for cell in cells(run) if cell != "")))
 
-    async def read() -> list[RunView]:
-        found = await read_runs(config, shards, count, failed=failed)
-        if follow:
-            show(found[::-1])
-            async for more in follow_runs(config, shards, failed=failed):
-                show(more)
-                await asyncio.sleep(LOOK_EVERY_S)
-        return found
+    async def go_on() -> None:
+        async for more in follow_runs(config, shards, count, failed=failed):
+            show(more)
+            await asyncio.sleep(LOOK_EVERY_S)
 
-    found = asyncio.run(read())
+    if follow:
+        asyncio.run(go_on())
+        return
+    found = asyncio.run(read_runs(config, shards, count, failed=failed))
     if options.json:
         print_json([msgspec.to_builtins(run) for run in found])
     else:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, replace
+from typing import Any
 
 from redis.asyncio import Redis
 
@@ -50,9 +51,7 @@ async def visit(config: RedisConfig) -> AsyncIterator[Redis]:
 
 
 @asynccontextmanager
-async def visit_fleet(
-    config: RedisConfig, shards: int, *, may_be_new: bool = False
-) -> AsyncIterator[Redis]:
+async def visit_fleet(config: RedisConfig, shards: int, *, may_be_new: bool = False) -> AsyncIterator[Redis]:
     """The same, to the Redis of a fleet of so many shards.
 
     FleetMismatch where the fleet has another number, since its records would be looked for where they are not, and
@@ -60,7 +59,7 @@ async def visit_fleet(
     """
     async with visit(config) as redis:
         with redis_errors("reading the fleet's parameters"):
-            raw = await redis.hget(FleetKeys.of(config.prefix).meta, "shards")  # type: ignore[misc]
+            raw: Any = await redis.hget(FleetKeys.of(config.prefix).meta, "shards")
         stored = None if raw is None else raw.decode(errors="replace")
         if stored is None and not may_be_new:
             raise FleetMismatch(

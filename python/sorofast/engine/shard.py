@@ -204,8 +204,8 @@ class ShardRunner:
             self._tending = False
 
     async def _answer(self, requests: Mapping[bytes, Request]) -> bool:
-        """Carries out what operators have asked. False when nobody can tell whether the log has it: then the shard is to
-        be loaded again, or what is no dead letter any more would be kept from running here.
+        """Carries out what operators have asked. False when nobody can tell whether the log has it: then the shard is
+        to be loaded again, or what is no dead letter any more would be kept from running here.
         """
         try:
             self._version = await self._dead.answer(

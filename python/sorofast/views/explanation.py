@@ -21,8 +21,9 @@ _DAY_S = 86_400
 
 
 class Explanation(msgspec.Struct, frozen=True):
-    """`state` is "due", "waiting", "in_flight", "backing_off", "quarantined", "dead", "fleet_paused", "no_workers" or the
-    reason that the task's entry gives; `waits_for` is the sentence. `runs` are the newest ends, newest first. Times are Unix seconds.
+    """`state` is "due", "waiting", "in_flight", "backing_off", "quarantined", "dead", "fleet_paused", "no_workers" or
+    the reason that the task's entry gives; `waits_for` is the sentence. `runs` are the newest ends, newest first. Times
+    are Unix seconds.
     """
 
     id: int
@@ -89,7 +90,10 @@ def _now(task: StoredTask, known: _Known, now_s: int, paid_failures_max: int) ->
                 f"`sorofast dead retry {task.row.task_id}` tries it again"
             )
     if state == "due" and known.pause is not None:
-        return "fleet_paused", f"the fleet is paused since ledger {known.pause.since_ledger}: {known.pause.text}"
+        return (
+            "fleet_paused",
+            f"the fleet is paused since ledger {known.pause.since_ledger}: {known.pause.text}",
+        )
     if state == "due" and not known.workers:
         return "no_workers", "it is due, and no worker of the fleet is alive; start `sorofast run`"
     for retry in records.retry:

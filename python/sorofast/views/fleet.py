@@ -85,7 +85,9 @@ class FleetView(msgspec.Struct, frozen=True):
 
 
 async def read_fleet(config: RedisConfig, shards: int) -> FleetView:
-    """Raises RedisUnreachable and FleetMismatch. Its parts are read one after the other, so they may be a ledger apart."""
+    """Its parts are read one after the other, so they may be a ledger apart. Raises RedisUnreachable and
+    FleetMismatch.
+    """
     async with visit_fleet(config, shards, may_be_new=True) as redis:
         fleet = Fleet(redis, config.prefix)
         store = ShardStore(redis, config.prefix, shards)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncGenerator
 from typing import Any
 
 import msgspec
@@ -110,14 +110,26 @@ async def read_task_runs(config: RedisConfig, shards: int, task_id: int, count: 
 
 
 async def follow_runs(
-    config: RedisConfig, shards: int, *, failed: bool = False
-) -> AsyncIterator[list[RunView]]:
-    """What ends from now on, one list per look; some are empty. The caller decides how often to look."""
+    config: RedisConfig, shards: int, count: int, *, failed: bool = False
+) -> AsyncGenerator[list[RunView], None]:
+    """First the newest `count` ends, oldest first, then what ends from then on, one list per look; some are empty. The
+    caller decides how often to look. Raises as `read_runs` does.
+    """
+
+    def wanted(record: HistoryRecord) -> bool:
+        return _shown(record, failed=failed)
+
     async with visit_fleet(config, shards) as redis:
         following = history.Following(redis, config.prefix, shards)
+        # First it is noted where the histories end, so that nothing falls between the two readings.
+        await following.poll()
+        found = await history.recent(redis, config.prefix, shards, count, wanted)
+        shown = {record.hash for record in found}
+        yield [RunView.of(record) for record in reversed(found)]
         while True:
-            found = await following.poll()
-            yield [RunView.of(record) for record in found if _shown(record, failed=failed)]
+            found = [record for record in await following.poll() if wanted(record)]
+            yield [RunView.of(record) for record in found if record.hash not in shown]
+            shown.clear()
 
 
 def _shown(record: HistoryRecord, *, failed: bool) -> bool:

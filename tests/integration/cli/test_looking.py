@@ -5,25 +5,35 @@ from __future__ import annotations
 from collections.abc import AsyncIterator
 from pathlib import Path
 from secrets import token_hex
+from typing import Any
 
 import pytest
 import pytest_asyncio
 from redis.asyncio import Redis
 
 from helpers.operator import sorofast
+from sorofast.coordination import history
 from sorofast.coordination.client import open_redis
 from sorofast.coordination.embedded import EmbeddedServer
 from sorofast.coordination.fleet import FLEET_SCHEMA, Fleet, FleetMeta
 from sorofast.coordination.keys import ShardKeys
 from sorofast.errors import ConfigError
+from sorofast.executions.records import HistoryRecord
 from sorofast.settings import RedisConfig
 from sorofast.views.execution import read_executions
+from sorofast.views.run import follow_runs
 
 pytestmark = pytest.mark.asyncio(loop_scope="session")
 
 SHARDS = 16
 FEWER, FEWER_SHARDS = {"SOROFAST_ENGINE__SHARDS": "8"}, 8
-LOOKS = [("runs",), ("runs", "--follow"), ("dead", "list"), ("dead", "retry", "--all"), ("tasks", "history", "3")]
+LOOKS = [
+    ("runs",),
+    ("runs", "--follow"),
+    ("dead", "list"),
+    ("dead", "retry", "--all"),
+    ("tasks", "history", "3"),
+]
 GOOD = {"execution": "3:1", "attempt": "1", "outcome": "failed", "hash": "00", "detail": "{}"}
 
 
@@ -67,7 +77,9 @@ async def test_a_prefix_without_a_fleet_is_not_taken_for_a_fleet_where_nothing_f
     assert "no fleet under redis.prefix 'mistyped'" in line
 
 
-async def test_the_executions_of_a_fleet_with_other_shards_are_a_note_at_its_tasks(fleet: RedisConfig) -> None:
+async def test_the_executions_of_a_fleet_with_other_shards_are_a_note_at_its_tasks(
+    fleet: RedisConfig,
+) -> None:
     view = await read_executions(fleet, FEWER_SHARDS, 3)
     assert f"has {SHARDS} shards" in str(view.note)
 
@@ -86,3 +98,31 @@ async def test_an_entry_of_a_history_that_does_not_read_is_one_clear_line(
     (line,) = done.err.splitlines()
     assert "internal error" not in line
     assert "of a history" in line
+
+
+async def test_what_ends_while_the_newest_are_read_is_followed_once(
+    fleet: RedisConfig, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    client = await client_of(fleet)
+    read = history.recent
+
+    async def ended(tx_hash: str) -> None:
+        await client.xadd(ShardKeys.of(fleet.prefix, 1).history, GOOD | {"hash": tx_hash})  # type: ignore[arg-type]
+
+    async def busy(*arguments: Any) -> list[HistoryRecord]:
+        await ended("before")
+        found = await read(*arguments)
+        await ended("after")
+        return found
+
+    monkeypatch.setattr(history, "recent", busy)
+    try:
+        await ended("early")
+        looks = follow_runs(fleet, SHARDS, 20)
+        seen = [[run.transaction for run in await anext(looks)] for _ in range(2)]
+        await ended("late")
+        seen.append([run.transaction for run in await anext(looks)])
+        await looks.aclose()
+    finally:
+        await client.aclose()
+    assert seen == [["early", "before"], ["after"], ["late"]]

@@ -229,6 +229,8 @@ ENGLISH_OF_OURS = {
     "seed",
     "phrase",
     "machine",
+    "hold",
+    "put",
     "name",
 }
 

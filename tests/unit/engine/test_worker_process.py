@@ -15,7 +15,7 @@ BROKEN = f"""
 import sys
 from sorofast.engine import worker_process
 
-async def connect(config, member):
+async def connect(config, member, **others):
     raise KeyError("what nobody expected of {SEED}")
 
 worker_process.connect = connect

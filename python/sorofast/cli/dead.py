@@ -99,7 +99,7 @@ def retry(
 ) -> None:
     """Try dead letters again, with a clean slate. A running fleet takes them up with its next ledger.
 
-    Without a running fleet the request waits for the next one.
+    Without a running fleet the request waits for the next one, unless Redis is the embedded one, which runs with it.
     """
     from sorofast.coordination.requests import RETRY
 
@@ -122,7 +122,7 @@ def purge(
 ) -> None:
     """Put dead letters away. Their tasks rest until the next UTC day and are then tried like any others.
 
-    Without a running fleet the request waits for the next one.
+    Without a running fleet the request waits for the next one, unless Redis is the embedded one, which runs with it.
     """
     from sorofast.coordination.requests import PURGE
     from sorofast.views.dead import KILLED_WORKERS

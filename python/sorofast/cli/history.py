@@ -42,12 +42,13 @@ def history(task_id: Whole, /, *, count: Count = 20, options: Options = DEFAULTS
 def explain(task_id: Whole, /, *, count: Count = 10, options: Options = DEFAULTS) -> None:
     """Explain why one task ran, or why it did not: what it waits for now, and how its newest executions ended.
 
-    `sorofast tasks show` simulates the run of a task that is due.
+    The run of a task that is due, with nothing recorded of it, is simulated.
     """
     import msgspec
 
     from sorofast.registry.store import Registry
     from sorofast.views.explanation import read_explanation
+    from sorofast.views.task import read_task
 
     _check(task_id, count)
     settings = load(options)
@@ -65,13 +66,19 @@ def explain(task_id: Whole, /, *, count: Count = 10, options: Options = DEFAULTS
             raise SorofastError(
                 f"task {task_id} does not exist in contract {contract.id}: it was cancelled, or never registered"
             )
-        return await read_explanation(config, shards, tasks[0], now_s, count, paid_failures_max=failures_max)
+        told = await read_explanation(config, shards, tasks[0], now_s, count, paid_failures_max=failures_max)
+        if told.state != "due":
+            return told
+        # What fails for nothing, in a simulation, is in no record: the same simulation tells.
+        async with checked_rpc(network) as rpc:
+            detail, _ = await read_task(rpc, network.passphrase, contract.id, keeper, task_id)
+        return msgspec.structs.replace(told, waits_for=detail.explanation)
 
     told = asyncio.run(read())
     if options.json:
         print_json(msgspec.to_builtins(told))
         return
-    due = "never" if told.due_s is None else utc(told.due_s)
+    due = "never" if told.due_s is None else "now" if told.due_s <= told.now_s else utc(told.due_s)
     print_pairs([("task", told.id), ("state", told.state), ("due", due), ("why", told.waits_for)])
     if told.runs:
         console().print()

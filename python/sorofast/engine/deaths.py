@@ -13,7 +13,7 @@ from sorofast.coordination.suspects import DEATHS_MAX, REMEMBERED_S, SuspectStor
 from sorofast.errors import RedisUnreachable
 from sorofast.executions.key import TASKS, Subject
 
-__all__ = ["Deaths"]
+__all__ = ["Deaths", "how_it_ended"]
 
 EXPLAINED_MAX = 30
 EXPLAINED_WINDOW_S = 60.0
@@ -36,7 +36,7 @@ class Deaths:
         """
         if not in_hand:
             return False
-        reason = _words(exit_code)
+        reason = how_it_ended(exit_code)
         try:
             deaths = await self._store.note(member, reason, in_hand)
         except RedisUnreachable as error:
@@ -56,7 +56,8 @@ class Deaths:
         return len(self._explained_s) < EXPLAINED_MAX or now - self._explained_s[0] > EXPLAINED_WINDOW_S
 
 
-def _words(exit_code: int) -> str:
+def how_it_ended(exit_code: int) -> str:
+    """How a process ended, by its exit code: the signal's name for a negative one."""
     if exit_code >= 0:
         return f"with exit code {exit_code}"
     try:

@@ -49,7 +49,11 @@ async def look_up(
     except (RpcUnreachable, RpcError, DecodeError, TimeoutError) as error:
         context.tally.errors += 1
         flight.unanswered += 1
-        context.outages.failed("lookup_unanswered", str(error) or repr(error), **record.key.fields())
+        context.outages.failed(
+            "lookup_unanswered",
+            str(error) or f"no answer within {LOOK_UP_TIMEOUT_S:.0f} s",
+            **record.key.fields(),
+        )
         if flight.unanswered < UNANSWERED_MAX:
             return None
         return _by_the_chain(source, flight, verdict, view, patience=False)

@@ -43,6 +43,7 @@ READ_ERROR = code_of("read_error")
 FAILED = code_of("simulation_failed")
 ARCHIVED = code_of("archived")
 NO_RUN = "resolver_says_no"
+NO_ANSWER = f"no answer within {SIMULATE_TIMEOUT_S:.0f} s"
 ERROR_TEXT_MAX = 300
 
 
@@ -300,7 +301,7 @@ class Simulator:
             if classify(error) is Blame.THIS_TASK:
                 return _fails("refused", f"the node refuses to simulate it: {error}")
             context.tally.errors += 1
-            context.outages.failed("simulation_unanswered", str(error) or repr(error), **fields)
+            context.outages.failed("simulation_unanswered", str(error) or NO_ANSWER, **fields)
             return Said(Verdict.UNKNOWN, READ_ERROR)
         context.outages.ok("simulation_unanswered", "simulations_answered_again")
         words = None if simulation.error is None else await context.registry_words.known()

@@ -70,7 +70,8 @@ class Sources:
                     await source.look(ledger)
             except (RpcUnreachable, RpcError, DecodeError, TimeoutError) as error:
                 self._context.tally.errors += 1
-                self._context.outages.failed("look_failed", str(error) or repr(error), source=source.name)
+                reason = str(error) or f"no answer within {LOOK_TIMEOUT_S:.0f} s"
+                self._context.outages.failed("look_failed", reason, source=source.name)
             else:
                 self._context.outages.ok("look_failed", "looks_again")
         self._kept_out.bring_back()

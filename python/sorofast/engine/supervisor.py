@@ -26,7 +26,7 @@ from sorofast.coordination.fleet import Fleet
 from sorofast.coordination.in_hand import InHand
 from sorofast.coordination.shard import ShardStore
 from sorofast.coordination.suspects import SuspectStore
-from sorofast.engine.deaths import Deaths
+from sorofast.engine.deaths import Deaths, how_it_ended
 from sorofast.engine.hardening import forbid_core_dumps
 from sorofast.engine.ledger_log import LedgerLog
 from sorofast.engine.loops import cancel_and_wait, run_loop, unless_set
@@ -156,7 +156,7 @@ class Supervisor(Service):
                 "worker_died",
                 slot=slot.number,
                 exit_code=code,
-                reason=slot.last_words or "no last words",
+                reason=slot.last_words or f"it ended {how_it_ended(code)} and said nothing",
                 in_hand=[name_of_subject(subject) for subject in slot.in_hand[:IN_HAND_TOLD_MAX]],
             )
             if explained:

@@ -51,11 +51,14 @@ async def test_a_registered_task_runs_and_sigterm_drains(
     network: Network, channels: None, tmp_path: Path
 ) -> None:
     config = network.config("run", redis__dir=str(tmp_path))
-    registered = await sorofast(
-        "tasks", "register", "--target", network.target, "--function", "increment", "--interval", "1h",
-        "--gas", "100000", "-c", config, "-o", "json",
-    )  # fmt: skip
-    task_id = registered.json["id"]
+    ids = []
+    for function in ("increment", "no_such_function"):
+        registered = await sorofast(
+            "tasks", "register", "--target", network.target, "--function", function, "--interval", "1h",
+            "--gas", "100000", "-c", config, "-o", "json",
+        )  # fmt: skip
+        ids.append(registered.json["id"])
+    task_id, failing_id = ids
     log = (tmp_path / "run.log").open("wb")
     environment = {
         name: value for name, value in os.environ.items() if not name.startswith(("SOROFAST_", "STELLAR_"))
@@ -72,6 +75,10 @@ async def test_a_registered_task_runs_and_sigterm_drains(
                 assert process.returncode is None, (tmp_path / "run.log").read_text(encoding="utf-8")
                 shown = (await sorofast("tasks", "show", str(task_id), "-c", config, "-o", "json")).json
         assert shown["state"] == "waiting"
+        # What fails in a simulation costs nothing and is in no record, and still the operator is told why.
+        told = (await sorofast("tasks", "explain", str(failing_id), "-c", config, "-o", "json")).json
+        assert (told["state"], told["runs"]) == ("due", [])
+        assert "has no function no_such_function" in told["waits_for"]
         status = (await sorofast("status", "-c", config, "-o", "json")).json
         assert len(status["members"]) == 2
         assert all(shard["owner"] for shard in status["shards"])

@@ -4,6 +4,8 @@ import io
 import json
 import logging
 import os
+import subprocess
+import sys
 from collections.abc import Iterator
 from contextlib import suppress
 from pathlib import Path
@@ -121,3 +123,36 @@ def test_whoever_logs_goes_on_when_nobody_can_read_it_any_more(format: logs.LogF
         gone.flush()
     with suppress(BrokenPipeError):
         gone.close()
+
+
+UNREAD = f"""
+import sys
+from sorofast.observability import logs
+logs.configure("info", "json")
+log = logs.get_logger("test")
+for number in range(2 * {logs.LINES_KEPT_MAX} + 1_000):
+    log.info("hello", number=number)
+print("went on", flush=True)
+sys.stdin.read()
+"""
+
+
+def test_whoever_logs_goes_on_when_nobody_reads_and_what_is_lost_is_counted() -> None:
+    with subprocess.Popen(
+        [sys.executable, "-c", UNREAD],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    ) as process:
+        assert process.stdin is not None
+        assert process.stdout is not None
+        assert process.stderr is not None
+        assert process.stdout.readline() == "went on\n"
+        process.stdin.close()
+        events = [json.loads(line) for line in process.stderr]
+    numbers = [event["number"] for event in events if event["event"] == "hello"]
+    assert numbers == list(range(len(numbers))), "in order, from the first"
+    assert len(numbers) >= logs.LINES_KEPT_MAX
+    lost = [event["lines"] for event in events if event["event"] == "log_lines_lost"]
+    assert sum(lost) + len(numbers) == 2 * logs.LINES_KEPT_MAX + 1_000

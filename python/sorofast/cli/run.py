@@ -47,4 +47,7 @@ def run(
     from sorofast.observability import logs
 
     logs.configure(config.log.level, config.log.format)
-    return supervisor.run(config)
+    try:
+        return supervisor.run(config)
+    finally:
+        logs.settle()

@@ -7,8 +7,12 @@ escaped. What aiohttp or asyncio say through the standard library's logging ends
 
 from __future__ import annotations
 
+import atexit
 import logging
+import os
+import queue
 import sys
+import threading
 from collections.abc import MutableMapping
 from contextlib import suppress
 from pathlib import Path
@@ -21,6 +25,9 @@ from sorofast.redaction import redact
 
 LogFormat = Literal["console", "json"]
 LogLevel = Literal["debug", "info", "warning", "error"]
+
+LINES_KEPT_MAX = 4_096
+LAST_LINES_S = 1.0
 
 _DEPTH_MAX = 6
 _LEVELS: dict[LogLevel, int] = {
@@ -49,7 +56,8 @@ def configure(
     format: LogFormat = "console",  # noqa: A002 - the setting's name
     stream: TextIO | None = None,
 ) -> None:
-    """Set up logging for this process; called once by each command and worker, again only by tests."""
+    """Set up logging for this process, on `stream` or, behind a thread of its own, on stderr."""
+    behind = _behind_stderr() if stream is None else None
     stream = stream or sys.stderr
     processors: list[structlog.types.Processor] = [
         structlog.contextvars.merge_contextvars,
@@ -70,7 +78,7 @@ def configure(
     structlog.configure(
         processors=processors,
         wrapper_class=structlog.make_filtering_bound_logger(_LEVELS[level]),
-        logger_factory=structlog.WriteLoggerFactory(file=cast("TextIO", _Unfailing(stream))),
+        logger_factory=structlog.WriteLoggerFactory(file=cast("TextIO", behind or _Unfailing(stream))),
         cache_logger_on_first_use=False,
     )
     root = logging.getLogger()
@@ -102,6 +110,69 @@ class _Unfailing:
     def flush(self) -> None:
         with suppress(OSError):
             self._stream.flush()
+
+
+class _Behind:
+    """A descriptor that a thread writes to, so that who logs never waits for whoever reads: a terminal that is held, a
+    pipe that nobody empties. All processes of a run share their stderr, and each would stand still with its leases.
+
+    Beyond LINES_KEPT_MAX lines what is logged is lost, and counted.
+    """
+
+    def __init__(self, descriptor: int) -> None:
+        self.descriptor = descriptor
+        self._lines: queue.Queue[str] = queue.Queue(LINES_KEPT_MAX)
+        self._lost = 0
+        threading.Thread(target=self._work, name="log", daemon=True).start()
+
+    def write(self, text: str) -> int:
+        try:
+            self._lines.put_nowait(text)
+        except queue.Full:
+            self._lost += 1
+        return len(text)
+
+    def flush(self) -> None:
+        """The thread is at it."""
+
+    def wait(self, timeout_s: float) -> None:
+        """Until all is written, or so long."""
+        with self._lines.all_tasks_done:
+            self._lines.all_tasks_done.wait_for(lambda: not self._lines.unfinished_tasks, timeout_s)
+
+    def _work(self) -> None:
+        while True:
+            left = memoryview(self._lines.get().encode("utf-8", "backslashreplace"))
+            # Past Python's own buffer: its lock, held by a thread that is stuck, would abort the process at its end.
+            with suppress(OSError):
+                while left:
+                    left = left[os.write(self.descriptor, left) :]
+            if self._lost and self._lines.empty():
+                lost, self._lost = self._lost, 0
+                structlog.get_logger().warning("log_lines_lost", lines=lost, reason="nobody read the log")
+            self._lines.task_done()
+
+
+_behind: _Behind | None = None
+
+
+def _behind_stderr() -> _Behind | None:
+    """The one of this process; None where stderr is no file, as under a test."""
+    global _behind
+    try:
+        descriptor = sys.stderr.fileno()
+    except (AttributeError, OSError, ValueError):
+        return None
+    if _behind is None or _behind.descriptor != descriptor:
+        _behind = _Behind(descriptor)
+        atexit.register(_behind.wait, LAST_LINES_S)
+    return _behind
+
+
+def settle() -> None:
+    """Waits a moment for what has been logged to be written, before something else writes to stderr."""
+    if _behind is not None:
+        _behind.wait(LAST_LINES_S)
 
 
 class _Forward(logging.Handler):

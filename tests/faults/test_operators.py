@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections import Counter
+
 import pytest
 
 from helpers.faults.scene import Scenario, Scene
@@ -15,6 +17,8 @@ from sorofast.registry.store import Registry
 
 DEAD = (3, 4, 5)
 PREFIX = "sorofast"
+TAKEOVER_LEDGERS = 16
+"""Ten seconds from the kill until others work again, and what a busy machine adds."""
 ASKED_TIMES = 4
 """The client asks again three times by itself."""
 
@@ -74,6 +78,23 @@ async def test_a_retry_of_dead_letters_outlives_the_worker_that_was_asked(scenar
         assert (await command(s, "dead", "retry", "--all")).code == 0
         await unheard.struck(1)
         s.processes.kill(*s.processes.workers())
-        report = await s.judged(ledgers=12)
+        report = await s.judged(ledgers=18, bound_ledgers=TAKEOVER_LEDGERS)
         ran = {run.task_id for run in report.runs}
     assert set(DEAD) <= ran
+
+
+@pytest.mark.verify
+async def test_requests_that_cannot_be_read_are_told_once_and_hold_up_no_run(scenario: Scenario) -> None:
+    async with scenario() as s:
+        keys = [ShardKeys.of(PREFIX, shard).requests for shard in range(s.setup.shards)]
+        async with s.valkey.client() as redis:
+            for key in keys:
+                await redis.set(key, "what other software left")
+            await s.pass_ledgers(6)
+            said = Counter(event["event"] for event in s.run.events)
+            await redis.delete(*keys)
+        report = await s.judged(ledgers=8)
+        log = s.run.log_path.read_text(encoding="utf-8")
+    assert 1 <= said["tend_failed"] <= s.setup.workers, said
+    assert "never retrieved" not in log
+    assert report.executed >= s.setup.tasks, report.summary()

@@ -29,6 +29,8 @@ from sorofast.triggers.base import TriggerSource
 
 __all__ = ["Flights"]
 
+LOOK_WAIT_SHARE = 0.2
+"""So much of a ledger's target a cycle waits for what it has asked of a node. Later answers are for the next cycle."""
 RESEND_SPREAD = 0.1
 """What a full queue sent back goes out again within this share of a ledger's target."""
 # A channel that so many ledgers' reads in a row do not show is not on the chain, or not among the fleet's any more.
@@ -51,6 +53,7 @@ class Flights:
         self._shard = shard
         self._source_of = source_of
         self._flights = {record.channel: Flight(record, sends=1) for record in state.wal}
+        self._lookups: dict[int, tuple[Flight, asyncio.Task[Ended | None]]] = {}
         self._views: dict[int, ChannelView] = {}
         self._events_through = 0
         for channel in context.channels_of(shard):
@@ -145,10 +148,10 @@ class Flights:
 
     async def judge(self, term: Term) -> list[Ended]:
         """Every envelope that the ledgers seen so far have decided. Asks the RPC only about the unclear
-        ones, and about each once a ledger.
+        ones, and about each once a ledger; one that takes its time to answer holds nothing else up.
         """
         ended: list[Ended] = []
-        unclear: list[tuple[Flight, Verdict, ChannelView | None]] = []
+        begun: list[asyncio.Task[Ended | None]] = []
         ledger = self._context.ledgers.latest[0]
         for channel, flight in self._flights.items():
             record = flight.record
@@ -167,14 +170,45 @@ class Flights:
                 ended.append(Ended(record, Outcome.EXECUTED, view, "", foreign))
             elif verdict is Verdict.EXPIRED:
                 ended.append(Ended(record, Outcome.EXPIRED, view, "no ledger took it before its bound"))
-            elif verdict is not Verdict.PENDING and flight.looked_up_ledger < ledger:
+            elif (
+                verdict is not Verdict.PENDING
+                and flight.looked_up_ledger < ledger
+                and channel not in self._lookups
+            ):
                 flight.looked_up_ledger = ledger
-                unclear.append((flight, verdict, view))
-        found = await asyncio.gather(
-            *(look_up(self._context, self._source_of(case[0].record), *case) for case in unclear)
-        )
-        ended.extend(case for case in found if case is not None)
+                begun.append(self._look_up(flight, verdict, view))
+        if begun:
+            await asyncio.wait(begun, timeout=LOOK_WAIT_SHARE * self._context.ledgers.target_s)
+        decided = {case.record.channel for case in ended}
+        ended.extend(case for case in self._looked_up() if case.record.channel not in decided)
         return ended
+
+    def _look_up(
+        self, flight: Flight, verdict: Verdict, view: ChannelView | None
+    ) -> asyncio.Task[Ended | None]:
+        """Begins to ask what became of it."""
+        asking = look_up(self._context, self._source_of(flight.record), flight, verdict, view)
+        task = asyncio.create_task(asking, name="look-up")
+        self._lookups[flight.record.channel] = (flight, task)
+        return task
+
+    def _looked_up(self) -> list[Ended]:
+        """What has been answered meanwhile, of envelopes that are still on their way."""
+        found: list[Ended] = []
+        for channel, (flight, task) in list(self._lookups.items()):
+            if not task.done():
+                continue
+            del self._lookups[channel]
+            case = task.result()
+            if case is not None and self._flights.get(channel) is flight:
+                found.append(case)
+        return found
+
+    def close(self) -> None:
+        """Nothing of it is asked any more: the shard is somebody else's."""
+        for _, task in self._lookups.values():
+            task.cancel()
+        self._lookups.clear()
 
     # Sending
 

@@ -243,6 +243,7 @@ class ShardRunner:
         async with self._lock:
             if self.lost is None:
                 self.lost = "handed over"
+                self._flights.close()
                 await failpoint("handover.before")
                 at = stream_id(self.taken_ledger) if self.taken_ledger else None
                 await self._context.store.release(self.term, self._sources.snapshot() if at else None, at)
@@ -251,6 +252,7 @@ class ShardRunner:
         return self.term.trusted(self._context.clock.monotonic())
 
     def _lose(self, error: Exception) -> None:
+        self._flights.close()
         self.lost = str(error)
         self.regressed = isinstance(error, ShardRegressed)
 

@@ -56,6 +56,7 @@ class Flights:
         self._lookups: dict[int, tuple[Flight, asyncio.Task[Ended | None]]] = {}
         self._views: dict[int, ChannelView] = {}
         self._events_through = 0
+        self._closed = False
         for channel in context.channels_of(shard):
             if channel not in state.confirmed and channel not in self._flights:
                 self.channels.missing(channel)
@@ -142,7 +143,8 @@ class Flights:
             self.channels.included(channel)
 
     def _counted(self) -> None:
-        self._context.in_flight.set(self._shard, len(self._flights))
+        if not self._closed:
+            self._context.in_flight.set(self._shard, len(self._flights))
 
     # Judging
 
@@ -205,7 +207,12 @@ class Flights:
         return found
 
     def close(self) -> None:
-        """Nothing of it is asked any more: the shard is somebody else's."""
+        """Nothing of it is asked or counted any more: the shard is somebody else's, or is loaded anew. A cycle may be
+        at work still.
+        """
+        if not self._closed:
+            self._context.in_flight.forget(self._shard)
+        self._closed = True
         for _, task in self._lookups.values():
             task.cancel()
         self._lookups.clear()

@@ -291,7 +291,7 @@ class Membership:
         runner = self.runners.pop(shard, None)
         self._context.in_flight.forget(shard)
         if runner is not None:
-            runner.lost = runner.lost or why
+            runner.close(why)
             if runner.regressed:
                 self._bar(shard, why)
 

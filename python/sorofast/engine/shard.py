@@ -248,6 +248,11 @@ class ShardRunner:
                 at = stream_id(self.taken_ledger) if self.taken_ledger else None
                 await self._context.store.release(self.term, self._sources.snapshot() if at else None, at)
 
+    def close(self, why: str) -> None:
+        """It is not ours any more, and nothing is to be written."""
+        self._flights.close()
+        self.lost = self.lost or why
+
     def _trusted(self) -> bool:
         return self.term.trusted(self._context.clock.monotonic())
 

@@ -25,6 +25,15 @@ def sends_after(s: Scene, ledger: int) -> dict[int, int]:
     return dict(sorted(counts.items()))
 
 
+def assert_tried_once_a_ledger(sent: dict[int, int]) -> None:
+    """From the ledger after the refusal's on. In that one, a worker that planned while the refusal was being noted may
+    have had its envelopes on the way.
+    """
+    at_once, *later = sent.values()
+    assert at_once <= 8, sent
+    assert set(later) == {1}, sent
+
+
 async def status(s: Scene) -> Any:
     done = await sorofast("status", "-c", str(s.fleet.config_path), "-o", "json")
     assert done.code == 0, done.err
@@ -104,7 +113,7 @@ async def test_one_try_a_ledger_goes_out_while_the_keeper_cannot_sign(scenario: 
         await s.pass_ledgers(3)
         runs = await runs_since(s.network, taken)
         await s.judged(ledgers=6)
-    assert set(sent.values()) == {1}, sent
+    assert_tried_once_a_ledger(sent)
     assert len(sent) >= PAUSE_LEDGERS - 2, "somebody tries in every ledger"
     assert told["paused"]["cause"] == "keeper_cannot_sign"
     assert "weight" in told["paused"]["text"]
@@ -154,7 +163,7 @@ async def test_a_fee_below_the_market_is_one_cause_for_the_fleet_and_ends_with_i
         await s.pass_ledgers(3)
         runs = await runs_since(s.network, refused)
         report = await s.judged(ledgers=6)
-    assert set(sent.values()) == {1}, sent
+    assert_tried_once_a_ledger(sent)
     assert len(sent) >= 6, "somebody tries in every ledger"
     assert told["paused"]["cause"] == "fee_below_market"
     assert "at least 17300 stroops" in told["paused"]["text"]

@@ -66,6 +66,7 @@ async def test_arguments_that_change_nothing_that_is_touched_share_a_template(sc
     assert report.failed == 0
 
 
+@pytest.mark.verify
 @pytest.mark.timeout(180)
 async def test_arguments_that_say_what_is_touched_share_nothing_and_nobody_pays_to_find_out(scenario) -> None:
     tasks = 16
@@ -83,6 +84,7 @@ async def test_arguments_that_say_what_is_touched_share_nothing_and_nobody_pays_
     assert report.failed == 0
 
 
+@pytest.mark.verify
 @pytest.mark.timeout(180)
 async def test_a_run_that_outgrows_its_kind_fails_once_and_its_siblings_are_asked_about(scenario) -> None:
     """What the first three use says nothing of the others, each of which uses more than the one before; they get their

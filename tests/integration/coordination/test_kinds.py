@@ -195,14 +195,19 @@ async def test_how_many_have_tried_it_is_known_to_all_and_to_the_next_start(
     assert sum(later.usable(arguments) for arguments in range(1_000, 2_000)) <= 6 * ON_TRIAL_MIN
 
 
-def test_an_archived_entry_of_one_is_archived_for_all_of_its_kind(one: Member) -> None:
-    one.learn(1)
-    one.learn(2)
+def test_a_shared_entry_that_is_archived_is_so_for_all_of_the_kind_and_a_task_s_own_is_not(
+    one: Member,
+) -> None:
+    shared = [entry(5)]
+    one.learn(1, touches=shared)
+    one.learn(2, touches=shared)
     assert one.usable(3)
-    one.learn(2, archived=[0])
+    one.learn(2, touches=shared, archived=[0])
+    assert one.usable(3)
+    one.learn(2, touches=shared, archived=[1])
     assert not one.usable(3)
-    one.learn(4)
-    one.learn(5)
+    one.learn(4, touches=shared)
+    one.learn(5, touches=shared)
     assert one.usable(3)
 
 

@@ -6,7 +6,7 @@ BIN := $(VENV)/bin
 STAMPS := $(VENV)/.stamps
 ARGS ?=
 # Most integration tests wait for ledgers, so a few more than there are cores.
-TEST_PROCESSES ?= 3
+TEST_PROCESSES ?= 4
 DEMO_ARGS ?= --tasks 200 --workers 4 --duration 60s
 CARGO_DENY_VERSION := 0.20.2
 

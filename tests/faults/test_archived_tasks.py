@@ -124,6 +124,7 @@ async def test_what_restores_one_task_is_used_for_no_other_and_costs_none_its_te
     assert report.failed == 0
 
 
+@pytest.mark.verify
 @pytest.mark.timeout(180)
 async def test_a_task_that_no_run_may_restore_says_why_and_runs_once_somebody_has_restored_it(
     scenario: Scenario,

@@ -60,6 +60,7 @@ async def quarantined(s: Scene, place: str) -> None:
     assert told["fix"]
 
 
+@pytest.mark.verify
 @pytest.mark.timeout(150)
 async def test_a_task_that_kills_its_worker_when_it_is_simulated_is_quarantined_and_the_others_run_on(
     scenario: Scenario,

@@ -35,6 +35,7 @@ def first_runs(s: Scene) -> dict[int, tuple[int, int]]:
     return found
 
 
+@pytest.mark.verify
 @pytest.mark.timeout(180)
 async def test_arguments_that_change_nothing_that_is_touched_share_a_template(scenario) -> None:
     """The target answers whatever it is asked: 40 tasks, 40 values, one footprint. The next start knows it."""

@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import time
 
+import pytest
+
 from helpers.faults.scene import Scenario
 
 DRAIN_MAX_S = 10.0
 
 
+@pytest.mark.verify
 async def test_sigterm_to_every_process_at_once_drains_in_order(scenario: Scenario) -> None:
     """What a service manager does: supervisor, workers and the embedded Redis get the signal in the same moment."""
     own = {"redis": {"url": "embedded", "dir": "own"}}

@@ -7,6 +7,8 @@ functions.
 
 from __future__ import annotations
 
+import math
+
 WORKERS_MAX = 64
 SHARDS_MAX = 256
 """The one bound on shards: settings, keys and the fleet's record read it."""
@@ -21,6 +23,9 @@ busy one."""
 CHANNELS_PER_RUN = 3
 """Channels for each run expected per ledger: an envelope occupies its channel until a later ledger settles
 it."""
+
+CHANNELS_BUSY_LEDGERS = 2
+"""For so long at most a run occupies its channel where all goes well."""
 
 INFLIGHT_MAX = CHANNELS_MAX
 
@@ -41,8 +46,14 @@ CONFIG_FILE_BYTES_MAX = 1 << 20
 
 
 def channels_needed(runs_per_ledger: int, shards: int) -> int:
-    """How many channels a fleet with this load should have."""
-    return max(CHANNELS_PER_SHARD_MIN * shards, CHANNELS_PER_RUN * runs_per_ledger)
+    """How many channels a fleet with this load should have.
+
+    Runs fall on shards and on seconds by chance, so each shard has three standard deviations more than the channels
+    that it occupies on average: with fewer, a run in forty waits for one at a handful of runs per ledger.
+    """
+    busy = CHANNELS_BUSY_LEDGERS * runs_per_ledger / shards
+    per_shard = max(CHANNELS_PER_SHARD_MIN, math.ceil(busy + 3 * math.sqrt(busy)))
+    return max(per_shard * shards, CHANNELS_PER_RUN * runs_per_ledger)
 
 
 def fleet_problems(

@@ -5,6 +5,8 @@ The engine's processes, and only they, run by that clock; the network and Redis 
 
 from __future__ import annotations
 
+import itertools
+
 import pytest
 
 from helpers.faults.clocks import HostClock
@@ -16,6 +18,8 @@ HOUR_S = 3_600.0
 STEPS_S = (3.0, 15.0, -15.0, HOUR_S, -HOUR_S, 0.0)
 """Where the clock stands one after the other, each for a few ledgers."""
 LEDGERS_PER_STEP = 5
+CLAIM_TAKES_S = 0.25
+GUARD_S = 0.5
 
 
 def told(s: Scene, event: str) -> set[str]:
@@ -65,3 +69,27 @@ async def test_a_single_step_makes_nothing_early_and_nothing_missed(
         judged = await s.judged(ledgers=20, bent=False)
         assert judged.executed >= TASKS, judged.summary()
         assert len(told(s, "wall_clock_wrong")) == WORKERS
+
+
+@pytest.mark.verify
+async def test_what_waits_for_the_clock_is_claimed_before_its_second_and_sent_when_that_has_passed(
+    scenario: Scenario,
+) -> None:
+    """So a claim that takes a quarter of a second delays no run by that, and nothing leaves too soon."""
+    settings = {"engine": {"timing": "safe", "guard_s": GUARD_S}}
+    async with scenario(tasks=16, intervals_s=(6, 9), resolvers=0, ledger_close="3s", settings=settings) as s:
+        await s.until(lambda: len(s.log.entries) >= 16, "every task has been sent once", 60)
+        s.redis.delay("commit_ledger", seconds=CLAIM_TAKES_S)
+        first = len(s.log.entries)
+        await s.until(lambda: len(s.log.entries) >= first + 40, "the tasks are sent again", 60)
+        sent_s = {entry.hash: entry.at_s for entry in s.log.entries[first:]}
+        runs = sorted((await s.judged(ledgers=4)).runs, key=lambda run: (run.task_id, run.ledger))
+        interval_s = {spec.task_id: spec.interval_s for spec in s.network.specs}
+        after_s = sorted(
+            sent_s[run.hash] - before.close_time_s - interval_s[run.task_id]
+            for before, run in itertools.pairwise(runs)
+            if before.task_id == run.task_id and run.hash in sent_s
+        )
+        assert after_s[0] >= GUARD_S, after_s
+        # Those of the first ledgers come later: this host's clock is not believed yet.
+        assert after_s[5] < GUARD_S + CLAIM_TAKES_S, after_s

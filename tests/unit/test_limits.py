@@ -7,9 +7,12 @@ from sorofast import _core, limits
 
 
 @pytest.mark.parametrize(
-    ("runs", "shards", "channels"), [(0, 16, 64), (20, 16, 64), (100, 16, 300), (1, 1, 4)]
+    ("runs", "shards", "channels"),
+    [(0, 16, 64), (6, 16, 64), (20, 16, 128), (100, 16, 384), (1_000, 16, 3_000), (1, 1, 7)],
 )
-def test_channels_follow_load_but_never_starve_a_shard(runs: int, shards: int, channels: int) -> None:
+def test_channels_follow_load_and_leave_each_shard_room_for_chance(
+    runs: int, shards: int, channels: int
+) -> None:
     assert limits.channels_needed(runs, shards) == channels
 
 

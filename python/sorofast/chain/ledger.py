@@ -141,6 +141,10 @@ class LedgerClock:
         """How long until `due_s` counts as passed, if no ledger closes meanwhile."""
         return max(0.0, due_s - self._passed_s(monotonic_s) + PAST_S)
 
+    def hold_s(self, due_s: int, monotonic_s: float) -> float:
+        """How long an envelope that is ready has to wait before it is sent; 0.0 for what counts as due."""
+        return 0.0 if due_s <= self.due_until_s(monotonic_s) else self.wait_s(due_s, monotonic_s)
+
     # What was learned
 
     def early(self, due_s: int, ran_in: int) -> None:

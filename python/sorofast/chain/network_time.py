@@ -19,7 +19,7 @@ __all__ = ["VISIBLE_WITHIN_S", "NetworkTime"]
 
 VISIBLE_WITHIN_S = 2.0
 """A ledger is visible this long after its freeze at the latest, when all is well."""
-REMEMBERED = 32
+REMEMBERED = 128
 SLEW_S_PER_S = 0.001
 UNLIKELY_SHARE = 0.05
 # The first ledger that a process sees may be old, and one may come late. Two that agree are enough to judge by.

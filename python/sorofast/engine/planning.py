@@ -61,8 +61,8 @@ class Planning:
             if due.execution.subject not in self._flights.subjects:
                 self._sources.of(due).wait(due.execution, due.due_s, reason)
 
-    async def plan(self, until_s: int, ended: Sequence[Ended], *, first: bool) -> list[Run]:
-        """What to run now. In a ledger's `first` cycle what is known does not wait for what has to be asked about."""
+    async def plan(self, until_s: int, ended: Sequence[Ended]) -> list[Run]:
+        """What to run now. What is known does not wait for what has to be asked about."""
         free = self._flights.free(ended)[:MAX_COMMIT]
         landed = {case.record.key.subject for case in ended}
         room = self._context.config.engine.max_inflight - (self._context.in_flight.total() - len(ended))
@@ -87,8 +87,8 @@ class Planning:
         paused = self._context.pause.cause is not None
         if paused and not plan.simulate and not self._simulator.answered:
             return plan.run
-        wait_s = SIMULATE_TIMEOUT_S if paused else ASK_WAIT_SHARE * self._context.ledgers.target_s
-        seen, freed = await self._simulate(plan, 0.0 if first and plan.run else wait_s)
+        wait_s = SIMULATE_TIMEOUT_S if paused else self._ask_wait_s(until_s)
+        seen, freed = await self._simulate(plan, 0.0 if plan.run else wait_s)
         more = plan_cycle(seen, replace(view.after(plan.run), backoffs={}, has_template=lambda _: True))
         if paused:
             # The one that was let through to try is among what was simulated.
@@ -103,6 +103,14 @@ class Planning:
             self._simulator.enter(last.simulate)
             runs += last.run
         return runs
+
+    def _ask_wait_s(self, until_s: int) -> float:
+        """How long to wait for simulations: not into the second in which something else is to be sent."""
+        wait_s = ASK_WAIT_SHARE * self._context.ledgers.target_s
+        next_s = self._sources.next_due_s()
+        if next_s is None or next_s <= until_s:
+            return wait_s
+        return min(wait_s, self._context.ledgers.wait_s(next_s, self._context.clock.monotonic()))
 
     def _put_off(self, plan: Plan) -> None:
         for due, reason in plan.next_ledger:

@@ -41,14 +41,7 @@ from sorofast.triggers.base import TriggerSource
 
 __all__ = ["ShardRunner"]
 
-# More than there are channels, so that what cannot run does not hide what can.
-DUE_EXTRA = 64
 CATCH_UP_COUNT = 256
-LOOK_TIMEOUT_S = 3.0
-# How long a cycle waits for simulations, as a share of the target between closes.
-ASK_WAIT_SHARE = 0.2
-# What the subject's own entry says, so that nothing but a change of it helps.
-UNTIL_CHANGED = frozenset({"gas_below_fee"})
 OUTGROWN = ("RESOURCE_LIMIT_EXCEEDED", "INSUFFICIENT_REFUNDABLE_FEE")
 QUARANTINED = code_of("quarantined")
 # What simply waits for its next run, or is being run, was not passed over.
@@ -141,8 +134,9 @@ class ShardRunner:
     ) -> list[Awaitable[None]]:
         """Settles, plans and claims; returns the sends, to be run outside the lock.
 
-        `until_s` is the last second that counts as due. When `draining`, nothing new is claimed. What is in
-        flight is only sent again with `resend`, once per ledger, since a ledger is what decides.
+        `until_s` is the last second to plan for; what is not due by then is held until it is. When `draining`,
+        nothing new is claimed. What is in flight is only sent again with `resend`, once per ledger, since a ledger is
+        what decides.
         """
         async with self._lock:
             if self.lost is not None:
@@ -153,7 +147,7 @@ class ShardRunner:
             if resend and not draining:
                 await self._sources.look(self.taken_ledger)
             wanted = not draining and self._trusted()
-            runs = await self._planning.plan(until_s, ended, first=resend) if wanted else []
+            runs = await self._planning.plan(until_s, ended) if wanted else []
             records = self._planning.build(runs, self.term.epoch) if runs else []
             if records:
                 await failpoint("build.done")
@@ -163,7 +157,7 @@ class ShardRunner:
                 records = []
             accepted = await self._commit(ended, records) if ended or records or self._retries.void else []
             first: list[Awaitable[None]] = [
-                self._flights.send(self._flights.launch(record)) for record in accepted
+                self._flights.send(self._flights.launch(record), self._hold_s(record)) for record in accepted
             ]
             launched = {record.channel for record in accepted}
             if not resend:
@@ -252,6 +246,10 @@ class ShardRunner:
         """It is not ours any more, and nothing is to be written."""
         self._flights.close()
         self.lost = self.lost or why
+
+    def _hold_s(self, record: WalRecord) -> float:
+        """What is not due yet goes out when it is: ready in the log, it needs nothing more than the way there."""
+        return self._context.ledgers.hold_s(record.due_s, self._context.clock.monotonic())
 
     def _trusted(self) -> bool:
         return self.term.trusted(self._context.clock.monotonic())

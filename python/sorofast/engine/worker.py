@@ -27,6 +27,9 @@ BETWEEN_LEDGERS_MAX_S = 1.0
 REDIS_PAUSE_S = 0.25
 REDIS_PAUSE_MAX_S = 2.0
 FIRST_ENTRY_PAUSE_S = 0.05
+READY_SHARE = 0.1
+"""What waits for the network's clock is planned, signed and in the log this share of a ledger's target before."""
+READY_MAX_S = 0.5
 DRAIN_POLL_S = 0.05
 
 
@@ -141,10 +144,14 @@ class Worker:
             task.add_done_callback(self._sends.discard)
 
     def _until_s(self) -> int:
-        """The last second that counts as due now: what the next close will reach, or what the network's
-        clock has passed.
+        """The last second to work on now: what the next close will reach, or what the network's clock is about to
+        pass. Envelopes of the latter are held until it has.
         """
-        return self._context.ledgers.due_until_s(self._context.clock.monotonic())
+        return self._context.ledgers.due_until_s(self._ready_by_s())
+
+    def _ready_by_s(self) -> float:
+        ahead_s = min(READY_MAX_S, READY_SHARE * self._context.ledgers.target_s)
+        return self._context.clock.monotonic() + ahead_s
 
     async def _work_between_ledgers(self) -> None:
         """Between ledgers: runs a cycle when the network's clock passes the due time of what waits in an
@@ -180,9 +187,7 @@ class Worker:
         if soonest <= self._until_s():
             # The last cycle had to leave it, so the next one is in no hurry.
             return BETWEEN_LEDGERS_MIN_S
-        return min(
-            BETWEEN_LEDGERS_MAX_S, self._context.ledgers.wait_s(soonest, self._context.clock.monotonic())
-        )
+        return min(BETWEEN_LEDGERS_MAX_S, self._context.ledgers.wait_s(soonest, self._ready_by_s()))
 
     def _report(self, entry: LedgerEntry, took_s: float) -> None:
         context, counts = self._context, self._context.tally

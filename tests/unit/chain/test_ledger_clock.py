@@ -113,6 +113,15 @@ def test_waiting_as_long_as_told_is_long_enough() -> None:
     assert clock.due_until_s(at(1_002.9 + wait_s)) == 1_004
 
 
+def test_an_envelope_that_is_ready_too_soon_is_held_until_its_second_has_passed_and_no_longer() -> None:
+    clock = clock_of(5.0, [1_000, 1_005, 1_010])
+    assert clock.hold_s(1_015, at(1_010.1)) == 0.0, "the next close reaches it"
+    held_s = clock.hold_s(1_017, at(1_017.1))
+    assert held_s == pytest.approx(0.4, abs=0.01)
+    assert clock.due_until_s(at(1_017.1 + held_s)) == 1_017
+    assert clock.hold_s(1_017, at(1_017.1 + held_s)) == 0.0
+
+
 def test_what_waits_for_its_second_alone_does_not_look_ahead() -> None:
     clock = LedgerClock(5.0, eager=False)
     see(clock, 100, 1_000.0)

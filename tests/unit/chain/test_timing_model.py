@@ -52,8 +52,8 @@ def test_at_five_seconds_and_a_little_the_phase_walks_and_hardly_a_run_is_late()
 @pytest.mark.parametrize("seed", range(1, 7))
 def test_at_one_second_with_jitter_the_share_on_time_is_what_guard_and_path_leave(seed: int) -> None:
     tally = simulate(at_one_second(seed=seed), taught(at_one_second(seed=seed)), path_s=0.01)
-    # 1 - (0.05 + 0.01) / 1; a thousand draws scatter by less than two hundredths.
-    check(tally, early_max=4, on_time_min=0.92)
+    # 1 - (0.05 + 0.01) / 1; a thousand draws scatter by less than two hundredths. Early ones are one in a hundred.
+    check(tally, early_max=10, on_time_min=0.925)
 
 
 @pytest.mark.parametrize("jitter_s", [0.0, 0.1, 0.5, 1.0])

@@ -31,7 +31,7 @@ LAYERS = {
                 ("chain", "coordination", "sandbox"),
                 ("executions", "observability"),
                 ("settings",),
-                ("reasons", "clock", "limits", "redaction", "failpoints", "services"),
+                ("reasons", "clock", "limits", "redaction", "wording", "failpoints", "services"),
                 ("_core",),
                 ("errors",),
             )

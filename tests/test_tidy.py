@@ -31,9 +31,9 @@ LAYERS = {
                 ("chain", "coordination", "sandbox"),
                 ("executions", "observability"),
                 ("settings",),
-                ("reasons", "clock", "limits", "redaction", "wording", "failpoints", "services"),
+                ("reasons", "clock", "limits", "redaction", "failpoints", "services"),
                 ("_core",),
-                ("errors",),
+                ("errors", "wording"),
             )
         )
     )

@@ -9,6 +9,8 @@ from __future__ import annotations
 
 import math
 
+from sorofast.wording import counted
+
 WORKERS_MAX = 64
 SHARDS_MAX = 256
 """The one bound on shards: settings, keys and the fleet's record read it."""
@@ -70,7 +72,7 @@ def fleet_problems(
         problems.append(
             (
                 "keeper.channels",
-                f"is {channels}, but {shards} shards need at least {channels_min} "
+                f"is {channels}, but {counted(shards, 'shard needs', 'shards need')} at least {channels_min} "
                 f"({CHANNELS_PER_SHARD_MIN} each); raise it, or lower engine.shards before the fleet is first started",
             )
         )

@@ -13,6 +13,7 @@ from sorofast.cli.options import DEFAULTS, Options, Whole
 from sorofast.cli.output import STROOPS_PER_XLM, note, print_json, print_pairs, print_table, xlm
 from sorofast.errors import UsageError
 from sorofast.limits import CHANNELS_MAX, CHANNELS_PER_SHARD_MIN
+from sorofast.wording import counted
 
 if TYPE_CHECKING:
     from sorofast.settings import KeeperConfig, NetworkConfig, Settings
@@ -53,7 +54,7 @@ def create(
 
     def progress(done: int, total: int) -> None:
         existed.append(done)
-        note(f"{done} of {total} channels exist", quiet=options.quiet)
+        note(f"{done} of {counted(total, 'channel')} exist", quiet=options.quiet)
 
     addresses = asyncio.run(
         create_channels(
@@ -133,7 +134,7 @@ def _advise(settings: Settings, count: int) -> None:
     least = shards * CHANNELS_PER_SHARD_MIN
     if count < least:
         note(
-            f"warning: {shards} shards need at least {least} channels, so `sorofast run` will refuse {count}"
+            f"warning: engine.shards = {shards} needs at least {least} channels, so `sorofast run` will refuse {count}"
         )
     elif settings.get("keeper.channels") != count:
         note(f"set keeper.channels = {count} on every host, so that the fleet uses all of them")

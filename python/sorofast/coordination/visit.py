@@ -68,8 +68,8 @@ async def visit_fleet(config: RedisConfig, shards: int, *, may_be_new: bool = Fa
             )
         if stored not in (None, str(shards)):
             raise FleetMismatch(
-                f"the fleet under redis.prefix {config.prefix!r} has {stored} shards, and engine.shards is {shards} "
-                f"here: set it to {stored}, so that its records are looked for where they are"
+                f"the fleet under redis.prefix {config.prefix!r} has engine.shards = {stored}, and here it is "
+                f"{shards}: set it to {stored}, so that its records are looked for where they are"
             )
         yield redis
 

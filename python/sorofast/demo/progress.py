@@ -9,6 +9,7 @@ from collections import Counter
 from typing import TYPE_CHECKING, Any, TextIO
 
 from sorofast.clock import Clock, SystemClock
+from sorofast.wording import counted
 
 if TYPE_CHECKING:
     from rich.live import Live
@@ -54,7 +55,7 @@ class Progress:
 
     def channels(self, done: int, total: int) -> None:
         """Progress of the channels' creation."""
-        self.step(f"{done} of {total} channels exist")
+        self.step(f"{done} of {counted(total, 'channel')} exist")
 
     def open(self) -> None:
         """Begin to show ledgers; in a terminal as a live table."""

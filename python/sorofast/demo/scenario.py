@@ -20,6 +20,7 @@ from sorofast.demo.network import DemoNetwork
 from sorofast.demo.progress import Progress
 from sorofast.errors import SorofastError
 from sorofast.sandbox.process import SandboxOptions
+from sorofast.wording import counted
 
 _POLL_S = 0.2
 # What is in flight at the end is dead after an envelope's lifetime; a chain that stands still is not waited
@@ -127,8 +128,8 @@ async def _run_fleet(
         first_due_s = await network.seed_tasks(lead_s(options))
         await evidence.begin()
         progress.step(
-            f"{options.seed.tasks} tasks, about {network.runs_per_ledger:.1f} due per ledger; starting "
-            f"{options.workers} workers"
+            f"{counted(options.seed.tasks, 'task')}, about {network.runs_per_ledger:.1f} due per ledger; starting "
+            f"{counted(options.workers, 'worker')}"
         )
         at_start = await network.admin.stats()
         async with fleet.run(options.workers, progress.hear) as run:

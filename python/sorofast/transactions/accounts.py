@@ -29,6 +29,7 @@ from sorofast.transactions.oneshot import (
     source_account,
     submit_and_wait,
 )
+from sorofast.wording import counted
 
 __all__ = [
     "STARTING_BALANCE_STROOPS",
@@ -174,7 +175,7 @@ async def _create(
         builder.append_operation(CreateAccount(address, f"{whole}.{rest:07d}"))
     envelope = builder.add_time_bounds(0, await max_time_s(rpc)).build()
     envelope.sign(keeper)
-    await submit_and_wait(rpc, envelope, what=f"the creation of {len(addresses)} channels")
+    await submit_and_wait(rpc, envelope, what=f"the creation of {counted(len(addresses), 'channel')}")
 
 
 def _check_funds(
@@ -184,6 +185,6 @@ def _check_funds(
     if state.balance_stroops < needed:
         have, want = (amount / _STROOPS_PER_XLM for amount in (state.balance_stroops, needed))
         raise TransactionFailed(
-            f"keeper {keeper.public_key} holds {have:.7f} XLM, but creating {count} channels needs {want:.7f} XLM; "
-            "fund it, or choose fewer channels or a lower --starting-balance"
+            f"keeper {keeper.public_key} holds {have:.7f} XLM, but creating {counted(count, 'channel')} needs "
+            f"{want:.7f} XLM; fund it, or choose fewer channels or a lower --starting-balance"
         )

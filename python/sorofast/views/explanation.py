@@ -14,6 +14,7 @@ from sorofast.registry.store import StoredTask
 from sorofast.settings import RedisConfig
 from sorofast.views.fleet import PauseView, pause_of
 from sorofast.views.run import RunView, read_task_runs
+from sorofast.wording import counted
 
 __all__ = ["Explanation", "read_explanation"]
 
@@ -99,15 +100,15 @@ def _now(task: StoredTask, known: _Known, now_s: int, paid_failures_max: int) ->
     for retry in records.retry:
         if retry.window == window and retry.not_before_s > now_s:
             return "backing_off", (
-                f"it is tried again in {retry.not_before_s - now_s} s, after {retry.attempts} failed attempts, "
-                f"the last because {retry.reason}"
+                f"it is tried again in {retry.not_before_s - now_s} s, after "
+                f"{counted(retry.attempts, 'failed attempt')}, the last because {retry.reason}"
             )
     day = now_s // _DAY_S
     for kept in (*records.retry, *records.dead):
         if kept.failures >= paid_failures_max and kept.day == day:
             return "quarantined", (
-                f"{kept.failures} of its runs failed today and were paid for, the last because {kept.reason}; it "
-                f"is tried again in {(day + 1) * _DAY_S - now_s} s, when the next UTC day begins"
+                f"it failed {counted(kept.failures, 'time')} today for a fee, the last because {kept.reason}; it is "
+                f"tried again in {(day + 1) * _DAY_S - now_s} s, when the next UTC day begins"
             )
     if state == "waiting":
         return state, f"it can run and falls due in {(task.row.next_due_s or now_s) - now_s} s"

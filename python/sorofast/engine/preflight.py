@@ -62,5 +62,6 @@ async def check_channels(rpc: RpcClient, channels: bytes) -> None:
     missing = total - len(found)
     if missing:
         raise ConfigError(
-            f"{missing} of {total} channels {'has' if missing == 1 else 'have'} no account; run `sorofast channels create {total}`"
+            f"{missing} of {total} channels {'has' if missing == 1 else 'have'} no account; "
+            f"run `sorofast channels create {total}`"
         )

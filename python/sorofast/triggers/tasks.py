@@ -235,7 +235,8 @@ class TaskSource:
             task=row.task_id,
             window=row.last_run_s,
             reason="gas_below_fee",
-            error=f"gas below the fee ({fee}): {row.gas_stroops} is left; deposit gas",
+            error=f"gas below the fee ({fee}): {row.gas_stroops} is left; "
+            f"deposit gas with `sorofast tasks deposit {row.task_id} AMOUNT`",
         )
         return False
 

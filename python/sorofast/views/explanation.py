@@ -107,7 +107,7 @@ def _now(task: StoredTask, known: _Known, now_s: int, paid_failures_max: int) ->
     for kept in (*records.retry, *records.dead):
         if kept.failures >= paid_failures_max and kept.day == day:
             return "quarantined", (
-                f"it failed {counted(kept.failures, 'time')} today for a fee, the last because {kept.reason}; it is "
+                f"{counted(kept.failures, 'failed run')} of it cost a fee today, the last because {kept.reason}; it is "
                 f"tried again in {(day + 1) * _DAY_S - now_s} s, when the next UTC day begins"
             )
     if state == "waiting":

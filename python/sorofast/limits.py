@@ -11,6 +11,8 @@ import math
 
 from sorofast.wording import counted
 
+I128_MAX = 2**127 - 1
+"""The greatest amount that a contract can name."""
 WORKERS_MAX = 64
 SHARDS_MAX = 256
 """The one bound on shards: settings, keys and the fleet's record read it."""

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 from cyclopts import App, Parameter
 
 from sorofast.cli.context import checked_rpc, load, require_for_chain
-from sorofast.cli.options import DEFAULTS, Options, Whole
+from sorofast.cli.options import DEFAULTS, LEADING_HYPHEN, Options, Whole
 from sorofast.cli.output import STROOPS_PER_XLM, note, print_json, print_pairs, print_table, xlm
 from sorofast.errors import UsageError
 from sorofast.limits import CHANNELS_MAX, CHANNELS_PER_SHARD_MIN
@@ -23,10 +23,12 @@ channels_app = App(name="channels", help="Create and list the channel accounts."
 
 @channels_app.command
 def create(
-    count: Whole,
+    count: Annotated[Whole, Parameter(help="How many channels shall exist, those that do included.")],
     /,
     *,
-    starting_balance: Annotated[str, Parameter(help="XLM each new channel starts with.")] = "5",
+    starting_balance: Annotated[
+        str, LEADING_HYPHEN, Parameter(help="XLM each new channel starts with.")
+    ] = "5",
     options: Options = DEFAULTS,
 ) -> None:
     """Create the first COUNT channel accounts, as far as they do not exist yet.

@@ -15,6 +15,19 @@ if TYPE_CHECKING:
 __all__ = ["checked_rpc", "keeper_key", "load", "require_for_chain", "rpc_client"]
 
 
+# How the settings that options give are written on a command line.
+_WRITTEN = {
+    "network.rpc_url": "--rpc-url",
+    "network.passphrase": "--network-passphrase",
+    "contract.id": "--contract-id",
+    "redis.url": "--redis-url",
+    "log.format": "--log-format",
+    "engine.workers": "--workers",
+    "engine.timing": "--timing",
+    "engine.drain_timeout_s": "--drain-timeout",
+}
+
+
 def load(options: GlobalOptions, extra: dict[str, object] | None = None) -> Settings:
     """The settings in effect; `extra` holds a command's own options by dotted key, None where one was not given."""
     overrides: dict[str, object] = {
@@ -25,7 +38,7 @@ def load(options: GlobalOptions, extra: dict[str, object] | None = None) -> Sett
         "log.format": options.log_format,
         "log.level": "debug" if options.verbose else "warning" if options.quiet else None,
     }
-    return load_settings(options.config, overrides | (extra or {}))
+    return load_settings(options.config, overrides | (extra or {}), options=_WRITTEN)
 
 
 def require_for_chain(

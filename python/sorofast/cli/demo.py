@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 
 from cyclopts import Parameter
 
-from sorofast.cli.options import OutputFormat, Whole
+from sorofast.cli.options import LEADING_HYPHEN, OutputFormat, Whole
 from sorofast.cli.output import print_json, print_pairs, print_table
 from sorofast.errors import UsageError
 from sorofast.limits import GUARD_MAX_S, WORKERS_MAX
@@ -25,25 +25,31 @@ def demo(
     tasks: Annotated[Whole, Parameter(help="Number of tasks in the registry.")] = 200,
     workers: Annotated[Whole, Parameter(help="Number of worker processes.")] = 4,
     duration: Annotated[
-        str | None, Parameter(help="How long the engine runs, e.g. 60s or 5m; by default until Ctrl-C.")
+        str | None,
+        LEADING_HYPHEN,
+        Parameter(help="How long the engine runs, e.g. 60s or 5m; by default until Ctrl-C."),
     ] = None,
     due_per_ledger: Annotated[
         float | None,
         Parameter(help="Choose the intervals so that about this many tasks fall due per ledger."),
     ] = None,
-    intervals: Annotated[str, Parameter(help="Range of task intervals, e.g. 20s-120s.")] = "20s-120s",
-    ledger_close: Annotated[str, Parameter(help="Time between ledgers.")] = "1s",
+    intervals: Annotated[
+        str, LEADING_HYPHEN, Parameter(help="Range of task intervals, e.g. 20s-120s.")
+    ] = "20s-120s",
+    ledger_close: Annotated[str, LEADING_HYPHEN, Parameter(help="Time between ledgers.")] = "1s",
     ledger_jitter: Annotated[
-        str | None, Parameter(help="Random variation of each close time, e.g. 200ms.")
+        str | None, LEADING_HYPHEN, Parameter(help="Random variation of each close time, e.g. 200ms.")
     ] = None,
     consensus_delay: Annotated[
         str | None,
+        LEADING_HYPHEN,
         Parameter(
             help="Delay from a ledger's close until it is visible; by default a quarter of --ledger-close."
         ),
     ] = None,
     guard: Annotated[
         str | None,
+        LEADING_HYPHEN,
         Parameter(
             help="How long after its due second a run that waits for it is sent, e.g. 50ms; by default engine.guard_s."
         ),

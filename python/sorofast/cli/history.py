@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 from cyclopts import Parameter
 
 from sorofast.cli.context import checked_rpc, keeper_key, load, require_for_chain
-from sorofast.cli.options import DEFAULTS, Options, Whole
+from sorofast.cli.options import DEFAULTS, Options, TaskId, Whole, check_task_id
 from sorofast.cli.output import console, print_json, print_pairs, utc
 from sorofast.cli.runs import COUNT_MAX, print_runs
 from sorofast.errors import SorofastError, UsageError
@@ -17,10 +17,9 @@ if TYPE_CHECKING:
     from sorofast.views.explanation import Explanation
 
 Count = Annotated[Whole, Parameter(help="Maximum number of executions to show.")]
-_U64_MAX = 2**64 - 1
 
 
-def history(task_id: Whole, /, *, count: Count = 20, options: Options = DEFAULTS) -> None:
+def history(task_id: TaskId, /, *, count: Count = 20, options: Options = DEFAULTS) -> None:
     """Show how the newest executions of one task ended: outcome, ledger, ledgers late, fee and reason.
 
     The fleet keeps about the newest 10,000 of each shard.
@@ -39,7 +38,7 @@ def history(task_id: Whole, /, *, count: Count = 20, options: Options = DEFAULTS
         print_runs(found)
 
 
-def explain(task_id: Whole, /, *, count: Count = 10, options: Options = DEFAULTS) -> None:
+def explain(task_id: TaskId, /, *, count: Count = 10, options: Options = DEFAULTS) -> None:
     """Explain why one task ran, or why it did not: what it waits for now, and how its newest executions ended.
 
     The run of a task that is due, with nothing recorded of it, is simulated.
@@ -86,7 +85,6 @@ def explain(task_id: Whole, /, *, count: Count = 10, options: Options = DEFAULTS
 
 
 def _check(task_id: int, count: int) -> None:
-    if not 1 <= task_id <= _U64_MAX:
-        raise UsageError(f"{task_id} is no task id; they are whole numbers from 1")
+    check_task_id(task_id)
     if not 1 <= count <= COUNT_MAX:
         raise UsageError(f"--count is {count}; choose a number from 1 to {COUNT_MAX}")

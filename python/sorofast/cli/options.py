@@ -10,13 +10,16 @@ from typing import TYPE_CHECKING, Annotated, Literal
 
 from cyclopts import Group, Parameter
 
+from sorofast.errors import UsageError
+
 if TYPE_CHECKING:
     from cyclopts import Token
 
 OutputFormat = Literal["table", "json"]
 LogFormat = Literal["console", "json"]
 
-_WHOLE = re.compile(r"[+-]?[0-9]{1,25}")
+_WHOLE = re.compile(r"[+-]?[0-9]{1,40}")
+_U64_MAX = 2**64 - 1
 
 
 def _whole(kind: type[int], tokens: Sequence[Token]) -> int:
@@ -30,6 +33,7 @@ def _whole(kind: type[int], tokens: Sequence[Token]) -> int:
 
 # What every command takes where it takes a number of things.
 Whole = Annotated[int, Parameter(converter=_whole)]
+TaskId = Annotated[Whole, Parameter(help="Number of the task, as `sorofast tasks list` shows it.")]
 # A duration with a minus in front is refused as a duration, not taken for an option that was left empty.
 LEADING_HYPHEN = Parameter(allow_leading_hyphen=True)
 
@@ -126,3 +130,9 @@ def peek(arguments: list[str]) -> tuple[OutputFormat, bool]:
         elif argument in {"-v", "--verbose"}:
             verbose = True
     return output, verbose
+
+
+def check_task_id(task_id: int) -> None:
+    """UsageError for a number that no task can have."""
+    if not 1 <= task_id <= _U64_MAX:
+        raise UsageError(f"{task_id} is not a task id; task ids are whole numbers from 1")

@@ -33,7 +33,7 @@ COMMANDS = (
     ),
     ("sorofast.cli.run:run", "run", "Run the engine until it is told to stop (SIGTERM or Ctrl-C drains)."),
     ("sorofast.cli.status:status", "status", "Show what the fleet is doing."),
-    ("sorofast.cli.tasks:tasks_app", "tasks", "List, show and register tasks of the registry."),
+    ("sorofast.cli.tasks:tasks_app", "tasks", "List, show, explain and register tasks, and give them gas."),
     ("sorofast.cli.runs:runs", "runs", "Show how the fleet's newest executions ended."),
     ("sorofast.cli.dead:dead_app", "dead", "List, retry and purge executions that failed too often."),
     ("sorofast.cli.channels:channels_app", "channels", "Create and list the channel accounts."),

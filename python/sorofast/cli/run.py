@@ -8,12 +8,14 @@ from typing import Annotated, Literal
 from cyclopts import Parameter
 
 from sorofast.cli.context import load
-from sorofast.cli.options import DEFAULTS, Options
+from sorofast.cli.options import DEFAULTS, LEADING_HYPHEN, Options
 
 
 def run(
     *,
-    workers: Annotated[str | None, Parameter(help="Worker processes, or 'auto' for one per core.")] = None,
+    workers: Annotated[
+        str | None, LEADING_HYPHEN, Parameter(help="Worker processes, or 'auto' for one per core.")
+    ] = None,
     timing: Annotated[
         Literal["eager", "safe"] | None,
         Parameter(

@@ -156,11 +156,10 @@ def start(
     quiet: Annotated[bool, Parameter(name=("--quiet", "-q"), negative="", show=False)] = False,
     verbose: Annotated[bool, Parameter(name=("--verbose", "-v"), negative="", show=False)] = False,
 ) -> None:
-    """Start a local network: JSON-RPC at / and /rpc, friendbot at /friendbot, admin at /admin. Ctrl-C ends
-    it.
+    """Start a local network: JSON-RPC at / and /rpc, friendbot at /friendbot, admin at /admin.
 
-    State is in memory. When it is ready it prints where it is; with -o json as one line: rpc_url,
-    admin_url, friendbot_url, network_passphrase, pid, seed, …
+    It runs until Ctrl-C, and its state is in memory. When it is ready it prints where it is; with -o json as one
+    line: rpc_url, admin_url, friendbot_url, network_passphrase, pid, seed, …
     """
     del quiet, verbose  # accepted like everywhere; the network has nothing to leave out
     from sorofast.sandbox.process import SandboxOptions, find_binary

@@ -123,7 +123,7 @@ def advance(
         )
 
 
-def save(file: Path, /, *, options: Options = DEFAULTS) -> None:
+def save(file: Annotated[Path, Parameter(help="File to write.")], /, *, options: Options = DEFAULTS) -> None:
     """Save the whole state of the network to FILE, for `load` or for `start --load`."""
     count = connect(options).save(file)
     if options.json:
@@ -132,7 +132,9 @@ def save(file: Path, /, *, options: Options = DEFAULTS) -> None:
         print_pairs([("file", file), ("bytes", count)])
 
 
-def load(file: Path, /, *, options: Options = DEFAULTS) -> None:
+def load(
+    file: Annotated[Path, Parameter(help="File that `save` wrote.")], /, *, options: Options = DEFAULTS
+) -> None:
     """Replace the whole state of the network by the one in FILE."""
     _show_moment(connect(options).load(file), options)
 

@@ -4,33 +4,34 @@ from __future__ import annotations
 
 import asyncio
 import re
-from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 from cyclopts import App, Parameter
 
+from sorofast.cli.calls import SourceSecretFile, call_registry, signer
 from sorofast.cli.context import checked_rpc, keeper_key, load, require_for_chain
-from sorofast.cli.options import DEFAULTS, Options, Whole
+from sorofast.cli.options import DEFAULTS, LEADING_HYPHEN, Options, TaskId, Whole, check_task_id
 from sorofast.cli.output import console, duration, fields_of, note, print_json, print_pairs, print_table, utc
 from sorofast.errors import SorofastError, UsageError
+from sorofast.limits import I128_MAX
 
 if TYPE_CHECKING:
     from sorofast.views.task import TaskView
 
-tasks_app = App(name="tasks", help="List, show and register tasks of the registry.")
+tasks_app = App(name="tasks", help="List, show, explain and register tasks, and give them gas.")
 
-# By path, so that the other commands do not load what only these two need.
+# By path, so that the other commands do not load what only these need.
 tasks_app.command(
     "sorofast.cli.history:history", name="history", help="Show how the executions of one task ended."
 )
 tasks_app.command(
     "sorofast.cli.history:explain", name="explain", help="Explain why one task ran, or why it did not."
 )
+tasks_app.command("sorofast.cli.deposit:deposit", name="deposit", help="Add to a task's gas.")
 
 LIMIT_MAX = 100_000
 _DURATION = re.compile(r"(\d{1,18})(s|m|h|d)?")
 _UNIT_S = {None: 1, "s": 1, "m": 60, "h": 3_600, "d": 86_400}
-_I128_MAX = 2**127 - 1
 _U64_MAX = 2**64 - 1
 
 
@@ -105,7 +106,7 @@ def _due_text(due_s: int | None, last_run_s: int, now_s: int) -> str:
 
 
 @tasks_app.command
-def show(task_id: Whole, /, *, options: Options = DEFAULTS) -> None:
+def show(task_id: TaskId, /, *, options: Options = DEFAULTS) -> None:
     """Show one task in full: its configuration, why it does or does not run, and its executions in the fleet.
 
     If the task is due, its run is simulated as the keeper or, without one configured, as its creator.
@@ -115,7 +116,7 @@ def show(task_id: Whole, /, *, options: Options = DEFAULTS) -> None:
     from sorofast.views.execution import read_executions
     from sorofast.views.task import TaskDetail, read_task
 
-    _check_id(task_id)
+    check_task_id(task_id)
     settings = load(options)
     require_for_chain(settings, contract=True)
     network, contract = settings.network(), settings.contract()
@@ -177,7 +178,9 @@ def register(
     *,
     target: Annotated[str, Parameter(help="The contract to call, as a C… address.")],
     function: Annotated[str, Parameter(help="The function to call.")],
-    interval: Annotated[str, Parameter(help="Time between runs: seconds, or 90s, 5m, 2h, 1d.")],
+    interval: Annotated[
+        str, LEADING_HYPHEN, Parameter(help="Time between runs: seconds, or 90s, 5m, 2h, 1d.")
+    ],
     gas: Annotated[
         Whole, Parameter(help="Stroops the task starts with; every run takes the keeper's fee from it.")
     ],
@@ -198,23 +201,19 @@ def register(
             help="Keepers that may run the task; by default anybody.", consume_multiple=True, negative=""
         ),
     ] = None,
-    source_secret_file: Annotated[
-        Path | None, Parameter(help="File (mode 0600) with the creator's S… seed; the keeper's by default.")
-    ] = None,
+    source_secret_file: SourceSecretFile = None,
     options: Options = DEFAULTS,
 ) -> None:
-    """Register a task and print its id. The creator signs and pays the transaction."""
+    """Register a task and print its id. The account that signs is its creator, and pays the transaction and the gas."""
     from stellar_sdk import scval
 
-    from sorofast.registry.codec import NewTask, encode_config, error_names, struct_fields
+    from sorofast.registry.codec import NewTask, encode_config, struct_fields
     from sorofast.registry.identity import identify
     from sorofast.registry.values import check_symbol, parse_arguments, render
-    from sorofast.settings import read_secret_file
-    from sorofast.transactions.oneshot import Invocation, TransactionFailed, invoke, keypair
-    from sorofast.views.trial import name_error
+    from sorofast.transactions.oneshot import Invocation
 
     interval_s = _seconds(interval)
-    if not 0 <= gas <= _I128_MAX:
+    if not 0 <= gas <= I128_MAX:
         raise UsageError(f"--gas is {gas}; it is a number of stroops from 0 to 2^127 - 1")
     check_symbol(function, "--function")
     values = parse_arguments(args or [])
@@ -226,10 +225,7 @@ def register(
     settings = load(options)
     require_for_chain(settings, contract=True, secret=source_secret_file is None)
     network, contract = settings.network(), settings.contract()
-    if source_secret_file is None:
-        source = keypair(settings.keeper().read_secret())
-    else:
-        source = keypair(read_secret_file(source_secret_file), what=str(source_secret_file))
+    source = signer(settings, source_secret_file)
     task = NewTask(
         creator=source.public_key,
         target=target,
@@ -241,15 +237,18 @@ def register(
         whitelist=tuple(whitelist or ()),
     )
 
+    advice = {
+        "token ": f"{source.public_key} pays --gas in that token: it must hold so much, or --gas must be lower",
+        "NotInitialized": "somebody must call its `init` first, which names its admin and its token",
+    }
+
     async def work() -> Invocation:
         async with checked_rpc(network) as rpc:
             wasm = (await identify(rpc, contract.id)).wasm
             config = encode_config(task, None if wasm is None else struct_fields(wasm))
-            try:
-                return await invoke(rpc, network.passphrase, source, contract.id, "register", [config])
-            except TransactionFailed as error:
-                names = {} if wasm is None else error_names(wasm)
-                raise TransactionFailed(name_error(str(error), names), error.code) from None
+            return await call_registry(
+                rpc, network.passphrase, source, contract.id, "register", [config], advice=advice
+            )
 
     done = asyncio.run(work())
     try:
@@ -263,11 +262,6 @@ def register(
     else:
         note(f"registered in ledger {done.ledger}, transaction {done.tx_hash}", quiet=options.quiet)
         console().print(task_id)
-
-
-def _check_id(task_id: int) -> None:
-    if not 1 <= task_id <= _U64_MAX:
-        raise UsageError(f"{task_id} is not a task id; task ids are whole numbers from 1")
 
 
 def _seconds(text: str) -> int:

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from sorofast import limits
-from sorofast.errors import ConfigError
+from sorofast.errors import ConfigError, UsageError
 from sorofast.settings.secrets import SECRET_KEYS
 from sorofast.settings.sources import (
     Layer,
@@ -26,12 +26,15 @@ def load_settings(
     config_path: Path | None = None,
     overrides: Mapping[str, object] | None = None,
     environ: Mapping[str, str] | None = None,
+    *,
+    options: Mapping[str, str] | None = None,
 ) -> Settings:
-    """Read and check all layers; raises one ConfigError with a line for each thing that is wrong.
+    """Read and check all layers; raises one ConfigError with a line for each thing that is wrong, or a UsageError if
+    nothing is but flags.
 
     `config_path` must exist when given; else $SOROFAST_CONFIG, else `sorofast.toml` here if there is one.
     `overrides` are the flags, by dotted key (`{"engine.workers": 4}`); None means that the flag was not
-    given.
+    given. `options` says how they are written (`{"engine.workers": "--workers"}`).
     """
     # pydantic takes a tenth of a second to import, which a worker (it gets its configuration by pipe)
     # need not spend.
@@ -40,7 +43,7 @@ def load_settings(
     environ = os.environ if environ is None else environ
     problems: list[str] = []
     layers = [
-        flags_layer(overrides or {}, problems),
+        flags_layer(overrides or {}, problems, options or {}),
         environment_layer(environ, problems),
         stellar_layer(environ),
         file_layer(find_file(config_path, environ), problems),
@@ -57,9 +60,10 @@ def load_settings(
             inclusion_fee_stroops=values["fees"]["inclusion_fee_stroops"],
             max_fee_stroops=values["fees"]["max_fee_stroops"],
         )
+    only_flags = not problems and all(key in layers[0].values for key, _ in wrong)
     problems += [_line(key, origins, sentence) for key, sentence in wrong]
     if problems or values is None:
-        raise ConfigError("\n".join(problems))
+        raise (UsageError if only_flags else ConfigError)("\n".join(problems))
     return Settings(values=values, origins=origins)
 
 

@@ -79,14 +79,19 @@ class Layer:
     origins: dict[str, str]
 
 
-def flags_layer(overrides: Mapping[str, object], problems: list[str]) -> Layer:
+def flags_layer(
+    overrides: Mapping[str, object], problems: list[str], options: Mapping[str, str] | None = None
+) -> Layer:
     values = {key: value for key, value in _flatten(overrides) if value is not None}
     for key in SECRET_KEYS & values.keys():
         del values[key]
         problems.append(
             f"{key} (from the command line): is a secret; use {key}_file with a file of mode 0600 instead"
         )
-    return Layer(values, dict.fromkeys(values, "the command line"))
+    names = options or {}
+    return Layer(
+        values, {key: f"option {names[key]}" if key in names else "the command line" for key in values}
+    )
 
 
 def environment_layer(environ: Mapping[str, str], problems: list[str]) -> Layer:

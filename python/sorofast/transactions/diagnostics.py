@@ -25,6 +25,8 @@ EVENTS_MAX = 2_000
 FEE_MAX_STROOPS = 2**63 - 1
 _CAUGHT = "contract try_call failed"
 _CALL_FAILED = "contract call failed"
+# What the host says where a contract gave nothing but a number. The contracts of assets say more.
+_WORDLESS = ("failing with contract error", "escalating error", _CALL_FAILED, _CAUGHT)
 _RESOLVER_FUNCTION = "check_condition"
 _TOKEN_FUNCTIONS = frozenset({"transfer", "transfer_from"})
 # What the registry itself refuses has reasons of its own, by the names that the contract family gives its errors.
@@ -71,13 +73,18 @@ class Diagnosis:
 
 
 def diagnose(
-    error: str, events: Sequence[str], registry: bytes, words: RegistryWords | None = None
+    error: str,
+    events: Sequence[str],
+    registry: bytes,
+    words: RegistryWords | None = None,
+    *,
+    noun: str = "registry",
 ) -> Diagnosis | None:
     """What a simulation's error and its events (base64) mean. None where the RPC server told of itself: nobody said
     anything about the call.
 
-    `registry` are the called contract's 32 bytes. `words` is None until somebody has read them; its errors are then
-    called by their numbers.
+    `registry` are the called contract's 32 bytes, and `noun` what it is called in the text. `words` is None until
+    somebody has read them; its errors are then called by their numbers.
     """
     if classify(error) is not Blame.THIS_TASK:
         return None
@@ -85,20 +92,30 @@ def diagnose(
     if raised is None:
         first = " ".join(error.partition("\n")[0].split())[:MESSAGE_MAX]
         return Diagnosis("simulation_failed", first.removeprefix("HostError: "), f"the call failed: {first}")
-    return name(raised, registry, words or RegistryWords())
+    return name(raised, registry, words or RegistryWords(), noun=noun)
 
 
-def name(raised: Raised, registry: bytes, words: RegistryWords) -> Diagnosis:
+def name(raised: Raised, registry: bytes, words: RegistryWords, *, noun: str = "registry") -> Diagnosis:
     """Who raised the error, in words."""
-    said = f": {raised.message}" if raised.message and raised.number is None else ""
+    has_words = raised.number is None or not raised.message.startswith(_WORDLESS)
+    said = f": {raised.message}" if raised.message and has_words else ""
     if raised.outside_footprint:
         return Diagnosis(
             "footprint_varies", "footprint", "the run touches other entries than the last simulation said"
         )
+    if raised.contract == registry and (raised.missing_contract or raised.missing_function):
+        address = _core.contract_from_bytes(registry)
+        lacks = (
+            f"there is no contract at {address}"
+            if raised.missing_contract
+            else f"the {noun} {address} has no function {raised.function}"
+        )
+        return Diagnosis("registry_refused", _error(raised), lacks)
     if raised.contract in (b"", registry):
         called = words.errors.get(raised.number or -1) or _error(raised)
         reason = _REFUSALS.get(called, "registry_refused")
-        return Diagnosis(reason, called, f"the registry refused: {called}{said}")
+        who = noun if registry else "network"
+        return Diagnosis(reason, called, f"the {who} refused: {called}{said}")
     address, called = _core.contract_from_bytes(raised.contract), _error(raised)
     if raised.contract == words.token or (words.token is None and raised.function in _TOKEN_FUNCTIONS):
         return Diagnosis("token_refused", f"token {called}", f"the token {address} refused: {called}{said}")

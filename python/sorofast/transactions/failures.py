@@ -36,11 +36,17 @@ _BY_REASON = {
 
 
 def failure_of(
-    codes: Sequence[str], events: Sequence[str], registry: bytes, words: RegistryWords | None
+    codes: Sequence[str],
+    events: Sequence[str],
+    registry: bytes,
+    words: RegistryWords | None,
+    *,
+    noun: str = "registry",
 ) -> Failure:
     """The failure of a transaction with these result codes (transaction, operation) and diagnostic events (base64).
 
-    `registry` are the called contract's 32 bytes; `words` is None until somebody has read them.
+    `registry` are the called contract's 32 bytes, and `noun` what it is called; `words` is None until somebody has
+    read them.
     """
     last = codes[-1] if codes else ""
     if last in _BY_CODE:
@@ -53,7 +59,7 @@ def failure_of(
     if (raised.kind, raised.code) == ("budget", "exceeded_limit"):
         text = "the run needs more resources than the last simulation said"
         return Failure(FailureClass.STALE_FOOTPRINT, "budget", text)
-    said = name(raised, registry, words or RegistryWords())
+    said = name(raised, registry, words or RegistryWords(), noun=noun)
     return Failure(_BY_REASON.get(said.reason, FailureClass.REGISTRY_REFUSED), said.error, said.text)
 
 

@@ -7,7 +7,7 @@ unchanged while they can still land, and the time bound makes a lost one provabl
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from stellar_sdk import Account, Keypair, TransactionBuilder, TransactionEnvelope
@@ -20,11 +20,15 @@ from sorofast.chain.models import Lookup
 from sorofast.chain.rpc import KEYS_PER_CALL_MAX, RpcClient
 from sorofast.clock import SystemClock
 from sorofast.errors import DecodeError, RpcError, SecretError, SorofastError, UnreachableError
+from sorofast.registry.words import WordsReader
+from sorofast.transactions.diagnostics import diagnose
+from sorofast.transactions.failures import failure_of
 from sorofast.transactions.submit import Receipt, Sent, send
 
 __all__ = [
     "VALID_S",
     "AccountState",
+    "Called",
     "Invocation",
     "TransactionFailed",
     "apply_host_function",
@@ -45,11 +49,16 @@ _FEE_MAX_STROOPS = 2**32 - 1
 
 
 class TransactionFailed(SorofastError):
-    """The network refused or failed a transaction, or never applied it; `code` is its result code if there is one."""
+    """The network refused or failed a transaction, or never applied it.
 
-    def __init__(self, message: str, code: str | None = None) -> None:
+    `code` is its result code if there is one. `error` is the short name of a contract's error: `TaskNotFound` for one
+    of a registry's own, `token error 10` for one that its token raised.
+    """
+
+    def __init__(self, message: str, code: str | None = None, *, error: str | None = None) -> None:
         super().__init__(message)
         self.code = code
+        self.error = error
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,6 +76,44 @@ class Invocation:
     tx_hash: str
     ledger: int
     value: stellar_xdr.SCVal
+
+
+@dataclass(frozen=True, slots=True)
+class Called:
+    """The contract that a transaction calls, so that its errors are told from those of contracts that it calls in turn:
+    its 32 bytes, what it is called in sentences, and the reader of its errors' names where it is a registry.
+    """
+
+    contract: bytes = b""
+    noun: str = "contract"
+    words: WordsReader | None = None
+
+    @classmethod
+    def registry(cls, rpc: RpcClient, contract_id: str) -> Called:
+        """The task registry at that C… address."""
+        return cls(_core.contract_to_bytes(contract_id), "registry", WordsReader(rpc, contract_id))
+
+    async def refusal(self, what: str, error: str, events: Sequence[str]) -> TransactionFailed:
+        """What a simulation's error and events mean."""
+        words = None if self.words is None else await self.words.known()
+        why = diagnose(error, events, self.contract, words, noun=self.noun)
+        if why is None:
+            return TransactionFailed(f"{what} could not be simulated: {host_reason(error)}")
+        return TransactionFailed(f"{what} would fail: {why.text}", error=why.error)
+
+    async def failure(self, what: str, lookup: Lookup) -> TransactionFailed:
+        """What the result and the events of an applied transaction mean."""
+        if lookup.result_xdr is None:
+            return TransactionFailed(f"{what} was applied and failed")
+        _, code, operation = _core.decode_result(lookup.result_xdr)
+        if not self.contract or not operation or not lookup.diagnostics:
+            return TransactionFailed(f"{what} was applied and failed: {operation or code}", code)
+        words = None if self.words is None else await self.words.known()
+        why = failure_of((code, operation), lookup.diagnostics, self.contract, words, noun=self.noun)
+        return TransactionFailed(f"{what} was applied and failed: {why.words}", code, error=why.error)
+
+
+NOBODY = Called()
 
 
 def keypair(secret: str, *, what: str = "the keeper's secret") -> Keypair:
@@ -112,18 +159,25 @@ async def invoke(
     function: str,
     args: list[stellar_xdr.SCVal],
     *,
+    called: Called | None = None,
     inclusion_fee_stroops: int = 1_000,
 ) -> Invocation:
     """Calls a contract's function from `source`, who pays and authorises it, and waits until it is applied.
 
-    Raises TransactionFailed with the reason when the simulation or the network says no.
+    Raises TransactionFailed, which names the contract that said no, when the simulation or the network does.
     """
 
     def append(builder: TransactionBuilder) -> None:
         builder.append_invoke_contract_function_op(contract_id, function, args)
 
     return await apply_host_function(
-        rpc, passphrase, source, append, what=function, inclusion_fee_stroops=inclusion_fee_stroops
+        rpc,
+        passphrase,
+        source,
+        append,
+        what=function,
+        called=called or Called(_core.contract_to_bytes(contract_id)),
+        inclusion_fee_stroops=inclusion_fee_stroops,
     )
 
 
@@ -134,9 +188,13 @@ async def apply_host_function(
     append: Callable[[TransactionBuilder], object],
     *,
     what: str,
+    called: Called = NOBODY,
     inclusion_fee_stroops: int = 1_000,
 ) -> Invocation:
-    """Simulates, signs and applies the one host function that `append` gives the builder: upload, create or invoke."""
+    """Simulates, signs and applies the one host function that `append` gives the builder: upload, create or invoke.
+
+    Raises TransactionFailed, as `invoke` does.
+    """
     state = await source_account(rpc, source)
     account = Account(source.public_key, state.sequence)
     builder = TransactionBuilder(account, passphrase, base_fee=inclusion_fee_stroops)
@@ -144,7 +202,7 @@ async def apply_host_function(
     envelope = builder.add_time_bounds(0, await max_time_s(rpc)).build()
     simulation = await rpc.simulate(envelope.to_xdr())
     if simulation.error:
-        raise TransactionFailed(f"{what} would fail: {host_reason(simulation.error)}")
+        raise await called.refusal(what, simulation.error, simulation.events)
     fee_stroops = inclusion_fee_stroops + simulation.min_resource_fee_stroops
     if fee_stroops > _FEE_MAX_STROOPS:
         raise TransactionFailed(f"{what} would cost {fee_stroops} stroops, more than a transaction can pay")
@@ -157,13 +215,17 @@ async def apply_host_function(
     )
     envelope.transaction.fee = fee_stroops
     envelope.sign(source)
-    lookup = await submit_and_wait(rpc, envelope, what=what)
+    lookup = await submit_and_wait(rpc, envelope, what=what, called=called)
     tx_hash = envelope.hash_hex()
     return Invocation(tx_hash, lookup.ledger or 0, _return_value(await result_meta(rpc, tx_hash)))
 
 
 async def submit_and_wait(
-    rpc: RpcClient, envelope: TransactionEnvelope, *, what: str = "the transaction"
+    rpc: RpcClient,
+    envelope: TransactionEnvelope,
+    *,
+    what: str = "the transaction",
+    called: Called = NOBODY,
 ) -> Lookup:
     """Sends a signed envelope with a time bound and waits until it is applied.
 
@@ -187,7 +249,7 @@ async def submit_and_wait(
             if lookup.status == "SUCCESS":
                 return lookup
             if lookup.status == "FAILED":
-                raise _failed(what, lookup.result_xdr)
+                raise await called.failure(what, lookup)
             if _is_refused(receipt) and not unanswered:
                 code = receipt.detail.partition("/")[0]
                 raise TransactionFailed(f"{what} was refused: {receipt.detail}", code)
@@ -220,13 +282,6 @@ def _is_refused(receipt: Receipt) -> bool:
     return receipt.kind is Sent.REFUSED or (
         receipt.kind is Sent.UNDECIDED and receipt.detail != "txTOO_EARLY"
     )
-
-
-def _failed(what: str, result_xdr: str | None) -> TransactionFailed:
-    if result_xdr is None:
-        return TransactionFailed(f"{what} was applied and failed")
-    _, code, operation = _core.decode_result(result_xdr)
-    return TransactionFailed(f"{what} was applied and failed: {operation or code}", code)
 
 
 def _return_value(meta_xdr: str) -> stellar_xdr.SCVal:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from dataclasses import dataclass
 from typing import Literal
 
@@ -15,9 +14,7 @@ from sorofast.errors import DecodeError, RpcError, UnreachableError
 from sorofast.registry.words import RegistryWords
 from sorofast.transactions.diagnostics import diagnose, resolver_failure
 
-__all__ = ["Trial", "name_error", "try_run"]
-
-_CONTRACT_ERROR = re.compile(r"(?:HostError: )?Error\(Contract, #(\d+)\)")
+__all__ = ["Trial", "try_run"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,13 +72,3 @@ async def try_run(
         return Trial("fails", why.text)
     runs = read_footprint(simulation.transaction_data).writes(contract, task_id)
     return Trial("runs" if runs else "nothing", resolver_failure(simulation.events))
-
-
-def name_error(message: str, names: dict[int, str]) -> str:
-    """The message with the contract's own name for the error it ended with."""
-
-    def named(match: re.Match[str]) -> str:
-        name = names.get(int(match[1]))
-        return f"the contract's error {match[1]}" + ("" if name is None else f", {name}")
-
-    return _CONTRACT_ERROR.sub(named, message)

@@ -265,7 +265,7 @@ def test_config_show_prints_values_and_origins(
     shown = json.loads(out)
     assert shown["engine.workers"] == {"value": 5, "origin": "environment variable SOROFAST_ENGINE__WORKERS"}
     assert shown["engine.timing"]["origin"].endswith("sorofast.toml")
-    assert shown["contract.id"] == {"value": CONTRACT, "origin": "the command line"}
+    assert shown["contract.id"] == {"value": CONTRACT, "origin": "option --contract-id"}
     assert shown["engine.shards"]["origin"] == "default"
     assert secret not in out
     assert "pw" not in shown["redis.url"]["value"]

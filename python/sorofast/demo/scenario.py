@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import math
+import shlex
 import shutil
 import signal
 import tempfile
@@ -135,6 +136,8 @@ async def _run_fleet(
         async with fleet.run(options.workers, progress.hear) as run:
             await run.ready(READY_TIMEOUT_S + options.seed.tasks / 500)
             steady_from = await network.admin.stats()
+            settings = shlex.quote(str(fleet.config_path))
+            progress.step(f"to look at it from another terminal: export SOROFAST_CONFIG={settings}")
             progress.step(f"fleet ready; first tasks fall due in {_seconds_until(first_due_s):.0f} s")
             stop.worth_an_audit = True
             with _shown(progress):

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import base64
-import re
 from pathlib import Path
 
 import pytest
@@ -118,13 +117,3 @@ async def test_registering_from_an_account_that_does_not_exist_is_refused(
     assert done.code == 1
     assert "does not exist on this network" in done.err
     assert done.err.count("\n") == 1
-
-
-async def test_a_refusal_by_the_contract_is_explained(network: Network) -> None:
-    """The network's own limit on a value is beyond what our checks know, so the simulation says it."""
-    done = await sorofast(
-        "tasks", "register", "--target", network.target, "--function", "increment", "--interval", "60",
-        "--gas", "1", "--args", "bytes:" + "00" * 60_000, "-c", network.config("refused"), "-o", "json",
-    )  # fmt: skip
-    assert done.code == 1
-    assert re.fullmatch(r"register would fail: the contract's error \d+, \w+", done.error["message"])

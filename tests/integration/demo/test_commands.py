@@ -14,6 +14,7 @@ from pathlib import Path
 import psutil
 import pytest
 
+from helpers.operator import sorofast as operator
 from sorofast.sandbox.client import AdminClient
 
 KEYS = {
@@ -82,6 +83,25 @@ async def test_a_demo_ends_with_one_json_object_and_nothing_left_running(tmp_pat
     assert result["executed"] > 0
     assert b"first executed task after" in progress
     assert os.listdir(tmp_path) == []  # noqa: PTH208
+
+
+@pytest.mark.timeout(240)
+async def test_a_demo_says_how_to_look_at_it_from_another_terminal(tmp_path: Path) -> None:
+    process = await sorofast("demo", "--tasks", "20", "--workers", "2", cwd=tmp_path)
+    assert process.stderr is not None
+    settings = b""
+    async with asyncio.timeout(90):
+        while b"fleet ready" not in (line := await process.stderr.readline()):
+            assert line, "the demo ended before its fleet was ready"
+            settings = line.partition(b"SOROFAST_CONFIG=")[2].strip() or settings
+    try:
+        for command in (["status"], ["tasks", "list"], ["tasks", "explain", "1"], ["runs"], ["dead", "list"]):
+            done = await operator("-o", "json", *command, SOROFAST_CONFIG=settings.decode())
+            assert done.code == 0, done.err
+            assert done.json is not None
+    finally:
+        process.send_signal(signal.SIGINT)
+        await process.communicate()
 
 
 @pytest.mark.timeout(240)

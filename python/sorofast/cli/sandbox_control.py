@@ -135,12 +135,15 @@ def save(file: Annotated[Path, Parameter(help="File to write.")], /, *, options:
 def load(
     file: Annotated[Path, Parameter(help="File that `save` wrote.")], /, *, options: Options = DEFAULTS
 ) -> None:
-    """Replace the whole state of the network by the one in FILE."""
+    """Replace the whole state of the network by the one in FILE. A fault plan that is in force begins anew."""
     _show_moment(connect(options).load(file), options)
 
 
 def reset(*, options: Options = DEFAULTS) -> None:
-    """Reset the network to the ledger it began with; faults and flags stay as they are."""
+    """Reset the network to the ledger it began with. Flags stay as they are, and a fault plan begins anew.
+
+    What the plan has done, a stall for instance, it does again; `sorofast sandbox fault --clear` removes it.
+    """
     _show_moment(connect(options).reset(), options)
 
 

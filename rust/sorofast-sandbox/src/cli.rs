@@ -33,8 +33,9 @@ pub(crate) enum Command {
     Start(Box<StartArgs>),
     /// Write the wasm of an embedded contract to stdout.
     Contract {
-        /// Name of the contract.
-        #[arg(value_parser = parse_contract_name)]
+        /// Which one: the registry that keepers serve, a target and a resolver for its tasks, or one of three targets
+        /// that misbehave.
+        #[arg(value_parser = PossibleValuesParser::new(crate::contracts::names()))]
         name: String,
     },
 }
@@ -272,16 +273,6 @@ fn parse_protocol(text: &str) -> Result<u32, String> {
     }
 }
 
-fn parse_contract_name(text: &str) -> Result<String, String> {
-    if crate::contracts::wasm(text).is_some() {
-        return Ok(text.to_owned());
-    }
-    Err(format!(
-        "there is no such contract; there are {}",
-        crate::contracts::names().collect::<Vec<_>>().join(", ")
-    ))
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -349,6 +340,18 @@ mod tests {
         assert!(check(&start(&["--ledger-close", "1s", "--ledger-jitter", "1s"])).is_err());
         assert!(check(&start(&["--ledger-close", "1s", "--consensus-delay", "1s"])).is_err());
         assert!(Cli::try_parse_from(["sorofast-sandbox", "start", "--protocol", "29"]).is_err());
+    }
+
+    #[test]
+    fn the_names_of_contracts_are_in_the_help_and_in_the_refusal_of_another() {
+        for last in ["--help", "conuter"] {
+            let said = Cli::try_parse_from(["sorofast-sandbox", "contract", last])
+                .expect_err("nothing is written")
+                .to_string();
+            for name in crate::contracts::names() {
+                assert!(said.contains(name), "{name} is not in {said}");
+            }
+        }
     }
 
     #[test]

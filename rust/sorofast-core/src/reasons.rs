@@ -29,7 +29,7 @@ macro_rules! reasons {
 reasons! {
     None = 0, "none", "Nothing is recorded about this task yet.";
     NotDue = 1, "not_due", "The task waits for its next run to fall due.";
-    Inactive = 2, "inactive", "The task is paused; its creator must resume it.";
+    Inactive = 2, "inactive", "The task is paused; its creator must call `resume_task` of the registry.";
     OutOfGas = 3, "out_of_gas", "The task's gas balance does not pay for a run; `sorofast tasks deposit` adds to it.";
     NotWhitelisted = 4, "not_whitelisted", "The task has a whitelist and our keeper is not on it.";
     Blocked = 5, "blocked", "The task waits for other tasks that have not run yet.";

@@ -313,7 +313,9 @@ class Simulator:
         if why is not None:
             fee = context.templates.fee(due.template)
             if why.reason == "gas_below_fee" and fee:
-                why = replace(why, text=f"gas below the fee ({fee}); deposit gas with `sorofast tasks deposit`")
+                why = replace(
+                    why, text=f"gas below the fee ({fee}); deposit gas with `sorofast tasks deposit`"
+                )
             return Said(Verdict.FAILS, code_of(why.reason), why)
         context.tally.errors += 1
         context.outages.failed("simulation_unreadable", _clipped(simulation.error), **fields)

@@ -63,7 +63,10 @@ def parse_range_s(text: str, option: str) -> tuple[int, int]:
     `option`.
     """
     first, dash, last = text.partition("-")
-    low, high = (parse_duration_s(part, option) for part in (first, last if dash else first))
+    try:
+        low, high = (parse_duration_s(part, option) for part in (first, last if dash else first))
+    except UsageError:
+        low = high = 0.0
     if low != int(low) or high != int(high) or not 1 <= low <= high:
         raise UsageError(
             f"{option} {text}: invalid range; use whole seconds, the lower bound first, e.g. 20s-120s"

@@ -14,10 +14,10 @@ from sorofast.cli.root import build_app
 
 ROOT = Path(__file__).resolve().parents[3]
 SUMMARY_CHARS_MAX = 110
-# `sorofast tasks show`, 'sorofast dead list|show', and the same at the beginning of a line of a shell's block.
-NAMED = re.compile(
-    r"(?:^|[`'\"(]|[;&|] )sorofast ((?:[a-z]+\|)*[a-z]+)(?: ((?:[a-z]+\|)*[a-z]+))?([^`\n;&#]*)", re.MULTILINE
-)
+_WORDS = r"sorofast ((?:[a-z]+\|)*[a-z]+)(?: ((?:[a-z]+\|)*[a-z]+))?([^`\n;&#]*)"
+# `sorofast tasks show` or 'sorofast dead list|show'; in a page also where a shell's line or command begins.
+QUOTED = re.compile(rf"[`'(]{_WORDS}")
+IN_A_PAGE = re.compile(rf"(?:^|[`'(]|[;&|] ){_WORDS}", re.MULTILINE)
 SOURCES = (
     "README.md",
     "ARCHITECTURE.md",
@@ -53,7 +53,7 @@ def parameters(path: tuple[str, ...]) -> Iterator[tuple[tuple[str, ...], str]]:
     """The names and the help of each option and argument that a command takes and shows."""
     if not is_group(path):
         for argument in commands()[path].assemble_argument_collection(parse_docstring=True):
-            if argument.parameter.show is not False and argument.parse:
+            if argument.parameter.show is not False and not argument.children:
                 yield argument.names, argument.parameter.help or ""
 
 
@@ -78,9 +78,9 @@ def texts() -> Iterator[tuple[Path, str]]:
                 yield path.relative_to(ROOT), path.read_text(encoding="utf-8")
 
 
-def unknown(text: str) -> Iterator[str]:
+def unknown(text: str, named: re.Pattern[str] = IN_A_PAGE) -> Iterator[str]:
     """What `text` names that there is not: commands, and options of those that there are."""
-    for match in NAMED.finditer(text):
+    for match in named.finditer(text):
         for first in match[1].split("|"):
             if (first,) not in commands():
                 yield match[0]
@@ -98,7 +98,10 @@ def unknown(text: str) -> Iterator[str]:
 
 
 def test_every_command_that_is_named_anywhere_exists() -> None:
-    assert [f"{path}: {named}" for path, text in texts() for named in unknown(text)] == []
+    found = {
+        path: list(unknown(text, IN_A_PAGE if path.suffix == ".md" else QUOTED)) for path, text in texts()
+    }
+    assert {path: names for path, names in found.items() if names} == {}
 
 
 def test_a_command_that_does_not_exist_is_found_wherever_it_is_named() -> None:

@@ -53,7 +53,7 @@ def test_a_closed_stdout_is_like_one_that_nobody_reads(tmp_path: Path, arguments
     [
         (USAGE, UsageError.exit_code),
         (("status",), UnreachableError.exit_code),
-        (("run", "--workers", "0"), ConfigError.exit_code),
+        (("run",), ConfigError.exit_code),
     ],
 )
 def test_a_message_that_nobody_takes_changes_no_exit_code(

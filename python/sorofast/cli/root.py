@@ -16,7 +16,7 @@ from sorofast.errors import SorofastError, UsageError
 from sorofast.redaction import refuse_secrets_in_argv
 
 if TYPE_CHECKING:
-    from cyclopts import App
+    from cyclopts import App, CycloptsError
 
 EXIT_OK = 0
 EXIT_FAILURE = 1
@@ -121,8 +121,18 @@ def _dispatch(arguments: list[str]) -> int:
             options_last(arguments), exit_on_error=False, print_error=False, result_action="return_value"
         )
     except CycloptsError as error:
-        raise UsageError(f"{error} Try --help for the commands and options.") from error
+        raise UsageError(f"{_whose(error)}{error} Try --help for the commands and options.") from error
     return result if isinstance(result, int) else EXIT_OK
+
+
+def _whose(error: CycloptsError) -> str:
+    """The positional argument that a value was meant for: unlike options, the library does not name those."""
+    from cyclopts import CoercionError
+
+    argument = error.argument if isinstance(error, CoercionError) else None
+    if argument is None or argument.index is None or argument.name in str(error):
+        return ""
+    return f"{argument.name}: "
 
 
 def _fail(error: BaseException, exit_code: int, *, as_json: bool, verbose: bool) -> int:

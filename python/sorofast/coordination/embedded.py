@@ -49,7 +49,7 @@ from sorofast.services import Service, Signpost
 if TYPE_CHECKING:
     from sorofast.settings import RedisConfig
 
-__all__ = ["EmbeddedServer", "find_binary", "running_url"]
+__all__ = ["EmbeddedServer", "find_binary", "home_of", "running_url"]
 
 SOCKET_PATH_BYTES = 107
 """A unix socket's path has 108 bytes with its final NUL."""
@@ -83,7 +83,7 @@ class EmbeddedServer(Service):
         self.restarted: Signpost[int] = Signpost()
         self._cfg = cfg
         self._clock = clock or SystemClock()
-        self._home = _home(cfg)
+        self._home = home_of(cfg)
         self._process: asyncio.subprocess.Process | None = None
         self._socket = ""
 
@@ -237,7 +237,7 @@ def running_url(cfg: RedisConfig) -> str | None:
 
     For commands that look at a running fleet without starting one.
     """
-    held = _read_lock(_home(cfg) / "lock")
+    held = _read_lock(home_of(cfg) / "lock")
     if held is None:
         return None
     with contextlib.suppress(OSError), socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as probe:
@@ -301,7 +301,8 @@ def _unfit(binary: Path) -> str | None:
     return f"is version {version[0]}.{version[1]}" if version < MIN_VERSION else None
 
 
-def _home(cfg: RedisConfig) -> Path:
+def home_of(cfg: RedisConfig) -> Path:
+    """Where the embedded server of these settings has its socket and its data."""
     return (Path(cfg.dir) if cfg.dir is not None else user_state_path("sorofast")).absolute() / "redis"
 
 

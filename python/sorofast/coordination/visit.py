@@ -10,7 +10,7 @@ from typing import Any
 from redis.asyncio import Redis
 
 from sorofast.coordination.client import open_redis, redis_errors
-from sorofast.coordination.embedded import running_url
+from sorofast.coordination.embedded import home_of, running_url
 from sorofast.coordination.keys import FleetKeys, ShardKeys
 from sorofast.errors import FleetMismatch, RedisUnreachable
 from sorofast.executions.records import Record, RetryRecord, WalRecord, decode_record
@@ -40,7 +40,8 @@ async def visit(config: RedisConfig) -> AsyncIterator[Redis]:
         url = running_url(config)
         if url is None:
             raise RedisUnreachable(
-                "no embedded Redis is running; start `sorofast run`, or name the fleet's server with redis.url"
+                f"no embedded Redis runs in {home_of(config)}: start `sorofast run`, or, if it runs with other "
+                "settings, give them here too (--config or SOROFAST_CONFIG), or its server by redis.url"
             )
         config = replace(config, url=url)
     redis = await open_redis(config)

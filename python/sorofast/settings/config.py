@@ -88,6 +88,11 @@ class KeeperConfig:
         if text is None:
             if self.channel_seed_file is None:
                 return None
+            if not self.channel_seed_file.expanduser().exists():
+                raise SecretError(
+                    f"keeper.channel_seed_file {self.channel_seed_file} does not exist; "
+                    f"`sorofast channels create {self.channels}` makes it"
+                )
             text, origin = read_secret_file(self.channel_seed_file), str(self.channel_seed_file)
         phrase = " ".join(text.split())
         if _PHRASE.fullmatch(phrase) is None:

@@ -105,7 +105,7 @@ def environment_layer(environ: Mapping[str, str], problems: list[str]) -> Layer:
             continue
         if variable not in by_variable:
             hint = suggestion(variable, [*by_variable, *sorted(_NO_SETTINGS)])
-            problems.append(f"{variable} (from the environment): is not a setting{hint}; unset it")
+            problems.append(f"{variable} (from the environment): is not a setting; unset it{hint}")
             continue
         values[by_variable[variable]] = value
     return Layer(values, {key: f"environment variable {env_name(key)}" for key in values})

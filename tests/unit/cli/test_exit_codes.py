@@ -73,6 +73,8 @@ def test_what_fails_ends_with_1() -> None:
         ([*REGISTER, "-5"], "--interval -5"),
         (["runs", "--count", "-1"], "--count"),
         (["channels", "create", "-5"], "COUNT is -5"),
+        (["channels", "create", "x"], "COUNT: 'x' is not a whole number."),
+        (["tasks", "deposit", "7", "1.5"], "AMOUNT: '1.5' is not a whole number."),
         (["channels", "create", "64", "--starting-balance", "-5"], "--starting-balance -5"),
         (["demo", "--workers", "-2"], "--workers -2"),
         (["demo", "--tasks", "-2"], "--tasks -2"),

@@ -115,7 +115,12 @@ def name(raised: Raised, registry: bytes, words: RegistryWords, *, noun: str = "
         called = words.errors.get(raised.number or -1) or _error(raised)
         reason = _REFUSALS.get(called, "registry_refused")
         who = noun if registry else "network"
-        return Diagnosis(reason, called, f"the {who} refused: {called}{said}")
+        cure = (
+            "; gas is below the fee, add to it with `sorofast tasks deposit`"
+            if reason == "gas_below_fee"
+            else ""
+        )
+        return Diagnosis(reason, called, f"the {who} refused: {called}{said}{cure}")
     address, called = _core.contract_from_bytes(raised.contract), _error(raised)
     if raised.contract == words.token or (words.token is None and raised.function in _TOKEN_FUNCTIONS):
         return Diagnosis("token_refused", f"token {called}", f"the token {address} refused: {called}{said}")

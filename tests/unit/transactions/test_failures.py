@@ -54,6 +54,7 @@ LOG = event(TARGET, scval.to_symbol("log"))
 def test_the_registry_s_own_error_has_its_name() -> None:
     failure = failure_of(TRAPPED, [EXECUTE, raised(REGISTRY, contract_error(3)), LOG], REGISTRY, NAMES)
     assert (failure.kind, failure.error) == (FailureClass.REGISTRY_REFUSED, "InsufficientBalance")
+    assert "`sorofast tasks deposit`" in failure.words
 
 
 def test_the_target_s_error_is_not_taken_for_the_registry_s_of_the_same_number() -> None:
@@ -78,6 +79,26 @@ def test_a_panic_of_the_target_is_the_target_s() -> None:
 def test_a_token_that_refuses_the_fee_is_told_apart_from_the_target() -> None:
     told = [EXECUTE, called(TARGET, "transfer"), raised(TARGET, contract_error(10))]
     assert failure_of(TRAPPED, told, REGISTRY, NAMES).kind is FailureClass.TOKEN_REFUSED
+
+
+def test_what_an_asset_s_contract_says_of_its_number_is_told_and_an_empty_phrase_of_the_host_is_not() -> None:
+    for message, words in (
+        ("resulting balance is not within the allowed range", "error 10: resulting balance is not within"),
+        ("failing with contract error", "error 10"),
+        ("escalating error to panic", "error 10"),
+    ):
+        told = [EXECUTE, called(TARGET, "transfer"), raised(TARGET, contract_error(10), message)]
+        failure = failure_of(TRAPPED, told, REGISTRY, NAMES)
+        assert f"refused: {words}" in failure.words
+        assert "error 10: f" not in failure.words
+        assert "escalating" not in failure.words
+
+
+def test_a_call_of_a_function_that_the_called_contract_lacks_is_told_as_that() -> None:
+    told = [called(REGISTRY, "init", None), raised(REGISTRY, host_error("WASM_VM", "MISSING_VALUE"))]
+    words = failure_of(TRAPPED, told, REGISTRY, None, noun="contract").words
+    assert words.startswith("the contract C")
+    assert words.endswith(" has no function init")
 
 
 def test_a_footprint_or_resources_that_no_longer_fit_are_nobody_s_refusal() -> None:

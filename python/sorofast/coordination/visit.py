@@ -68,9 +68,10 @@ async def visit_fleet(config: RedisConfig, shards: int, *, may_be_new: bool = Fa
                 "prefix"
             )
         if stored not in (None, str(shards)):
+            shards_of_it = "1 shard" if stored == "1" else f"{stored} shards"
             raise FleetMismatch(
-                f"the fleet under redis.prefix {config.prefix!r} has engine.shards = {stored}, and here it is "
-                f"{shards}: set it to {stored}, so that its records are looked for where they are"
+                f"the fleet under redis.prefix {config.prefix!r} has {shards_of_it}, and engine.shards is {shards} "
+                f"here: set it to {stored}, so that its records are looked for where they are"
             )
         yield redis
 

@@ -114,28 +114,46 @@ pub fn decode(text: &[u8]) -> Result<Vec<u8>, Base64Error> {
     Ok(out)
 }
 
+/// The two characters of every twelve bits.
+static PAIRS: [[u8; 2]; 4096] = {
+    let mut pairs = [[0; 2]; 4096];
+    let mut bits = 0;
+    while bits < pairs.len() {
+        pairs[bits] = [ALPHABET[bits >> 6], ALPHABET[bits & 63]];
+        bits += 1;
+    }
+    pairs
+};
+
 /// Appends the base64 text of `bytes` to `out`.
 pub fn encode_into(bytes: &[u8], out: &mut Vec<u8>) {
-    out.reserve(bytes.len().div_ceil(3) * 4);
-    let (triples, rest) = bytes.as_chunks::<3>();
-    for &[a, b, c] in triples {
-        out.extend_from_slice(&encode_word(u32::from_be_bytes([0, a, b, c])));
+    let start = out.len();
+    out.resize(start + bytes.len().div_ceil(3) * 4, b'=');
+    let (sixes, rest) = bytes.as_chunks::<6>();
+    let (eights, _) = out[start..].as_chunks_mut::<8>();
+    for (text, six) in eights.iter_mut().zip(sixes) {
+        *text = encode_six(*six);
     }
-    match *rest {
-        [a] => {
-            let text = encode_word(u32::from_be_bytes([0, a, 0, 0]));
-            out.extend_from_slice(&[text[0], text[1], b'=', b'=']);
-        }
-        [a, b] => {
-            let text = encode_word(u32::from_be_bytes([0, a, b, 0]));
-            out.extend_from_slice(&[text[0], text[1], text[2], b'=']);
-        }
-        _ => {}
-    }
+    let mut padded = [0; 6];
+    padded[..rest.len()].copy_from_slice(rest);
+    // What follows the characters that hold bits stays as it is: padding.
+    let (from, kept) = (start + sixes.len() * 8, (rest.len() * 4).div_ceil(3));
+    out[from..from + kept].copy_from_slice(&encode_six(padded)[..kept]);
 }
 
-fn encode_word(value: u32) -> [u8; 4] {
-    [18, 12, 6, 0].map(|shift| ALPHABET[(value >> shift) as usize & 63])
+#[inline]
+fn encode_six(six: [u8; 6]) -> [u8; 8] {
+    let mut wide = [0; 8];
+    wide[2..].copy_from_slice(&six);
+    let bits = u64::from_be_bytes(wide);
+    let pair = |shift: u32| PAIRS[(bits >> shift) as usize & 4095];
+    let (first, second, third, last) = (pair(36), pair(24), pair(12), pair(0));
+    let mut text = [0; 8];
+    text[..2].copy_from_slice(&first);
+    text[2..4].copy_from_slice(&second);
+    text[4..6].copy_from_slice(&third);
+    text[6..].copy_from_slice(&last);
+    text
 }
 
 /// The base64 text of `bytes`.
@@ -158,7 +176,10 @@ mod tests {
             ("f", "Zg=="),
             ("fo", "Zm8="),
             ("foo", "Zm9v"),
+            ("foob", "Zm9vYg=="),
+            ("fooba", "Zm9vYmE="),
             ("foobar", "Zm9vYmFy"),
+            ("foobarf", "Zm9vYmFyZg=="),
         ] {
             assert_eq!(encode(bytes.as_bytes()), text);
             assert_eq!(decode(text.as_bytes()).unwrap(), bytes.as_bytes());

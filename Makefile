@@ -88,6 +88,7 @@ verify: build ## The long runs behind the promises (about an hour); ARGS choose 
 
 .PHONY: bench
 bench: build ## Benchmarks; ARGS go to pytest
+	@cargo bench --locked --quiet -p sorofast-core --bench sign
 	@$(BIN)/python -m pytest benches/python --benchmark-only $(ARGS)
 
 .PHONY: fuzz

@@ -46,6 +46,13 @@ class _Write(Enum):
     DROP = auto()
 
 
+@dataclass(frozen=True, slots=True, eq=False)
+class _Wanted:
+    """One change that is to be written. Another one of the same call is another one, even if it is of the same kind."""
+
+    write: _Write
+
+
 @dataclass(slots=True)
 class _Known:
     """A lesson, the number of the change that brought it, and what its template touches."""
@@ -72,7 +79,7 @@ class FleetTemplates:
         self._suspects: set[int] = set()
         # For one run each, which restores what the next will find.
         self._single: OrderedDict[int, None] = OrderedDict()
-        self._unwritten: OrderedDict[int, _Write] = OrderedDict()
+        self._unwritten: OrderedDict[int, _Wanted] = OrderedDict()
         self._since = 0
         self._version = _version_of("", contract)
         # Members that know nothing of kinds pass over what is of a version that is not theirs.
@@ -327,7 +334,7 @@ class FleetTemplates:
     async def flush(self) -> None:
         """Writes what changed here. Raises RedisUnreachable; the rest is kept for the next time."""
         while self._unwritten:
-            template, write = next(iter(self._unwritten.items()))
+            template, wanted = next(iter(self._unwritten.items()))
             known = self._known.get(template)
             if is_kind(template):
                 # Never dropped: a member of an earlier version could make nothing of such a key.
@@ -335,16 +342,17 @@ class FleetTemplates:
                 self._kinds.written(template, await self._store.store(template, told))
                 if told != self._kinds.lesson(template):
                     continue
-            elif write is _Write.STORE and known is not None:
+            elif wanted.write is _Write.STORE and known is not None:
                 known.number = await self._store.store(template, known.lesson)
-            elif write is _Write.DROP:
+            elif wanted.write is _Write.DROP:
                 former = self._former.get(template)
                 # How often it failed is the fleet's to know, so a call that did is kept, without a template.
                 kept = None if former is None or not former.lesson.failures else former.lesson
                 await self._store.store(
                     template, None if kept is None else msgspec.structs.replace(kept, template=b"")
                 )
-            if self._unwritten.get(template) is write:
+            # What has been learned while Redis was asked is still to be told.
+            if self._unwritten.get(template) is wanted:
                 del self._unwritten[template]
 
     def _follow(self, template: int, lesson: Lesson | None, number: int) -> None:
@@ -401,7 +409,7 @@ class FleetTemplates:
             self._former.popitem(last=False)
 
     def _write(self, template: int, write: _Write) -> None:
-        self._unwritten[template] = write
+        self._unwritten[template] = _Wanted(write)
         self._unwritten.move_to_end(template)
         while len(self._unwritten) > LESSONS_MAX:
             self._unwritten.popitem(last=False)

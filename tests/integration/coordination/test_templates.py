@@ -2,12 +2,19 @@
 
 from __future__ import annotations
 
+import asyncio
+
 import pytest
+import structlog
 from redis.asyncio import Redis
 
+from helpers import calls
+from helpers import entries as make
+from helpers.lessons import due, simulation
 from sorofast.coordination import templates
 from sorofast.coordination.keys import FleetKeys
 from sorofast.coordination.templates import Lesson, TemplateStore
+from sorofast.engine.templates import FleetTemplates
 
 
 def lesson(fee: int = 100) -> Lesson:
@@ -92,3 +99,35 @@ async def test_a_lesson_of_another_version_is_passed_over(
     await redis.hset(FleetKeys.of(prefix).templates, "7", b"\x91\x63")
     _, changes = await learned.changes(0)
     assert [(change.template, change.lesson) for change in changes] == [(7, None)]
+
+
+class Held(TemplateStore):
+    """The first lesson that is stored waits for `go_on`."""
+
+    def __init__(self, redis: Redis, prefix: str) -> None:
+        super().__init__(redis, prefix)
+        self.asked, self.go_on = asyncio.Event(), asyncio.Event()
+
+    async def store(self, template: int, lesson: Lesson | None, number: int | None = None) -> int:
+        first = not self.asked.is_set()
+        self.asked.set()
+        stored = await super().store(template, lesson, number)
+        if first:
+            await self.go_on.wait()
+        return stored
+
+
+async def test_what_is_learned_while_an_earlier_lesson_is_stored_is_told_too(
+    learned: TemplateStore, redis: Redis, prefix: str
+) -> None:
+    store = Held(redis, prefix)
+    known = FleetTemplates(store, calls.signer(), make.CONTRACT_RAW, structlog.get_logger())
+    call = due(1, 7, shares=False)
+    known.learn(call, simulation(7), 228)
+    telling = asyncio.create_task(known.flush())
+    await store.asked.wait()
+    known.learn(call, simulation(7), 300)
+    store.go_on.set()
+    await telling
+    _, changes = await learned.changes(0)
+    assert [change.lesson.fee for change in changes if change.lesson is not None] == [300]

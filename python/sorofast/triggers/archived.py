@@ -8,6 +8,7 @@ turn. Others may restore a task too, and no event tells of it: what a simulation
 from __future__ import annotations
 
 from collections import OrderedDict, deque
+from collections.abc import Iterable
 
 from sorofast import _core
 from sorofast.coordination.streams import LedgerEntry
@@ -66,6 +67,12 @@ class ArchivedTasks:
             self._ledger, self._close_s = entry.ledger, entry.close_time_s
         for row in rows_of(entry.rows):
             if row.live_until_ledger < row.snapshot_ledger:
+                self.note(row.task_id)
+
+    def found(self, rows: Iterable[Row]) -> None:
+        """Takes rows that were read besides, after the table has; those that wait here already go on waiting."""
+        for row in rows:
+            if row.live_until_ledger < row.snapshot_ledger and row.task_id not in self._waiting:
                 self.note(row.task_id)
 
     def look(self) -> None:

@@ -43,15 +43,17 @@ class Due:
 
 
 class TriggerSource(Protocol):
-    """One source's subjects of one shard. Calls come from one shard's cycle, one at a time."""
+    """One source's subjects of one shard. Calls come one at a time, but for `look`: while that awaits something, the
+    others may come.
+    """
 
     @property
     def name(self) -> str:
         """The `source` of its executions."""
 
     async def look(self, ledger: int) -> None:
-        """Reads, once per ledger taken in and bounded, what it needs to know beyond what that brought. What the network
-        may raise ends it for that ledger.
+        """Reads, bounded, what it needs to know beyond what ledgers brought. Called once per ledger taken in, unless it
+        is still at it; it may be cancelled after three seconds, and what the network may raise ends it for that time.
         """
 
     def due(self, until_s: int, limit: int) -> list[Due]:
@@ -100,7 +102,9 @@ class TriggerSource(Protocol):
         """How many subjects carry which reason code."""
 
     def snapshot(self) -> bytes | None:
-        """All of it, for the next owner; None where it keeps its state by itself."""
+        """All of it, for the next owner, who finds it by `ShardState.snapshot_of`; None where it keeps its state by
+        itself. It may be lost, or older than what the source has told since: then the chain is read.
+        """
 
     def __len__(self) -> int:
         """How many subjects there are."""

@@ -32,6 +32,8 @@ class Dependencies:
         # Task → (its shape, which tells other dependencies apart, and those that have not run).
         self._waits: dict[int, tuple[int, set[int]]] = {}
         self._waiting_for: dict[int, set[int]] = {}
+        # What ledgers have shown to have run while something is read, which may be of before them.
+        self._ran_meanwhile: set[int] | None = None
 
     def __len__(self) -> int:
         """How many tasks are known to wait."""
@@ -42,6 +44,8 @@ class Dependencies:
         ran = {task_id for task_id, *_ in entry.successes}
         ran.update(row.task_id for row in rows_of(entry.rows) if row.last_run_s > 0)
         self._have_run(ran)
+        if self._ran_meanwhile is not None:
+            self._ran_meanwhile |= ran
 
     def forget(self, task_ids: Iterable[int]) -> None:
         """Those tasks are gone."""
@@ -50,6 +54,13 @@ class Dependencies:
 
     async def look(self, taken_ledger: int) -> None:
         """Reads what the tasks wait for that nobody has looked at yet. `taken_ledger` is the newest ledger ingested."""
+        self._ran_meanwhile = set()
+        try:
+            await self._look(taken_ledger, self._ran_meanwhile)
+        finally:
+            self._ran_meanwhile = None
+
+    async def _look(self, taken_ledger: int, ran_meanwhile: set[int]) -> None:
         fresh = self._unknown()
         for start in range(0, min(len(fresh), READS_MAX * KEYS_PER_READ), KEYS_PER_READ):
             part = fresh[start : start + KEYS_PER_READ]
@@ -63,7 +74,7 @@ class Dependencies:
                 ran.update(row.task_id for row in rows_of(found.rows) if row.last_run_s > 0)
             for task, of_task in waits.items():
                 self._wait(task, shapes[task], of_task)
-            self._have_run(ran)
+            self._have_run(ran | ran_meanwhile)
 
     def _unknown(self) -> list[int]:
         """The blocked tasks whose dependencies are not known, or are others by now."""

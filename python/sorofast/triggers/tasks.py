@@ -21,11 +21,15 @@ from sorofast.registry.row import ROW_STRUCT, Row, pack_ids, rows_of
 from sorofast.triggers.archived import ArchivedTasks
 from sorofast.triggers.base import Due
 from sorofast.triggers.dependencies import KEYS_PER_READ, Dependencies, ReadTasks
+from sorofast.triggers.rereading import ListIds, Rereading
 
 __all__ = ["ASK_AGAIN_LEDGERS", "TaskSource"]
 
 NOT_DUE = code_of("not_due")
 GAS_BELOW_FEE = code_of("gas_below_fee")
+DOUBTFUL = frozenset(
+    map(code_of, ("gas_below_fee", "registry_refused", "resolver_says_no", "simulation_failed"))
+)
 # A fee may fall, and one that was heard once may never have been asked: of the tasks that cannot pay the fee of their
 # call one is simulated again after so many ledgers, of one call a ledger.
 ASK_AGAIN_LEDGERS = 32
@@ -62,13 +66,15 @@ class TaskSource:
         shards: int,
         *,
         read: ReadTasks,
+        list_ids: ListIds | None = None,
         ledger: int = 0,
         fee_of: Callable[[int], int] = lambda _: 0,
         suspects: Suspects | None = None,
         log: FilteringBoundLogger | None = None,
     ) -> None:
-        """`read` reads tasks from the chain. The table is of `ledger`. `fee_of` says what a run of a call takes from
-        its task's gas (0: nobody knows). `suspects` are told what is in hand, and say what is not to be handled.
+        """`read` reads tasks from the chain, `list_ids` which ids were given out, for the sweep. The table is of
+        `ledger`. `fee_of` says what a run of a call takes from its task's gas (0: nobody knows). `suspects` are told
+        what is in hand, and say what is not to be handled.
         """
         self.table = table
         self._call = call
@@ -85,12 +91,15 @@ class TaskSource:
         self._on_trial: set[int] = set()
         self._dependencies = Dependencies(table, read)
         self._archived = ArchivedTasks(table, ledger)
+        self._rereading = Rereading(shard, shards, read, list_ids)
 
     def __len__(self) -> int:
         return len(self.table)
 
     async def look(self, ledger: int) -> None:
         self._revive()
+        self._archived.look()
+        self._try_one(ledger)
         out = self._suspects.quarantined_of(TASKS)
         back = [int(task_id) for task_id in self._out - out][:KEYS_PER_READ]
         if back:
@@ -99,9 +108,18 @@ class TaskSource:
             self._apply(rows)
             self._forget(set(back) - {row.task_id for row in rows_of(rows)})
         self._out = (self._out | out).difference(back)
-        self._archived.look()
-        self._try_one(ledger)
         await self._dependencies.look(ledger)
+        parts, gone = await self._rereading.look(ledger, self._should_be_there)
+        for part in parts:
+            self._apply(part)
+            self._archived.found(rows_of(part))
+        self._forget(gone)
+
+    def _should_be_there(self, task_id: int) -> bool:
+        """Whether an answer without it is strange: an archived entry may be left out, and some are not asked for."""
+        row = self._row(task_id)
+        there = row is not None and not self._archived.ended(row)
+        return there and not self._suspects.quarantined((TASKS, task_id))
 
     def due(self, until_s: int, limit: int) -> list[Due]:
         rows = [(row, True) for row in self._archived.take(limit)]
@@ -125,9 +143,11 @@ class TaskSource:
         self.table.hold(_task(execution))
 
     def park(self, due: Due, reason: int) -> None:
+        self._doubt(due.execution, reason)
         self.table.park(_task(due.execution), reason)
 
     def wait(self, execution: Execution, at_s: int, reason: int) -> None:
+        self._doubt(execution, reason)
         row = self._row(_task(execution))
         if row is None:
             return
@@ -137,6 +157,7 @@ class TaskSource:
             self._schedule(row.task_id, 0, NOT_DUE)
 
     def give_up(self, execution: Execution, reason: int) -> bool:
+        self._doubt(execution, reason)
         row = self._in_window(execution)
         if row is None:
             return False
@@ -183,7 +204,8 @@ class TaskSource:
         if case.outcome is not Outcome.EXECUTED:
             return
         row, included = self._in_window(case.record.key), case.included
-        if row is not None and included is not None:
+        # A node that does not know when the ledger closed: then the row is moved on when it is read.
+        if row is not None and included is not None and included[1]:
             ledger, time_s = included
             # It was live in that ledger, if only because the run restored it.
             moved = row._replace(
@@ -283,6 +305,12 @@ class TaskSource:
             self._gated.difference_update(gone)
             self._on_trial.difference_update(gone)
             self._dependencies.forget(gone)
+            self._rereading.forget(gone)
+
+    def _doubt(self, execution: Execution, reason: int) -> None:
+        """What the chain said of a run may be because it is not, any more, as the task's row says."""
+        if reason in DOUBTFUL:
+            self._rereading.doubt(_task(execution))
 
     def _due(self, row: Row, *, archived: bool) -> Due:
         return Due(

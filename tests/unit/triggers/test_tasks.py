@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from types import SimpleNamespace
+from typing import cast
+
 import msgspec
 from stellar_sdk import Address, StrKey, scval
 from stellar_sdk import xdr as stellar_xdr
@@ -15,7 +18,7 @@ from sorofast.executions.outcome import ChannelView, Ended, Outcome
 from sorofast.executions.records import Operation, WalRecord
 from sorofast.reasons import code_of
 from sorofast.registry.layout import execute_call
-from sorofast.registry.row import Flag, Row
+from sorofast.registry.row import Flag, Row, ids_of
 from sorofast.triggers.tasks import ASK_AGAIN_LEDGERS, TaskSource
 
 WINDOW, INTERVAL_S, LANDED_S = 1_000, 60, 1_065
@@ -273,7 +276,12 @@ async def test_of_the_tasks_that_could_not_pay_one_is_simulated_again_now_and_th
     fees = {9: 1_001}
     table = _core.TaskTable()
     table.apply(row().pack() + row()._replace(task_id=8).pack(), 0, 1)
-    tasks = TaskSource(table, CALL, 0, 1, read=unread, fee_of=lambda shape: fees.get(shape, 0))
+
+    async def as_it_was(task_ids: bytes, ledger_min: int) -> _core.EntriesBatch:
+        rows = b"".join(row(ledger=ledger_min)._replace(task_id=one).pack() for one in ids_of(task_ids))
+        return cast("_core.EntriesBatch", SimpleNamespace(rows=rows, problems=[]))
+
+    tasks = TaskSource(table, CALL, 0, 1, read=as_it_was, fee_of=lambda shape: fees.get(shape, 0))
     assert tasks.due(5_000, 10) == []
     for ledger in range(101, 101 + ASK_AGAIN_LEDGERS):
         await tasks.look(ledger)

@@ -12,6 +12,7 @@
     ├── UnreachableError            4: somebody who must answer does not
     │   ├── RpcUnreachable
     │   └── RedisUnreachable
+    │       └── RedisUnreadable     1: a key in Redis holds what no version of sorofast wrote
     ├── DecodeError                 1: bytes from outside that are not what they claim to be
     │   ├── XdrError                carries the byte offset and the reason
     │   ├── BodyError               a JSON-RPC body
@@ -42,6 +43,7 @@ __all__ = [
     "LeaseLost",
     "RedisUnfit",
     "RedisUnreachable",
+    "RedisUnreadable",
     "RpcError",
     "RpcUnreachable",
     "SecretError",
@@ -118,6 +120,14 @@ class RpcUnreachable(UnreachableError):
 
 class RedisUnreachable(UnreachableError):
     """Redis did not answer, or the embedded server did not start."""
+
+
+class RedisUnreadable(RedisUnreachable):
+    """Redis answers, but a key holds what no version of sorofast wrote: what was asked cannot be had until somebody
+    has put it right. The message says which key, and what to do.
+    """
+
+    exit_code: ClassVar[int] = 1
 
 
 class DecodeError(SorofastError):

@@ -5,8 +5,10 @@ contract, proven by their success, counted on the ledger.
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import os
 from collections import Counter
+from collections.abc import AsyncIterator
 
 import pytest
 from stellar_sdk import Address, scval
@@ -19,10 +21,11 @@ from sorofast import _core
 from sorofast.coordination.client import open_redis
 from sorofast.coordination.shard import ShardStore
 from sorofast.engine.connect import SOURCES, connect
+from sorofast.engine.context import WorkerContext
 from sorofast.engine.report import Reporter
 from sorofast.engine.worker import Worker
 from sorofast.executions.outcome import Outcome
-from sorofast.settings import load_settings
+from sorofast.settings import EngineConfig, load_settings
 
 KEYS, EVERY_S = range(1_000_001, 1_000_004), 4
 
@@ -114,3 +117,77 @@ async def test_what_an_absent_source_left_in_the_log_is_settled_and_its_channels
     assert report.executed >= s.setup.tasks, report.summary()
     assert [event["source"] for event in run.events if event["event"] == "source_absent"] == [NAME]
     assert not [event for event in run.events if event["event"] == "worker_died"]
+
+
+@contextlib.asynccontextmanager
+async def working(
+    config: EngineConfig, member: str, metronome: Metronome
+) -> AsyncIterator[tuple[WorkerContext, Worker]]:
+    """A worker with a second source, in this process; it has drained when the block is left."""
+    context = await connect(config, member, (*SOURCES, loader(metronome, 2)))
+    reader, writer = os.pipe()
+    worker = Worker(context, Reporter(writer))
+    running = asyncio.create_task(worker.run())
+    try:
+        yield context, worker
+        worker.stop.set()
+        await running
+    finally:
+        running.cancel()
+        await asyncio.wait([running])
+        await context.close()
+        os.close(reader)
+        os.close(writer)
+
+
+@pytest.mark.verify
+@pytest.mark.timeout(120)
+async def test_the_next_owner_of_a_shard_goes_on_where_each_source_has_stopped(scenario: Scenario) -> None:
+    async with scenario(start=False, workers=1, shards=4, tasks=12) as s:
+        await s.pass_ledgers(1)
+        contract = s.network.registry.targets[0]
+        config = load_settings(s.fleet.config_path).engine_config()
+        raw = _core.contract_to_bytes(contract)
+        first, second = (Metronome(raw, KEYS, s.first_due_s, EVERY_S) for _ in range(2))
+        before = [await count_of(s.network.urls.rpc_url, contract, key) for key in KEYS]
+        async with working(config, "first-worker", first):
+            await s.pass_until_due()
+            await s.pass_ledgers(10)
+        async with working(config, "second-worker", second):
+            await s.pass_ledgers(10)
+            until = await s.latest_ledger()
+        after = [await count_of(s.network.urls.rpc_url, contract, key) for key in KEYS]
+        s.judgement = report = await s.oracle.check(until, early_max=0)
+    ran = [
+        run
+        for metronome in (first, second)
+        for run, outcome in metronome.ends.elements()
+        if outcome is Outcome.EXECUTED
+    ]
+    assert len(ran) == len(set(ran)) == sum(now - then for now, then in zip(after, before, strict=True))
+    assert min(int(run.window) for run in ran) == s.first_due_s
+    assert all(outcome is Outcome.EXECUTED for _, outcome in second.ends), second.ends
+    assert second.ends
+    assert report.executed >= s.setup.tasks, report.summary()
+
+
+@pytest.mark.verify
+@pytest.mark.timeout(120)
+async def test_a_source_that_takes_long_to_read_holds_up_no_run(scenario: Scenario) -> None:
+    async with scenario(start=False, workers=1, shards=4, tasks=24) as s:
+        await s.pass_ledgers(1)
+        config = load_settings(s.fleet.config_path).engine_config()
+        raw = _core.contract_to_bytes(s.network.registry.targets[0])
+        slow = Metronome(raw, KEYS, s.first_due_s, EVERY_S, slow_s=2.5)
+        async with working(config, "test-worker", slow):
+            await s.pass_until_due()
+            await s.pass_ledgers(4)
+            begun = await s.latest_ledger()
+            await s.pass_ledgers(12)
+            windows = [run for run in s.oracle.runs() if run.ledger > begun + 1]
+            judged = await s.oracle.look(await s.latest_ledger() - 1)
+            late = judged.late[-len(windows) :]
+            until = await s.latest_ledger()
+        s.judgement = await s.oracle.check(until, early_max=0)
+    assert len(windows) >= 12
+    assert sum(late) / len(late) < 0.5, late

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import asyncio
 import struct
 from collections import Counter
 from collections.abc import Awaitable, Callable, Iterable, Mapping
+
+import msgspec
 
 from sorofast import _core
 from sorofast.coordination.shard import ShardState
@@ -29,11 +32,15 @@ class Metronome:
 
     name = NAME
 
-    def __init__(self, contract: bytes, keys: Iterable[int], first_s: int, every_s: int) -> None:
+    def __init__(
+        self, contract: bytes, keys: Iterable[int], first_s: int, every_s: int, *, slow_s: float = 0.0
+    ) -> None:
+        """What it reads takes it `slow_s`."""
         operation = _core.Operation.invoke(contract, "bump", ["key"])
         self._call = Call(operation, Operation("invoke", contract, "bump"), Proof.SUCCESS)
         self._template = struct.unpack(">Q", contract[:8])[0]
         self._every_s = every_s
+        self._slow_s = slow_s
         self._next: dict[str, int] = {str(key): first_s for key in keys}
         self._at: dict[str, int] = dict(self._next)
         self._reasons: dict[str, int] = dict.fromkeys(self._next, code_of("not_due"))
@@ -44,6 +51,7 @@ class Metronome:
 
     async def look(self, ledger: int) -> None:
         """All it needs it has."""
+        await asyncio.sleep(self._slow_s)
 
     def due(self, until_s: int, limit: int) -> list[Due]:
         ready = sorted((at_s, key) for key, at_s in self._at.items() if at_s <= until_s)[:limit]
@@ -106,7 +114,12 @@ class Metronome:
         return Counter(self._reasons.values())
 
     def snapshot(self) -> bytes | None:
-        return None
+        return msgspec.json.encode(self._next) if self._next else None
+
+    def restore(self, snapshot: bytes) -> None:
+        """Goes on where another one has stopped."""
+        self._next = msgspec.json.decode(snapshot, type=dict[str, int])
+        self._at = dict(self._next)
 
     def _in_window(self, execution: Execution) -> bool:
         return self._next.get(str(execution.id)) == int(execution.window)
@@ -120,7 +133,11 @@ def loader(
     async def load(
         context: WorkerContext, shard_number: int, state: ShardState, at: LedgerEntry
     ) -> tuple[TriggerSource, int]:
-        mine = metronome if shard_number == shard else Metronome(bytes(32), (), 0, 1)
-        return mine, at.ledger
+        if shard_number != shard:
+            return Metronome(bytes(32), (), 0, 1), at.ledger
+        snapshot = state.snapshot_of(NAME)
+        if snapshot is not None:
+            metronome.restore(snapshot)
+        return metronome, at.ledger
 
     return load

@@ -6,7 +6,7 @@ import re
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
 import redis.exceptions as raised
@@ -14,12 +14,21 @@ from redis.asyncio import BlockingConnectionPool, Redis
 from redis.asyncio.retry import Retry
 from redis.backoff import ExponentialWithJitterBackoff
 
-from sorofast.errors import ConfigError, RedisUnfit, RedisUnreachable, SorofastError
+from sorofast.errors import ConfigError, RedisUnfit, RedisUnreachable, RedisUnreadable, SorofastError
 
 if TYPE_CHECKING:
     from sorofast.settings import RedisConfig
 
-__all__ = ["ServerFacts", "check_server", "judge_server", "open_redis", "redis_errors", "version_of"]
+__all__ = [
+    "ServerFacts",
+    "check_server",
+    "judge_server",
+    "open_redis",
+    "redis_errors",
+    "shown",
+    "unless_unreadable",
+    "version_of",
+]
 
 MIN_VERSION = (7, 0)
 MAX_CONNECTIONS = 64
@@ -27,6 +36,7 @@ CONNECT_TIMEOUT_S = 2.0
 REPLY_TIMEOUT_S = 5.0
 RETRIES = 3
 ERROR_CHARS_MAX = 300
+SHOWN_MAX = 100
 
 # What a server says while it cannot serve for now, and what that means. redis-py keeps some of these words in the
 # message, takes others off it and gives them a class, and tells those that came in a transaction by its own word.
@@ -43,6 +53,8 @@ _FOR_NOW = {
     "TRYAGAIN": "is moving these keys",
     "UNBLOCKED": "has just changed its role",
 }
+# What a server says when a key holds something else than the command, or our script, can work with.
+_GARBLED = re.compile(r"WRONGTYPE|not an integer|not a valid float|would overflow|user_script")
 _BY_CLASS: dict[type[Exception], str] = {
     raised.BusyLoadingError: "LOADING",
     raised.OutOfMemoryError: "OOM",
@@ -181,7 +193,8 @@ def redis_errors(action: str) -> Iterator[None]:
     """Converts what redis-py raises inside; `action` says in the message what was being done.
 
     RedisUnreachable for what passes by itself or by the operator's doing, and is tried again; RedisUnfit for
-    credentials; plain SorofastError for an answer nobody expected.
+    credentials; RedisUnreadable for a key that holds something else than it should; plain SorofastError for an answer
+    nobody expected.
     """
     try:
         yield
@@ -197,9 +210,29 @@ def redis_errors(action: str) -> Iterator[None]:
             raise RedisUnreachable(f"Redis {state} ({action}: {_line(cause)})") from error
         if isinstance(cause, (raised.ConnectionError, raised.TimeoutError, OSError)):
             raise RedisUnreachable(f"Redis does not answer ({action}: {_line(cause)})") from error
+        if isinstance(cause, raised.ResponseError) and _GARBLED.search(str(cause)):
+            raise RedisUnreadable(f"Redis refused {action}: {_line(cause)}") from error
         raise SorofastError(
             f"Redis refused {action}: {_line(cause)}; if other software uses these keys, choose another redis.prefix"
         ) from error
+
+
+def shown(raw: bytes) -> str:
+    """What stands in Redis, for a message: clipped, whatever it is."""
+    return raw[:SHOWN_MAX].decode(errors="replace")
+
+
+def unless_unreadable(reply: Any, action: str) -> Any:
+    """One reply of a pipeline that was to raise nothing: None where its key is not what it should be. Raises as
+    `redis_errors` does for whatever else the server said.
+    """
+    if not isinstance(reply, Exception):
+        return reply
+    try:
+        with redis_errors(action):
+            raise reply
+    except RedisUnreadable:
+        return None
 
 
 def _state_of(error: Exception) -> str | None:

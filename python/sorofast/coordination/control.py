@@ -10,6 +10,8 @@ from redis.asyncio import Redis
 from sorofast.coordination.client import redis_errors
 from sorofast.coordination.keys import FleetKeys
 from sorofast.coordination.scripts import Scripts
+from sorofast.errors import RedisUnreadable
+from sorofast.observability.unreadable import UnreadableKeys
 
 __all__ = ["FleetControl", "Pause"]
 
@@ -30,22 +32,33 @@ class Pause:
 
 
 class FleetControl:
-    """Raises RedisUnreachable."""
+    """Raises RedisUnreachable. A pause that does not read is none, and is told to `unreadable`."""
 
-    def __init__(self, redis: Redis, prefix: str) -> None:
+    def __init__(self, redis: Redis, prefix: str, unreadable: UnreadableKeys | None = None) -> None:
         self._redis = redis
         self._key = FleetKeys.of(prefix).control
-        self._scripts = Scripts(redis)
+        self._unreadable = unreadable
+        self._scripts = Scripts(redis, unreadable)
 
     async def pause(self) -> Pause | None:
         """The pause in force; None when the fleet works."""
         names = ["number", "cause", "text", "since_ledger", "since_s"]
-        with redis_errors("reading whether the fleet is paused"):
-            stored: list[Any] = await self._redis.hmget(self._key, names)
+        try:
+            with redis_errors("reading whether the fleet is paused"):
+                stored: list[Any] = await self._redis.hmget(self._key, names)
+        except RedisUnreadable as error:
+            if await self._scripts.put_right([self._key], error):
+                return None
+            raise
         number, cause, text, since_ledger, since_s = stored
         if not cause:
             return None
-        return Pause(int(number), cause.decode(), text.decode(), int(since_ledger), int(since_s))
+        try:
+            return Pause(int(number), cause.decode(), (text or b"").decode(), int(since_ledger), int(since_s))
+        except (TypeError, ValueError) as error:
+            reason = RedisUnreadable(f"{self._key} holds a pause that does not read: {error!r}")
+            await self._scripts.put_right([self._key], reason)
+            return None
 
     async def begin(self, cause: str, text: str, ledger: int, close_s: int, member: str) -> int:
         """Begins a pause or confirms the one there is, as seen in `ledger`; returns its number."""

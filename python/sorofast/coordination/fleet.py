@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import re
+from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass
 from secrets import token_hex
 from typing import Any
@@ -12,15 +13,17 @@ from redis.asyncio import Redis
 
 from sorofast import __version__
 from sorofast.clock import Clock, SystemClock
-from sorofast.coordination.client import redis_errors
-from sorofast.coordination.keys import FOLLOWER, FleetKeys, ShardKeys
+from sorofast.coordination.client import redis_errors, shown
+from sorofast.coordination.keys import FOLLOWER, FleetKeys, ShardKeys, facts_of
 from sorofast.coordination.leases import Leases, Term
+from sorofast.coordination.members import decode_info
 from sorofast.coordination.scripts import Scripts
-from sorofast.coordination.streams import LedgerEntry, decode_ledger, encode_ledger
-from sorofast.errors import FleetMismatch, LeaseLost
+from sorofast.coordination.streams import LedgerEntry, LedgerStream, cursor_of, encode_ledger
+from sorofast.errors import DecodeError, FleetMismatch, LeaseLost, RedisUnreadable
 from sorofast.executions.key import Execution
 from sorofast.executions.records import RECORD_SCHEMA, RECORD_SCHEMAS, inflight_of
 from sorofast.limits import SHARDS_MAX
+from sorofast.observability.unreadable import UnreadableKeys
 
 __all__ = ["FLEET_SCHEMA", "MEMBER_TTL_S", "Fleet", "FleetMeta"]
 
@@ -29,9 +32,10 @@ FLEET_SCHEMA = RECORD_SCHEMA
 MEMBER_TTL_S = 5.0
 MAX_INFO_BYTES = 16 * 1024
 MAX_ENTRY_BYTES = 16 * 1024 * 1024
-MAX_BLOCK_MS = 2_000
 STREAM_ENTRIES = 20_000
 """A day of ledgers, should nobody trim: who is further behind resyncs from the chain."""
+CHANNEL_DIGITS_MAX = 9
+_GENERATION = re.compile(r"[0-9a-f]{16}")
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,13 +57,23 @@ class FleetMeta:
 
 
 class Fleet:
-    """Raises LeaseLost for a follower's term that is over, FleetMismatch, and RedisUnreachable."""
+    """Raises LeaseLost for a follower's term that is over, FleetMismatch, and RedisUnreachable. A member of the fleet
+    gives `unreadable`, to be told what it could not read and passed over.
+    """
 
-    def __init__(self, redis: Redis, prefix: str, clock: Clock | None = None) -> None:
+    def __init__(
+        self,
+        redis: Redis,
+        prefix: str,
+        clock: Clock | None = None,
+        unreadable: UnreadableKeys | None = None,
+    ) -> None:
         self._redis = redis
         self._prefix = prefix
         self._keys = FleetKeys.of(prefix)
-        self._scripts = Scripts(redis)
+        self._unreadable = unreadable
+        self._scripts = Scripts(redis, unreadable)
+        self._stream = LedgerStream(redis, self._keys.ledgers, self._scripts, unreadable)
         self._leases = Leases(self._scripts, clock or SystemClock())
         self._shards: int | None = None
         self.schema = min(RECORD_SCHEMAS)
@@ -73,12 +87,24 @@ class Fleet:
         if meta.shards < 1 or meta.shards > SHARDS_MAX:
             raise ValueError(f"a fleet has 1 to {SHARDS_MAX} shards, not {meta.shards}")
         mine = {name: str(value) for name, value in asdict(meta).items()}
-        reply = await self._scripts.run(
-            "check_meta-2",
-            [self._keys.meta, self._keys.generation],
-            [token_hex(8), *(text for pair in mine.items() for text in pair)],
-        )
-        texts: list[str] = [raw.decode() for raw in reply]
+        try:
+            reply = await self._scripts.run(
+                "check_meta-2",
+                [self._keys.meta, self._keys.generation],
+                [token_hex(8), *(text for pair in mine.items() for text in pair)],
+            )
+        except RedisUnreadable as error:
+            raise FleetMismatch(
+                f"{self._keys.meta} or {self._keys.generation} holds something else than what a fleet is made with "
+                f"({error}); if other software uses these keys, choose another redis.prefix, else "
+                f"{facts_of(self._keys.meta).fix}"
+            ) from error
+        texts: list[str] = [raw.decode(errors="replace") for raw in reply]
+        if not _GENERATION.fullmatch(texts[0]):
+            raise FleetMismatch(
+                f"{self._keys.generation} holds {texts[0][:40]!r}, which names no fleet: "
+                f"{facts_of(self._keys.generation).fix}"
+            )
         stored = dict(zip(texts[1::2], texts[2::2], strict=True))
         self._take_schema(stored.pop("schema", ""))
         del mine["schema"]
@@ -113,10 +139,22 @@ class Fleet:
         return self.schema
 
     async def generation(self) -> str | None:
-        """The random name the fleet got when it was created; another one later means that Redis was emptied."""
-        with redis_errors("reading the fleet's generation"):
-            raw: Any = await self._redis.get(self._keys.generation)
-        return str(raw.decode()) if raw else None
+        """The random name the fleet got when it was created; another one later means that Redis was emptied.
+
+        RedisUnreadable where there is something else than a name.
+        """
+        key = self._keys.generation
+        try:
+            with redis_errors("reading the fleet's generation"):
+                raw: Any = await self._redis.get(key)
+            if raw is not None and not _GENERATION.fullmatch(raw.decode(errors="replace")):
+                raise RedisUnreadable(f"{key} names no fleet")
+        except RedisUnreadable as error:
+            await self._scripts.put_right([key], error)
+            raise
+        if self._unreadable is not None:
+            self._unreadable.fine(key)
+        return None if raw is None else str(raw.decode())
 
     async def shards(self) -> int:
         """How many shards the fleet was created with; FleetMismatch when there is no fleet yet."""
@@ -127,6 +165,10 @@ class Fleet:
                 raise FleetMismatch(
                     f"there is no fleet under redis.prefix {self._prefix!r}: start `sorofast run` first, "
                     "or check the prefix"
+                )
+            if not raw.isdigit() or not 1 <= int(raw[:9]) <= SHARDS_MAX:
+                raise FleetMismatch(
+                    f"{self._keys.meta} holds {raw[:40]!r} as the number of shards: {facts_of(self._keys.meta).fix}"
                 )
             self._shards = int(raw)
         return self._shards
@@ -139,9 +181,27 @@ class Fleet:
         reply = await self._scripts.run(
             "beat_member-1", [self._keys.members], [member, packed, int(MEMBER_TTL_S * 1000)]
         )
-        return {
-            name.decode(): msgspec.json.decode(raw) for name, raw in zip(reply[::2], reply[1::2], strict=True)
-        }
+        if reply[0] and self._unreadable is not None:
+            self._unreadable.found(
+                self._keys.members,
+                f"{reply[0]} values are no beats of members",
+                facts_of(self._keys.members).fix,
+            )
+        return self._described(zip(reply[1::2], reply[2::2], strict=True))
+
+    def _described(self, stored: Iterable[tuple[bytes, bytes]]) -> dict[str, dict[str, Any]]:
+        """Those who describe themselves; the others count as absent, and are forgotten when their time is over."""
+        described: dict[str, dict[str, Any]] = {}
+        for name, packed in stored:
+            try:
+                member, info = decode_info(name, packed)
+            except DecodeError as error:
+                if self._unreadable is not None:
+                    field = name.decode(errors="replace")
+                    self._unreadable.found(self._keys.members, error, "nothing: its time runs out", field)
+                continue
+            described[member] = info
+        return described
 
     async def members(self) -> dict[str, dict[str, Any]]:
         """Who is alive, without joining: for `status`."""
@@ -151,12 +211,12 @@ class Fleet:
                 pipe.hgetall(self._keys.members)
                 (seconds, micros), stored = await pipe.execute()
         now_ms = seconds * 1000 + micros // 1000
-        alive = {}
+        alive = []
         for name, value in stored.items():
             expires_ms, _, packed = value.partition(b" ")
-            if int(expires_ms) > now_ms:
-                alive[name.decode()] = msgspec.json.decode(packed)
-        return alive
+            if expires_ms.isdigit() and int(expires_ms[:20]) > now_ms:
+                alive.append((name, packed))
+        return self._described(alive)
 
     async def leave(self, member: str) -> None:
         with redis_errors("leaving the fleet"):
@@ -184,16 +244,27 @@ class Fleet:
                 pipe.time()
                 pipe.hmget(self._keys.follower, ["owner", "epoch", "expires_ms"])
                 (seconds, micros), (owner, epoch, expires_ms) = await pipe.execute()
-        if not owner or int(expires_ms) <= seconds * 1000 + micros // 1000:
+        now_ms = seconds * 1000 + micros // 1000
+        try:
+            return (owner.decode(), int(epoch)) if owner and int(expires_ms) > now_ms else None
+        except (TypeError, ValueError):
             return None
-        return owner.decode(), int(epoch)
 
     async def follower_state(self) -> tuple[int, str | None]:
-        """(last published ledger, events cursor after it); (0, None) before the first."""
-        with redis_errors("reading the follower's cursor"):
-            stored: list[Any] = await self._redis.hmget(self._keys.cursor, ["ledger", "cursor"])
-        ledger, cursor = stored
-        return int(ledger or 0), cursor.decode() if cursor else None
+        """(last published ledger, events cursor after it); (0, None) before the first.
+
+        Where they do not read, the ledger is that of the stream's newest entry, and there is no cursor.
+        """
+        key = self._keys.cursor
+        newest = await self._stream.newest_ledger()
+        try:
+            with redis_errors("reading the follower's cursor"):
+                stored: list[Any] = await self._redis.hmget(key, ["ledger", "cursor"])
+            return cursor_of(stored[0], stored[1], newest)
+        except (DecodeError, RedisUnreadable) as error:
+            reason = error if isinstance(error, RedisUnreadable) else RedisUnreadable(f"{key}: {error}")
+            await self._scripts.put_right([key], reason)
+            return newest or 0, None
 
     async def append_ledger(self, term: Term, entry: LedgerEntry, cursor: str | None) -> None:
         """Publishes the entry and stores the events cursor, in one script.
@@ -212,34 +283,30 @@ class Fleet:
             [self._keys.follower, self._keys.ledgers, self._keys.cursor],
             [term.owner, term.epoch, entry.ledger, entry.previous, cursor or "", packed, STREAM_ENTRIES],
         )
+        if reply[1:] == [b"anew"] and self._unreadable is not None:
+            reason = "what it held beyond the cursor was none of ours"
+            self._unreadable.found(self._keys.ledgers, reason, facts_of(self._keys.ledgers).fix)
         if reply[0] == b"lost":
             raise LeaseLost(
-                f"the follower's epoch {term.epoch} of {term.owner} is over, the role is at epoch {reply[2].decode()}"
+                f"the follower's epoch {term.epoch} of {term.owner} is over, the role is at epoch {shown(reply[2])}"
             )
         if reply[0] == b"conflict":
             raise LeaseLost(
-                f"ledger {entry.ledger} does not follow: the stream is at {reply[1].decode()}, "
+                f"ledger {entry.ledger} does not follow: the stream is at {shown(reply[1])}, "
                 f"{term.owner} took it to be at {entry.previous}"
             )
 
     async def read_ledgers(self, after_id: str, block_ms: int, count: int) -> list[tuple[str, LedgerEntry]]:
         """Entries after `after_id` ("0-0" for all), oldest first.
 
-        Waits up to `block_ms` for one, at most MAX_BLOCK_MS.
+        Waits up to `block_ms` for one, at most two seconds. What does not read is passed over.
         A first entry whose `previous` is not the ledger of `after_id` means that the reader missed something.
         """
-        wait_ms = min(block_ms, MAX_BLOCK_MS)
-        with redis_errors("reading the ledger stream"):
-            reply: Any = await self._redis.xread(
-                {self._keys.ledgers: after_id}, count=count, block=wait_ms if wait_ms > 0 else None
-            )
-        return _entries(reply[0][1]) if reply else []
+        return await self._stream.read(after_id, block_ms, count)
 
     async def last_ledgers(self, count: int) -> list[tuple[str, LedgerEntry]]:
-        """The newest entries, oldest first."""
-        with redis_errors("reading the ledger stream"):
-            reply: Any = await self._redis.xrevrange(self._keys.ledgers, count=count)
-        return _entries(reply[::-1])
+        """The newest entries that read, oldest first."""
+        return await self._stream.last(count)
 
     async def trim(self, min_id: str) -> int:
         """Drops entries below `min_id` (see `ShardStore.oldest_snapshot`); returns how many."""
@@ -255,21 +322,30 @@ class Fleet:
             async with self._redis.pipeline(transaction=False) as pipe:
                 for keys in shards:
                     pipe.hgetall(keys.channels)
-                replies = await pipe.execute()
-        return {
-            int(name.removesuffix(b":tx")): inflight_of(value)
-            for channels in replies
-            for name, value in channels.items()
-            if name.endswith(b":tx")
-        }
+                replies = await pipe.execute(raise_on_error=False)
+        found: dict[int, tuple[Execution | None, int]] = {}
+        for keys, channels in zip(shards, replies, strict=True):
+            try:
+                with redis_errors("reading what is in flight"):
+                    if isinstance(channels, Exception):
+                        raise channels
+            except RedisUnreadable as error:
+                # The shard is not worked on meanwhile, so nothing of it has to be watched.
+                await self._scripts.put_right([keys.channels], error)
+                continue
+            for name, value in channels.items():
+                channel = name.removesuffix(b":tx")
+                if channel != name and channel.isdigit() and len(channel) <= CHANNEL_DIGITS_MAX:
+                    found[int(channel)] = inflight_of(value)
+        return found
 
     async def release_member(self, owner: str) -> int:
         """Frees every lease of a process known to be dead, for who reaped it; returns how many."""
-        leases = [ShardKeys.of(self._prefix, shard).lease for shard in range(await self.shards())]
+        try:
+            shards = await self.shards()
+        except RedisUnreadable as error:
+            raise FleetMismatch(f"{error}: {facts_of(self._keys.meta).fix}") from error
+        leases = [ShardKeys.of(self._prefix, shard).lease for shard in range(shards)]
         freed = await self._leases.release([self._keys.follower, *leases], owner, None)
         await self.leave(owner)
         return freed
-
-
-def _entries(stored: list[Any]) -> list[tuple[str, LedgerEntry]]:
-    return [(entry_id.decode(), decode_ledger(fields[b"entry"])) for entry_id, fields in stored]

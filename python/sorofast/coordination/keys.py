@@ -12,9 +12,62 @@ from dataclasses import dataclass
 from sorofast.errors import ConfigError
 from sorofast.limits import SHARDS_MAX
 
-__all__ = ["FOLLOWER", "FleetKeys", "ShardKeys", "shard_name", "shard_number"]
+__all__ = ["FOLLOWER", "FleetKeys", "KeyFacts", "ShardKeys", "facts_of", "shard_name", "shard_number"]
 
 FOLLOWER = "follower"
+
+_WRITTEN_ANEW = "nothing: it is deleted and written anew"
+_KEEP = "restore it from a backup, or "
+
+
+@dataclass(frozen=True, slots=True)
+class KeyFacts:
+    """What a key is, and what to do when it holds something else. A `spare` one costs no more than work done again
+    when it is lost, so a member of the fleet deletes it itself.
+    """
+
+    type: str
+    fix: str = _WRITTEN_ANEW
+    spare: bool = True
+
+
+_FACTS = {
+    "meta": KeyFacts(
+        "hash",
+        _KEEP + "stop the whole fleet, let ten ledgers close, DEL it and start the fleet again",
+        spare=False,
+    ),
+    "generation": KeyFacts(
+        "string",
+        _KEEP + "stop the whole fleet, let ten ledgers close, DEL it and start the fleet again",
+        spare=False,
+    ),
+    "members": KeyFacts("hash"),
+    FOLLOWER: KeyFacts("hash"),
+    "cursor": KeyFacts("hash"),
+    "ledgers": KeyFacts("stream"),
+    "timing": KeyFacts("hash"),
+    "control": KeyFacts("hash"),
+    "templates": KeyFacts("hash"),
+    "template-changes": KeyFacts("zset"),
+    "suspects": KeyFacts("hash"),
+    "lease": KeyFacts("hash", "DEL it: what is on its way stands in the log beside it", spare=False),
+    "wal": KeyFacts(
+        "hash", _KEEP + "let ten ledgers close, then DEL it and the channels beside it", spare=False
+    ),
+    "channels": KeyFacts("hash", "DEL it: what it held is read from the log and from the chain", spare=False),
+    "retry": KeyFacts("hash", _KEEP + "DEL it: what failed is then tried again at once", spare=False),
+    "dead": KeyFacts("hash", _KEEP + "DEL it: what was given up is then tried again", spare=False),
+    "history": KeyFacts("stream", "DEL it: a new one begins", spare=False),
+    "snapshot": KeyFacts("hash"),
+    "requests": KeyFacts("list", "DEL it, and ask again for what it held", spare=False),
+}
+
+
+def facts_of(key: str) -> KeyFacts:
+    """By a key's last word."""
+    return _FACTS[key.rpartition(":")[2]]
+
 
 _PREFIX = re.compile(r"[A-Za-z0-9_.:-]{1,64}")
 

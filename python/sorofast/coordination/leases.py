@@ -85,7 +85,9 @@ class Leases:
         return Term(name, owner, int(reply[1]), self.trust(sent_at_s)), int(reply[2])
 
     async def renew(self, terms: Sequence[tuple[str, Term]]) -> list[Term]:
-        """(key, term) pairs in, renewed terms out, in one round trip; lost ones are left out."""
+        """(key, term) pairs in, renewed terms out, in one round trip; lost ones, and those whose lease does not read,
+        are left out.
+        """
         if not terms:
             return []
         sent_at_s = self._clock.monotonic()

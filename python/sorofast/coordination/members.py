@@ -1,15 +1,21 @@
 """What follows from who is alive: who should own which shard (rendezvous hashing with an even cap), and which schema
-of records everybody reads.
+of records everybody reads. How each member describes itself is decoded here too.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from hashlib import blake2b
+from typing import Any
 
+import msgspec
+
+from sorofast.errors import DecodeError
 from sorofast.executions.records import RECORD_SCHEMAS
 
-__all__ = ["fair_share", "schema_for_all"]
+__all__ = ["decode_info", "fair_share", "schema_for_all"]
+
+NAME_MAX = 255
 
 
 def fair_share(members: Iterable[str], shards: int, me: str) -> set[int]:
@@ -46,6 +52,19 @@ def schema_for_all(infos: Iterable[Mapping[str, object]]) -> int:
     oldest = min(RECORD_SCHEMAS)
     reads = [read if isinstance(read := info.get("reads"), int) else oldest for info in infos]
     return max(oldest, min([*reads, max(RECORD_SCHEMAS)]))
+
+
+def decode_info(name: bytes, packed: bytes) -> tuple[str, dict[str, Any]]:
+    """A member's name, and how it describes itself. DecodeError for what no member wrote."""
+    try:
+        member, info = name.decode(), msgspec.json.decode(packed)
+    except (UnicodeDecodeError, msgspec.DecodeError) as error:
+        raise DecodeError(f"a member does not read: {error}") from error
+    if not isinstance(info, dict) or not 0 < len(member) <= NAME_MAX:
+        raise DecodeError(
+            "a member describes itself by something else than an object, or has no name that fits"
+        )
+    return member, info
 
 
 def _score(member: str, shard: int) -> int:

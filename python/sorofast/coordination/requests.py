@@ -45,7 +45,7 @@ def decode_request(raw: bytes) -> Request | None:
     """None for what another version asks: the owner that knows it may still come."""
     try:
         request = _decode(raw)
-    except msgspec.DecodeError:
+    except (msgspec.DecodeError, UnicodeDecodeError):
         return None
     return request if request.action in (RETRY, PURGE) else None
 

@@ -17,6 +17,9 @@ from redis.asyncio import Redis
 from redis.exceptions import NoScriptError
 
 from sorofast.coordination.client import redis_errors
+from sorofast.coordination.keys import facts_of
+from sorofast.errors import RedisUnreadable
+from sorofast.observability.unreadable import UnreadableKeys
 
 __all__ = ["Scripts", "script_names", "script_text"]
 
@@ -49,14 +52,57 @@ def key_count(name: str) -> int:
 
 
 class Scripts:
-    """Calls scripts by name. Safe to repeat after a lost reply, as every script is."""
+    """Calls scripts by name. Safe to repeat after a lost reply, as every script is.
 
-    def __init__(self, redis: Redis) -> None:
+    For a member of the fleet, which has `unreadable`, keys that hold something else than they should are told there,
+    and the ones that can be spared are written anew.
+    """
+
+    def __init__(self, redis: Redis, unreadable: UnreadableKeys | None = None) -> None:
         self._redis = redis
+        self._unreadable = unreadable
 
     async def run(self, name: str, keys: Sequence[str], args: Sequence[Arg]) -> Any:
-        """One call, one round trip; RedisUnreachable when no answer came within the client's bounded retries."""
+        """One call, one round trip; RedisUnreachable when no answer came within the client's bounded retries,
+        RedisUnreadable when a key holds something else than it should.
+        """
         _check_keys(name, keys)
+        try:
+            reply = await self._run(name, keys, args)
+        except RedisUnreadable as error:
+            if not await self.put_right(keys, error):
+                raise
+            return await self._run(name, keys, args)
+        if self._unreadable is not None:
+            for key in keys:
+                self._unreadable.fine(key)
+        return reply
+
+    async def put_right(self, keys: Sequence[str], error: RedisUnreadable) -> bool:
+        """Tells which of the keys are to blame for `error`, and deletes them if they can be spared; True if they were.
+        A caller that only looks changes nothing.
+        """
+        if self._unreadable is None:
+            return False
+        wrong: list[str] = []
+        for key in keys:
+            with redis_errors("looking at a key's type"):
+                found: Any = await self._redis.type(key)
+            if found.decode() not in (facts_of(key).type, "none"):
+                wrong.append(key)
+        if not wrong:
+            # Each is what it should be, so it is what stands in one of them: the one that a script names, or else any.
+            named = [key for key in keys if f"the {key.rpartition(':')[2]} does not read" in str(error)]
+            wrong = named or (list(keys) if all(facts_of(key).spare for key in keys) else list(keys[:1]))
+        for key in wrong:
+            self._unreadable.found(key, error, facts_of(key).fix)
+        if not all(facts_of(key).spare for key in wrong):
+            return False
+        with redis_errors("deleting what cannot be read"):
+            await self._redis.delete(*wrong)
+        return True
+
+    async def _run(self, name: str, keys: Sequence[str], args: Sequence[Arg]) -> Any:
         with redis_errors(name):
             try:
                 return await self._redis.evalsha(_sha(name), len(keys), *keys, *args)
@@ -65,7 +111,9 @@ class Scripts:
                 return await self._redis.evalsha(_sha(name), len(keys), *keys, *args)
 
     async def run_many(self, name: str, calls: Sequence[tuple[Sequence[str], Sequence[Arg]]]) -> list[Any]:
-        """The same script on several slots in one round trip, replies in order. Not atomic as a whole."""
+        """The same script on several slots in one round trip, replies in order, RedisUnreadable among them where keys
+        hold something else than they should. Not atomic as a whole.
+        """
         if not calls:
             return []
         replies = await self._pipelined(name, calls)
@@ -76,10 +124,14 @@ class Scripts:
             again = await self._pipelined(name, [calls[index] for index in forgotten])
             for index, reply in zip(forgotten, again, strict=True):
                 replies[index] = reply
-        for reply in replies:
+        for index, reply in enumerate(replies):
             if isinstance(reply, Exception):
-                with redis_errors(name):
-                    raise reply
+                try:
+                    with redis_errors(name):
+                        raise reply
+                except RedisUnreadable as error:
+                    replies[index] = error
+                    await self.put_right(calls[index][0], error)
         return replies
 
     async def _pipelined(self, name: str, calls: Sequence[tuple[Sequence[str], Sequence[Arg]]]) -> list[Any]:

@@ -12,6 +12,7 @@ envelope that was settled in between.
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -19,24 +20,25 @@ import msgspec
 from redis.asyncio import Redis
 
 from sorofast.clock import Clock, SystemClock
-from sorofast.coordination.client import redis_errors
+from sorofast.coordination.client import redis_errors, shown, unless_unreadable
 from sorofast.coordination.history import newest
-from sorofast.coordination.keys import ShardKeys, shard_name, shard_number
+from sorofast.coordination.keys import ShardKeys, facts_of, shard_name, shard_number
 from sorofast.coordination.leases import LEASE_TTL_MS, Leases, Term
 from sorofast.coordination.requests import REQUESTS_MAX, Request, decode_request
 from sorofast.coordination.scripts import Arg, Scripts
+from sorofast.coordination.state import ShardState, read_state
 from sorofast.coordination.streams import ledger_of
-from sorofast.errors import LeaseLost, RedisUnreachable, ShardRegressed
+from sorofast.errors import LeaseLost, RedisUnreachable, RedisUnreadable, ShardRegressed
 from sorofast.executions.records import (
     RECORD_SCHEMA,
     HistoryRecord,
     RetryRecord,
     Settle,
     WalRecord,
-    decode_record,
     encode_record,
     envelope_name,
 )
+from sorofast.observability.unreadable import UnreadableKeys
 
 __all__ = ["CommitReply", "Refusal", "ShardCounts", "ShardState", "ShardStore"]
 
@@ -59,22 +61,6 @@ class Refusal:
     """The channel's confirmed sequence in Redis is not the claim's sequence - 1."""
     UNCONFIRMED = "unconfirmed"
     """The channel's sequence was never confirmed: `set_confirmed` first."""
-
-
-@dataclass(frozen=True, slots=True)
-class ShardState:
-    """Everything a new owner reads."""
-
-    version: int
-    wal: list[WalRecord]
-    confirmed: dict[int, int]
-    """Channel index -> sequence number last seen on the ledger."""
-    retry: list[RetryRecord]
-    dead: list[RetryRecord]
-    snapshot: bytes | None
-    """The task table as its last owner packed it."""
-    snapshot_stream_id: str | None
-    """The ledger entry that snapshot includes; continue reading after it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -112,11 +98,14 @@ class ShardStore:
         clock: Clock | None = None,
         *,
         schema: int = RECORD_SCHEMA,
+        unreadable: UnreadableKeys | None = None,
     ) -> None:
+        """A member of the fleet gives `unreadable`, to be told what it could not read and passed over."""
         self._redis = redis
         self._keys = [ShardKeys.of(prefix, shard) for shard in range(shards)]
         self._clock = clock or SystemClock()
-        self._scripts = Scripts(redis)
+        self._unreadable = unreadable
+        self._scripts = Scripts(redis, unreadable)
         self._leases = Leases(self._scripts, self._clock)
         self._seen: dict[str, tuple[int, int]] = {}
         self.schema = schema
@@ -136,33 +125,40 @@ class ShardStore:
         return await self._leases.renew([(self._of(term).lease, term) for term in terms])
 
     async def load(self, term: Term) -> ShardState:
-        """The shard's whole state, read atomically under the term."""
+        """The shard's whole state, read atomically under the term. Records that do not read are told, and stay.
+
+        RedisUnreadable where a key is not what it should be, as for everything here.
+        """
         keys = self._of(term)
-        with redis_errors(f"reading shard {term.name}"):
-            async with self._redis.pipeline(transaction=True) as pipe:
-                pipe.hmget(keys.lease, ["owner", "epoch", "version"])
-                pipe.hvals(keys.wal)
-                pipe.hgetall(keys.channels)
-                pipe.hvals(keys.retry)
-                pipe.hvals(keys.dead)
-                pipe.hmget(keys.snapshot, ["data", "stream_id"])
-                lease, wal, channels, retry, dead, snapshot = await pipe.execute()
-        owner, epoch, version = (lease[0] or b"").decode(), int(lease[1] or 0), int(lease[2] or 0)
+        every = [keys.lease, keys.wal, keys.channels, keys.retry, keys.dead, keys.snapshot]
+        try:
+            with redis_errors(f"reading shard {term.name}"):
+                async with self._redis.pipeline(transaction=True) as pipe:
+                    pipe.hmget(keys.lease, ["owner", "epoch", "version"])
+                    pipe.hgetall(keys.wal)
+                    pipe.hgetall(keys.channels)
+                    pipe.hgetall(keys.retry)
+                    pipe.hgetall(keys.dead)
+                    pipe.hmget(keys.snapshot, ["data", "stream_id"])
+                    lease, wal, channels, retry, dead, snapshot = await pipe.execute()
+        except RedisUnreadable as error:
+            if await self._scripts.put_right(every, error):
+                return await self.load(term)
+            raise
+        try:
+            owner, epoch, version = (lease[0] or b"").decode(), int(lease[1] or 0), int(lease[2] or 0)
+        except ValueError as error:
+            raise RedisUnreadable(f"{keys.lease} holds no lease: {facts_of(keys.lease).fix}") from error
         seen = self._latest(term, 0)
         if epoch < term.epoch or (epoch == term.epoch and version < seen):
             raise _regressed(term, version, seen)
         if epoch > term.epoch or owner != term.owner:
             raise _lost(term, owner, epoch)
         self._seen[term.name] = (term.epoch, version)
-        return ShardState(
-            version=version,
-            wal=sorted((decode_record(raw, WalRecord) for raw in wal), key=lambda record: record.channel),
-            confirmed={int(name): int(value) for name, value in channels.items() if name.isdigit()},
-            retry=[decode_record(raw, RetryRecord) for raw in retry],
-            dead=[decode_record(raw, RetryRecord) for raw in dead],
-            snapshot=snapshot[0],
-            snapshot_stream_id=snapshot[1].decode() if snapshot[1] else None,
-        )
+        if self._unreadable is not None:
+            for key in every:
+                self._unreadable.fine(key)
+        return read_state(keys, version, wal, channels, retry, dead, snapshot, self._unreadable)
 
     async def commit(
         self,
@@ -200,7 +196,11 @@ class ShardStore:
             version,
             [LEASE_TTL_MS, HISTORY_ENTRIES, *packed, *records],
         )
-        refused = {claims[int(reply[at])].execution: reply[at + 1].decode() for at in range(2, len(reply), 2)}
+        told = {int(reply[at]): shown(reply[at + 1]) for at in range(2, len(reply), 2)}
+        unwritten = told.pop(-1, None)
+        if unwritten is not None and self._unreadable is not None:
+            self._unreadable.found(keys.history, unwritten, facts_of(keys.history).fix)
+        refused = {claims[at].execution: reason for at, reason in told.items()}
         return CommitReply(
             version=int(reply[1]),
             accepted=frozenset(claim.execution for claim in claims if claim.execution not in refused),
@@ -218,11 +218,32 @@ class ShardStore:
         reply = await self._write("confirm_channels-2", [keys.lease, keys.channels], term, version, [pairs])
         return int(reply[1])
 
+    async def bind(self, term: Term, version: int, records: Sequence[WalRecord]) -> int:
+        """Lets the channels of these records say again that they carry them, as only what a channel carries can be
+        settled; returns the new version.
+        """
+        keys = self._of(term)
+        pairs = _pack([(f"{record.channel}:tx", envelope_name(record)) for record in records])
+        reply = await self._write("confirm_channels-2", [keys.lease, keys.channels], term, version, [pairs])
+        return int(reply[1])
+
     async def requests(self, term: Term) -> dict[bytes, Request]:
         """What operators have asked of the shard and nobody has carried out yet, by its own bytes, oldest first."""
-        with redis_errors(f"reading the requests to shard {term.name}"):
-            stored: Any = await self._redis.lrange(self._of(term).requests, 0, REQUESTS_MAX - 1)
-        return {raw: request for raw in stored if (request := decode_request(raw)) is not None}
+        key = self._of(term).requests
+        try:
+            with redis_errors(f"reading the requests to shard {term.name}"):
+                stored: Any = await self._redis.lrange(key, 0, REQUESTS_MAX - 1)
+        except RedisUnreadable as error:
+            await self._scripts.put_right([key], error)
+            raise
+        found = {raw: request for raw in stored if (request := decode_request(raw)) is not None}
+        if self._unreadable is not None:
+            if len(found) < len(set(stored)):
+                reason = "some of them ask nothing that this version knows"
+                self._unreadable.found(key, reason, facts_of(key).fix, "requests")
+            else:
+                self._unreadable.fine(key, "requests")
+        return found
 
     async def answer(
         self,
@@ -279,13 +300,17 @@ class ShardStore:
                 pipe.time()
                 for keys in self._keys:
                     pipe.hmget(keys.lease, ["owner", "epoch", "expires_ms"])
-                now, *leases = await pipe.execute()
+                replies = await pipe.execute(raise_on_error=False)
+        now, *leases = (unless_unreadable(reply, "reading the shards' owners") for reply in replies)
         now_ms = now[0] * 1000 + now[1] // 1000
-        return {
-            shard: (owner.decode(), int(epoch))
-            for shard, (owner, epoch, expires_ms) in enumerate(leases)
-            if owner and int(expires_ms) > now_ms
-        }
+        owners: dict[int, tuple[str, int]] = {}
+        for shard, lease in enumerate(leases):
+            # One that does not read is nobody's.
+            with suppress(TypeError, ValueError):
+                owner, epoch, expires_ms = lease
+                if owner and int(expires_ms) > now_ms:
+                    owners[shard] = owner.decode(), int(epoch)
+        return owners
 
     async def counts(self) -> list[ShardCounts]:
         """Sizes of every shard's parts, in the order of shards."""
@@ -310,7 +335,7 @@ class ShardStore:
                     dead=dead,
                     history=history,
                     channels=fields - in_flight,
-                    snapshot_stream_id=stream_id.decode() if stream_id else None,
+                    snapshot_stream_id=shown(stream_id) if stream_id else None,
                 )
             )
         return counts
@@ -318,11 +343,19 @@ class ShardStore:
     async def oldest_snapshot(self) -> str | None:
         """Below which entry the ledger stream may be trimmed: the least of all snapshots' stream ids.
 
-        None while a shard has no snapshot.
+        None while a shard has no snapshot, or none that reads.
         """
-        ids = [counts.snapshot_stream_id for counts in await self.counts()]
-        known = [one for one in ids if one is not None]
-        return min(known, key=ledger_of) if known and len(known) == len(ids) else None
+        with redis_errors("looking for the oldest snapshot"):
+            async with self._redis.pipeline(transaction=False) as pipe:
+                for keys in self._keys:
+                    pipe.hget(keys.snapshot, "stream_id")
+                replies = await pipe.execute(raise_on_error=False)
+        stored = [unless_unreadable(reply, "looking for the oldest snapshot") for reply in replies]
+        ids = [one.decode(errors="replace") for one in stored if one is not None]
+        try:
+            return min(ids, key=ledger_of) if ids and len(ids) == len(stored) else None
+        except ValueError:
+            return None
 
     async def history(self, shard: int, count: int = 100) -> list[HistoryRecord]:
         """The newest settled executions of a shard, newest first; at most HISTORY_ENTRIES."""
@@ -365,7 +398,7 @@ class ShardStore:
                         self._seen[term.name] = (term.epoch, int(reply[1]))
                     return reply
                 case b"lost":
-                    raise _lost(term, reply[1].decode(), int(reply[2]))
+                    raise _lost(term, shown(reply[1]), int(reply[2]))
                 case b"regressed":
                     raise _regressed(term, int(reply[1]), seen)
             seen = int(reply[1])

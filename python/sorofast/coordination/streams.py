@@ -7,14 +7,32 @@ resyncs from the chain.
 
 from __future__ import annotations
 
+from typing import Any
+
 import msgspec
+from redis.asyncio import Redis
 
-from sorofast.errors import DecodeError
+from sorofast import _core
+from sorofast.coordination.client import redis_errors
+from sorofast.coordination.scripts import Scripts
+from sorofast.errors import DecodeError, RedisUnreadable
 from sorofast.executions.records import schema_of
+from sorofast.observability.unreadable import UnreadableKeys
 
-__all__ = ["LEDGER_SCHEMA", "LedgerEntry", "decode_ledger", "encode_ledger", "ledger_of", "stream_id"]
+__all__ = [
+    "LEDGER_SCHEMA", "LedgerEntry", "LedgerStream", "cursor_of", "decode_ledger", "encode_ledger", "ledger_of",
+    "stream_id",
+]  # fmt: skip
 
 LEDGER_SCHEMA = 1
+MAX_BLOCK_MS = 2_000
+# How many that do not read are passed over in one call, in pages of what was asked for.
+PASSED_PAGES_MAX = 400
+PASSED_MAX = 64
+PASSED_OVER = "nothing: it is passed over; members of another version each need a redis.prefix of their own"
+# Events' cursors begin with their ledger's number, 32 bits up; a node may be a few ledgers ahead of what was published.
+CURSOR_AHEAD_MAX = 100
+LEDGER_DIGITS_MAX = 10
 
 
 class LedgerEntry(msgspec.Struct, array_like=True, kw_only=True):
@@ -78,6 +96,93 @@ def decode_ledger(raw: bytes) -> LedgerEntry:
             "run one version in a fleet, or give the new one its own redis.prefix"
         )
     try:
-        return msgspec.msgpack.decode(raw, type=LedgerEntry)
+        entry = msgspec.msgpack.decode(raw, type=LedgerEntry)
     except (msgspec.DecodeError, UnicodeDecodeError) as error:
         raise DecodeError(f"an entry of the ledger stream does not decode: {error}") from error
+    if len(entry.rows) % _core.ROW_SIZE:
+        raise DecodeError(
+            f"the rows of ledger {entry.ledger} have {len(entry.rows)} bytes, which no number of rows has"
+        )
+    return entry
+
+
+def cursor_of(ledger: bytes | None, cursor: bytes | None, newest: int | None) -> tuple[int, str | None]:
+    """What the follower has stored: (ledger, events cursor after it), (0, None) before the first. The stream's newest
+    entry is of the same ledger, if there is one. DecodeError for what no follower stored.
+    """
+    if ledger is None and newest is None:
+        return 0, None
+    if ledger is None or not ledger.isdigit() or len(ledger) > LEDGER_DIGITS_MAX:
+        raise DecodeError("the ledger is no number")
+    number = int(ledger)
+    if newest is not None and number > newest:
+        raise DecodeError(f"ledger {number} was never published, the newest is {newest}")
+    if not cursor:
+        return number, None
+    place = cursor.partition(b"-")[0]
+    if not (cursor.isascii() and place.isdigit()) or int(place[:20]) >> 32 > number + CURSOR_AHEAD_MAX:
+        raise DecodeError(f"the events' cursor is none of ledger {number}")
+    return number, cursor.decode()
+
+
+class LedgerStream:
+    """Reads the stream at `key`. What does not read is passed over and told. Raises RedisUnreachable."""
+
+    def __init__(self, redis: Redis, key: str, scripts: Scripts, unreadable: UnreadableKeys | None) -> None:
+        self._redis = redis
+        self._key = key
+        self._scripts = scripts
+        self._unreadable = unreadable
+
+    async def read(self, after_id: str, block_ms: int, count: int) -> list[tuple[str, LedgerEntry]]:
+        """At most `count` entries after that id, oldest first."""
+        wait_ms = min(block_ms, MAX_BLOCK_MS)
+        for _ in range(PASSED_PAGES_MAX):
+            reply: Any = await self._ask("xread", {self._key: after_id}, count=count, block=wait_ms or None)
+            if not reply:
+                return []
+            stored = reply[0][1]
+            entries = self._readable(stored)
+            if entries:
+                return entries
+            after_id = stored[-1][0].decode()
+        return []
+
+    async def last(self, count: int) -> list[tuple[str, LedgerEntry]]:
+        """The newest `count` entries, oldest first."""
+        entries: list[tuple[str, LedgerEntry]] = []
+        for wanted in (count, count + PASSED_MAX):
+            stored: Any = await self._ask("xrevrange", self._key, count=wanted)
+            entries = self._readable(stored[::-1])[-count:]
+            if len(entries) == count or len(stored) < wanted:
+                break
+        return entries
+
+    async def newest_ledger(self) -> int | None:
+        """The ledger of the newest entry, whatever it holds; None where there is none."""
+        stored: Any = await self._ask("xrevrange", self._key, count=1)
+        return int(stored[0][0].partition(b"-")[0]) if stored else None
+
+    async def _ask(self, command: str, *arguments: Any, **options: Any) -> Any:
+        try:
+            with redis_errors("reading the ledger stream"):
+                return await getattr(self._redis, command)(*arguments, **options)
+        except RedisUnreadable as error:
+            if await self._scripts.put_right([self._key], error):
+                return []
+            raise
+
+    def _readable(self, stored: list[Any]) -> list[tuple[str, LedgerEntry]]:
+        entries: list[tuple[str, LedgerEntry]] = []
+        for raw_id, fields in stored:
+            entry_id = raw_id.decode()
+            try:
+                entry = decode_ledger(fields.get(b"entry", b""))
+                if stream_id(entry.ledger) != entry_id:
+                    raise DecodeError(f"it says that it is ledger {entry.ledger}")
+            except DecodeError as error:
+                if self._unreadable is not None:
+                    self._unreadable.found(self._key, error, PASSED_OVER, entry_id)
+                continue
+            entries.append((entry_id, entry))
+        return entries

@@ -16,6 +16,7 @@ from sorofast.coordination.in_hand import AT_ONCE_MAX, InHand
 from sorofast.coordination.keys import FleetKeys
 from sorofast.coordination.scripts import Scripts
 from sorofast.executions.key import Subject, name_of_subject, subject_of_name
+from sorofast.observability.unreadable import UnreadableKeys
 
 __all__ = ["DEATHS_MAX", "REMEMBERED_S", "SUSPECTS_MAX", "SuspectStore", "Suspects"]
 
@@ -32,9 +33,16 @@ Item = TypeVar("Item")
 class SuspectStore:
     """Raises RedisUnreachable."""
 
-    def __init__(self, redis: Redis, prefix: str, *, remembered_s: float = REMEMBERED_S) -> None:
+    def __init__(
+        self,
+        redis: Redis,
+        prefix: str,
+        *,
+        remembered_s: float = REMEMBERED_S,
+        unreadable: UnreadableKeys | None = None,
+    ) -> None:
         self._key = FleetKeys.of(prefix).suspects
-        self._scripts = Scripts(redis)
+        self._scripts = Scripts(redis, unreadable)
         self._remembered_ms = int(remembered_s * 1000)
 
     async def note(self, member: str, reason: str, subjects: Sequence[Subject]) -> dict[Subject, int]:

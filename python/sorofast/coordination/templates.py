@@ -13,6 +13,7 @@ from redis.asyncio import Redis
 
 from sorofast.coordination.keys import FleetKeys
 from sorofast.coordination.scripts import Scripts
+from sorofast.observability.unreadable import UnreadableKeys
 
 __all__ = ["LESSONS_MAX", "Change", "Lesson", "TemplateStore"]
 
@@ -55,10 +56,10 @@ class Change:
 class TemplateStore:
     """Raises RedisUnreachable."""
 
-    def __init__(self, redis: Redis, prefix: str) -> None:
+    def __init__(self, redis: Redis, prefix: str, unreadable: UnreadableKeys | None = None) -> None:
         keys = FleetKeys.of(prefix)
         self._keys = [keys.templates, keys.template_changes]
-        self._scripts = Scripts(redis)
+        self._scripts = Scripts(redis, unreadable)
 
     async def store(self, template: int, lesson: Lesson | None, number: int | None = None) -> int:
         """Stores a lesson, or drops it with None, unless it has changed since `number`; returns the change's number,
@@ -75,17 +76,19 @@ class TemplateStore:
     async def changes(self, since: int) -> tuple[int, list[Change]]:
         """(number to go on from, changes after `since` in order), a bounded number of them in one call."""
         reply = await self._scripts.run("read_templates-2", self._keys, [since, _READ_MAX])
-        changes = [
-            Change(int(reply[at]), int(reply[at + 1]), _decode(reply[at + 2]))
-            for at in range(1, len(reply), 3)
-        ]
+        changes = []
+        for at in range(1, len(reply), 3):
+            try:
+                changes.append(Change(int(reply[at]), int(reply[at + 1]), _decode(reply[at + 2])))
+            except ValueError:
+                continue  # no call of ours; it gives way in time, as whatever changed longest ago does
         return int(reply[0]), changes
 
 
 def _decode(packed: bytes) -> Lesson | None:
-    """None for what another version of ours wrote: it is learned anew."""
+    """None for what another version of ours wrote, or nobody did: it is learned anew."""
     try:
         lesson = msgspec.msgpack.decode(packed, type=Lesson)
-    except msgspec.DecodeError:
+    except (msgspec.DecodeError, UnicodeDecodeError):
         return None
     return lesson if lesson.schema == LESSON_SCHEMA else None

@@ -8,6 +8,7 @@ from redis.asyncio import Redis
 
 from sorofast.coordination.keys import FleetKeys
 from sorofast.coordination.scripts import Scripts
+from sorofast.observability.unreadable import UnreadableKeys
 
 __all__ = ["FleetTiming", "TimingStore"]
 
@@ -28,8 +29,8 @@ class FleetTiming:
 class TimingStore:
     """One round trip a call, which tells and asks; RedisUnreachable as every call."""
 
-    def __init__(self, redis: Redis, prefix: str) -> None:
-        self._scripts = Scripts(redis)
+    def __init__(self, redis: Redis, prefix: str, unreadable: UnreadableKeys | None = None) -> None:
+        self._scripts = Scripts(redis, unreadable)
         self._key = FleetKeys.of(prefix).timing
 
     async def share(

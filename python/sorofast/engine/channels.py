@@ -43,8 +43,16 @@ class _Held:
 class Channels:
     """`confirmed` are the sequences in Redis, by channel."""
 
-    def __init__(self, context: WorkerContext, shard: int, confirmed: Mapping[int, int]) -> None:
+    def __init__(
+        self,
+        context: WorkerContext,
+        shard: int,
+        confirmed: Mapping[int, int],
+        blocked: Mapping[int, str] | None = None,
+    ) -> None:
+        """The `blocked` ones carry what nobody here can settle, and why: they are not used before that has changed."""
         self.confirmed = dict(confirmed)
+        self.blocked: Mapping[int, str] = blocked or {}
         self._context = context
         self._shard = shard
         self._held: dict[int, _Held] = {}
@@ -55,7 +63,8 @@ class Channels:
 
     def usable(self, channel: int) -> bool:
         held = self._held.get(channel)
-        return channel in self.confirmed and (held is None or held.on_trial)
+        free = channel in self.confirmed and channel not in self.blocked
+        return free and (held is None or held.on_trial)
 
     def fruitless(self, channel: int) -> int:
         """How many envelopes on it in a row came to nothing. Whatever that is due to, others are to be preferred: what
@@ -69,7 +78,8 @@ class Channels:
 
     def reasons(self) -> dict[int, str]:
         """Why which channels are kept out of use. Those on trial are not."""
-        return {channel: held.reason for channel, held in self._held.items() if not held.on_trial}
+        held = {channel: held.reason for channel, held in self._held.items() if not held.on_trial}
+        return {**held, **self.blocked}
 
     def refused(self, channel: int, detail: str) -> None:
         """A node refused an envelope on it with these codes."""
@@ -95,6 +105,12 @@ class Channels:
         held = self._held.get(channel)
         if held is not None and held.on_trial:
             self._release(channel, held)
+
+    def block(self, blocked: Mapping[int, str]) -> None:
+        """Takes which channels carry what nobody here can settle; those that do no longer are read again."""
+        for channel in self.blocked.keys() - blocked.keys():
+            self._keep_out(channel, "somebody else has settled what it carried", FIX_MOVED)
+        self.blocked = blocked
 
     async def read_again(self, busy: Container[int]) -> dict[int, int]:
         """Reads the quarantined channels whose pause is over, and not `busy`; the sequences of those that may be used

@@ -26,6 +26,7 @@ from sorofast.engine.pause import FleetPause
 from sorofast.engine.templates import FleetTemplates
 from sorofast.errors import DecodeError, RpcError
 from sorofast.observability.outages import Outages
+from sorofast.observability.unreadable import UnreadableKeys
 from sorofast.registry.words import WordsReader
 from sorofast.settings import EngineConfig
 from sorofast.transactions.fees import fee_policy
@@ -55,17 +56,18 @@ async def connect(
         config.keeper.read_channel_seed(),
         config.keeper.channels,
     )
+    clock = SystemClock()
+    unreadable = UnreadableKeys(log, clock)
     redis = await open_redis(config.redis)
     rpc = RpcClient(config.network.rpc_url, timeout_s=config.network.timeout_s)
     try:
-        fleet = Fleet(redis, config.redis.prefix)
+        fleet = Fleet(redis, config.redis.prefix, clock, unreadable)
         generation = await fleet.check_meta(fleet_meta(config, signer))
         target_s = await _target_close_s(rpc, log)
     except BaseException:
         await rpc.close()
         await redis.aclose()
         raise
-    clock = SystemClock()
     outages = Outages(log, clock)
     ledgers = LedgerClock(
         target_s,
@@ -73,7 +75,8 @@ async def connect(
         eager=config.engine.timing == "eager",
     )
     contract = _core.contract_to_bytes(config.contract.id)
-    control = FleetControl(redis, config.redis.prefix)
+    prefix = config.redis.prefix
+    control = FleetControl(redis, prefix, unreadable)
     return WorkerContext(
         config=config,
         member=member,
@@ -83,17 +86,17 @@ async def connect(
         signer=signer,
         contract=contract,
         fleet=fleet,
-        store=ShardStore(redis, config.redis.prefix, config.engine.shards, schema=fleet.schema),
+        store=ShardStore(redis, prefix, config.engine.shards, schema=fleet.schema, unreadable=unreadable),
         ledgers=ledgers,
-        timing=TimingStore(redis, config.redis.prefix),
+        timing=TimingStore(redis, prefix, unreadable),
         pause=FleetPause(control, member, ledgers, outages, signer.keeper, fee_policy(config.fees)),
         outages=outages,
         log=log,
         close_redis=redis.aclose,
         sources=tuple(sources),
-        templates=FleetTemplates(TemplateStore(redis, config.redis.prefix), signer, contract, log),
+        templates=FleetTemplates(TemplateStore(redis, prefix, unreadable), signer, contract, log),
         registry_words=WordsReader(rpc, config.contract.id),
-        suspects=Suspects(SuspectStore(redis, config.redis.prefix), in_hand),
+        suspects=Suspects(SuspectStore(redis, prefix, unreadable=unreadable), in_hand),
     )
 
 

@@ -19,9 +19,11 @@ from sorofast.coordination.shard import ShardState, ShardStore
 from sorofast.coordination.streams import LedgerEntry
 from sorofast.coordination.suspects import Suspects
 from sorofast.coordination.timing import TimingStore
+from sorofast.engine.loops import Background
 from sorofast.engine.pause import FleetPause
 from sorofast.engine.templates import FleetTemplates
 from sorofast.engine.verdicts import Heard
+from sorofast.errors import RedisUnreachable, RedisUnreadable
 from sorofast.executions.outcome import Ended, Outcome
 from sorofast.observability.counters import Counts
 from sorofast.observability.outages import Outages
@@ -113,8 +115,15 @@ class WorkerContext:
     successes: RecentSuccesses = field(default_factory=RecentSuccesses)
     tally: Counts = field(default_factory=Counts)
     in_flight: InFlight = field(default_factory=InFlight)
+    background: Background = field(default_factory=Background)
     barren: int = 0
     """How many envelopes in a row expired, since one was included."""
+
+    def redis_failed(self, error: RedisUnreachable) -> None:
+        """Counts it, and tells it unless it is about one key: those are told where they are read."""
+        self.tally.errors += 1
+        if not isinstance(error, RedisUnreadable):
+            self.outages.failed("redis_unreachable", error)
 
     def remember(self, entry: LedgerEntry) -> None:
         """Keeps the hashes of the runs that a ledger proved."""
@@ -154,7 +163,10 @@ class WorkerContext:
                 )
 
     async def close(self) -> None:
-        """Closes what was opened."""
+        """Ends what goes on in the background, then closes what was opened."""
+        stuck = await self.background.end()
+        if stuck:
+            self.log.error("tasks_stuck", tasks=stuck)
         await self.rpc.close()
         await self.close_redis()
 

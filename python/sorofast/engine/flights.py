@@ -48,7 +48,7 @@ class Flights:
         source_of: Callable[[WalRecord], TriggerSource],
     ) -> None:
         self.subjects: set[Subject] = {record.key.subject for record in state.wal}
-        self.channels = Channels(context, shard, state.confirmed)
+        self.channels = Channels(context, shard, state.confirmed, state.blocked)
         self._context = context
         self._shard = shard
         self._source_of = source_of
@@ -58,7 +58,11 @@ class Flights:
         self._events_through = 0
         self._closed = False
         for channel in context.channels_of(shard):
-            if channel not in state.confirmed and channel not in self._flights:
+            if (
+                channel not in state.confirmed
+                and channel not in self._flights
+                and channel not in state.blocked
+            ):
                 self.channels.missing(channel)
         self._counted()
 
@@ -123,6 +127,9 @@ class Flights:
             channel: sequence for channel, sequence in state.confirmed.items() if channel not in self._flights
         }
         self.channels.confirmed.update(free)
+        self.channels.block(
+            {channel: why for channel, why in state.blocked.items() if channel not in self._flights}
+        )
         self._counted()
         return new
 
@@ -190,7 +197,7 @@ class Flights:
     ) -> asyncio.Task[Ended | None]:
         """Begins to ask what became of it."""
         asking = look_up(self._context, self._source_of(flight.record), flight, verdict, view)
-        task = asyncio.create_task(asking, name="look-up")
+        task = self._context.background.begin(asking, "look-up")
         self._lookups[flight.record.channel] = (flight, task)
         return task
 

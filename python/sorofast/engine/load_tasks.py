@@ -11,6 +11,7 @@ from sorofast.coordination.streams import LedgerEntry, ledger_of, stream_id
 from sorofast.engine.context import WorkerContext
 from sorofast.engine.reading import read_entries
 from sorofast.errors import SnapshotError, WrongContract
+from sorofast.executions.key import TASKS
 from sorofast.registry.layout import execute_call
 from sorofast.registry.row import ids_of, pack_ids, rows_of
 from sorofast.triggers.tasks import TaskSource
@@ -33,12 +34,17 @@ async def load_tasks(
     async def read(task_ids: bytes, ledger_min: int) -> _core.EntriesBatch:
         return await read_entries(context, ids_of(task_ids), b"", ledger_min)
 
+    async def list_ids(ledger_min: int) -> bytes:
+        head = await context.rpc.registry(context.contract, context.signer.keeper, ledger_min=ledger_min)
+        return b"" if head.counter is None else _core.shard_ids(head.counter, shard, context.shards)
+
     source = TaskSource(
         table,
         call,
         shard,
         context.shards,
         read=read,
+        list_ids=list_ids,
         ledger=since,
         fee_of=context.templates.fee,
         suspects=context.suspects,
@@ -55,30 +61,38 @@ async def _load_table(
     From the snapshot where there is one whose ledger the stream still reaches back to; else from the chain,
     read no older than the stream entry `at`.
     """
-    if state.snapshot is not None and state.snapshot_stream_id is not None:
+    if state.snapshot_stream_id is not None:
         since = ledger_of(state.snapshot_stream_id)
         following = await context.fleet.read_ledgers(state.snapshot_stream_id, 0, 1)
-        whole = following[0][1].previous == since if following else since >= at.ledger
-        if whole and not await _resynced_since(context, since):
+        if following:
+            whole = following[0][1].previous == since
+        else:
+            # It must be of the newest entry there is: one as if from the future would never take in another.
+            newest = await context.fleet.last_ledgers(1)
+            whole = bool(newest) and since in (newest[0][1].ledger, newest[0][1].previous)
+        if whole and not await _broken_since(context, since):
             try:
-                return _core.TaskTable.restore(state.snapshot), since
+                snapshot = state.snapshot_of(TASKS)
+                if snapshot is not None:
+                    return _core.TaskTable.restore(snapshot), since
             except SnapshotError as error:
                 context.log.warning("snapshot_unusable", shard=shard, error=str(error))
     return await _read_registry(context, shard, at.ledger), at.ledger
 
 
-async def _resynced_since(context: WorkerContext, since: int) -> bool:
-    """Whether the follower lost sight of the chain after that ledger, so that a table of then misses
-    something.
+async def _broken_since(context: WorkerContext, since: int) -> bool:
+    """Whether the follower lost sight of the chain after that ledger, or the stream has lost an entry since, so that a
+    table of then misses something.
     """
     after = since
     while True:
         entries = await context.fleet.read_ledgers(stream_id(after), 0, STREAM_COUNT)
-        if any(entry.resync for _, entry in entries):
-            return True
+        for _, entry in entries:
+            if entry.resync or entry.previous != after:
+                return True
+            after = entry.ledger
         if len(entries) < STREAM_COUNT:
             return False
-        after = entries[-1][1].ledger
 
 
 async def _read_registry(context: WorkerContext, shard: int, ledger: int) -> _core.TaskTable:

@@ -33,6 +33,8 @@ async def load_shard(
     # Whoever had the shard before may just have died of one of its subjects.
     await context.suspects.refresh()
     state = await context.store.load(term)
+    if state.unbound:
+        state = replace(state, version=await context.store.bind(term, state.version, state.unbound))
     loaded = [await load(context, shard, state, at) for load in context.sources]
     since = min(ledger for _, ledger in loaded)
     state = await _confirm_channels(context, term, state, shard, at.ledger)
@@ -64,7 +66,7 @@ async def _confirm_channels(
 
     A channel in flight keeps the sequence its envelope was claimed on; only settling moves it.
     """
-    busy = {record.channel for record in state.wal}
+    busy = {record.channel for record in state.wal} | state.blocked.keys()
     idle = [channel for channel in context.channels_of(shard) if channel not in busy]
     confirmed = dict(state.confirmed)
     found: dict[int, int] = {}

@@ -6,9 +6,10 @@ import asyncio
 from collections.abc import Coroutine, Sequence
 from typing import Any, TypeVar
 
+import structlog
 import uvloop
 
-__all__ = ["cancel_and_wait", "run_loop", "unless_set"]
+__all__ = ["Background", "cancel_and_wait", "run_loop", "unless_set"]
 
 CANCEL_TRIES_MAX = 3
 CANCEL_TIMEOUT_S = 1.0
@@ -34,6 +35,33 @@ async def unless_set(event: asyncio.Event, work: Coroutine[object, object, Resul
             working.cancel()
             await asyncio.wait({working})
     return None if working.cancelled() else working.result()
+
+
+class Background:
+    """Tasks that go on beside what began them. Whoever closes what they use ends them first."""
+
+    def __init__(self) -> None:
+        self._tasks: set[asyncio.Task[Any]] = set()
+
+    def begin(self, work: Coroutine[Any, Any, Result], name: str) -> asyncio.Task[Result]:
+        """Begins one. What it ends of that nobody asks for is logged: it is a mistake of ours."""
+        task = asyncio.create_task(work, name=name)
+        self._tasks.add(task)
+        task.add_done_callback(self._ended)
+        return task
+
+    def __len__(self) -> int:
+        """How many go on."""
+        return len(self._tasks)
+
+    async def end(self) -> list[str]:
+        """Cancels them all and waits, but not for ever; returns the names of those that go on."""
+        return await cancel_and_wait(list(self._tasks))
+
+    def _ended(self, task: asyncio.Task[Any]) -> None:
+        self._tasks.discard(task)
+        if not task.cancelled() and (error := task.exception()) is not None:
+            structlog.get_logger().error("background_task_broke", task=task.get_name(), exc_info=error)
 
 
 async def cancel_and_wait(tasks: Sequence[asyncio.Task[Any]]) -> list[str]:

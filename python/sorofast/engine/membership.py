@@ -32,6 +32,7 @@ from sorofast.errors import (
     FleetMismatch,
     LeaseLost,
     RedisUnreachable,
+    RedisUnreadable,
     RpcError,
     RpcUnreachable,
     ShardRegressed,
@@ -106,17 +107,20 @@ class Membership:
             try:
                 await self._beat()
             except RedisUnreachable as error:
-                self._context.tally.errors += 1
-                self._context.outages.failed("redis_unreachable", error)
+                self._context.redis_failed(error)
             await asyncio.sleep(RENEW_EVERY_S if self._members else EAGER_TICK_S)
 
     async def _beat(self) -> None:
         context = self._context
-        self._members = await context.fleet.heartbeat(context.member, self._info())
-        if (common := schema_for_all(self._members.values())) > context.fleet.schema:
-            await context.fleet.raise_schema(common)
+        # One key that does not read is no reason to let the leases run out.
+        with contextlib.suppress(RedisUnreadable):
+            self._members = await context.fleet.heartbeat(context.member, self._info())
+        with contextlib.suppress(RedisUnreadable):
+            if (common := schema_for_all(self._members.values())) > context.fleet.schema:
+                await context.fleet.raise_schema(common)
         context.store.schema = context.fleet.schema
-        await context.suspects.refresh()
+        with contextlib.suppress(RedisUnreadable):
+            await context.suspects.refresh()
         asked = dict(self._terms)
         renewed = (
             {term.name: term for term in await context.store.renew(list(asked.values()))} if asked else {}
@@ -175,8 +179,7 @@ class Membership:
             try:
                 settled = await self._tick()
             except RedisUnreachable as error:
-                self._context.tally.errors += 1
-                self._context.outages.failed("redis_unreachable", error)
+                self._context.redis_failed(error)
             self._report()
             await asyncio.sleep(CALM_TICK_S if settled else EAGER_TICK_S)
 
@@ -214,8 +217,14 @@ class Membership:
         return not missing and not self._loading
 
     async def _check_generation(self) -> None:
-        """A Redis that was emptied has forgotten what is on its way, and nobody here can tell it all."""
-        if await self._context.fleet.generation() != self._context.generation:
+        """A Redis that was emptied has forgotten what is on its way, and nobody here can tell it all. A name that does
+        not read is another matter: whoever emptied it would have left none, or a new one.
+        """
+        try:
+            generation = await self._context.fleet.generation()
+        except RedisUnreadable:
+            return
+        if generation != self._context.generation:
             ledgers = self._context.config.engine.envelope_ledgers + 1
             raise FleetMismatch(
                 "Redis was emptied or replaced while the fleet ran; let "
@@ -231,6 +240,9 @@ class Membership:
             term = await self._context.store.acquire(shard, self._context.member)
         except ShardRegressed as error:
             self._bar(shard, str(error))
+            return
+        except RedisUnreadable:
+            self._not_before[shard] = self._context.clock.monotonic() + LOAD_PAUSE_MAX_S
             return
         if term is not None:
             self._terms[shard] = term
@@ -309,7 +321,7 @@ class Membership:
         runner = self.runners.pop(shard, None)
         self._context.in_flight.forget(shard)
         try:
-            with contextlib.suppress(LeaseLost, ShardRegressed):
+            with contextlib.suppress(LeaseLost, ShardRegressed, RedisUnreadable):
                 if runner is not None:
                     await runner.hand_over()
                 elif shard in self._terms:

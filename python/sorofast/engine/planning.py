@@ -61,6 +61,10 @@ class Planning:
             if due.execution.subject not in self._flights.subjects:
                 self._sources.of(due).wait(due.execution, due.due_s, reason)
 
+    def close(self) -> None:
+        """The shard is somebody else's, or is loaded anew."""
+        self._simulator.close()
+
     async def plan(self, until_s: int, ended: Sequence[Ended]) -> list[Run]:
         """What to run now. What is known does not wait for what has to be asked about."""
         free = self._flights.free(ended)[:MAX_COMMIT]

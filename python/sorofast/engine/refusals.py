@@ -42,7 +42,7 @@ async def work_on(
     try:
         state = await context.store.load(term)
     except RedisUnreachable as error:
-        context.outages.failed("redis_unreachable", error)
+        context.redis_failed(error)
         return
     for record in flights.adopt(state):
         source_of(record).started(record.key)

@@ -30,6 +30,7 @@ from sorofast.errors import (
     DecodeError,
     LeaseLost,
     RedisUnreachable,
+    RedisUnreadable,
     ShardRegressed,
     SorofastError,
 )
@@ -42,6 +43,8 @@ from sorofast.triggers.base import TriggerSource
 __all__ = ["ShardRunner"]
 
 CATCH_UP_COUNT = 256
+# How often it is looked whether a channel still carries what nobody here can settle.
+BLOCKED_LOOK_LEDGERS = 8
 OUTGROWN = ("RESOURCE_LIMIT_EXCEEDED", "INSUFFICIENT_REFUNDABLE_FEE")
 QUARANTINED = code_of("quarantined")
 # What simply waits for its next run, or is being run, was not passed over.
@@ -77,8 +80,8 @@ class ShardRunner:
         # Envelopes of the last owner may be on their way, and its dead letters stand until their window is over.
         for record in state.wal:
             self._sources.of(record).started(record.key)
-        for dead in state.dead:
-            self._sources.of(dead).give_up(dead.key, QUARANTINED)
+        for execution in [dead.key for dead in state.dead] + state.withheld:
+            self._sources.of(execution).give_up(execution, QUARANTINED)
 
     def __len__(self) -> int:
         """How many subjects its sources have."""
@@ -173,7 +176,14 @@ class ShardRunner:
         self._tending = True
         store, channels = self._context.store, self._flights.channels
         try:
-            requests = await store.requests(self.term)
+            try:
+                requests = await store.requests(self.term)
+            except RedisUnreadable as error:
+                self._context.tally.errors += 1
+                self._context.outages.failed("tend_failed", error, shard=self.shard)
+                requests = {}
+            else:
+                self._context.outages.ok("tend_failed")
             sequences = await channels.read_again(self._flights)
             async with self._lock:
                 if self.lost is not None:
@@ -183,6 +193,9 @@ class ShardRunner:
                 if sequences:
                     self._version = await store.set_confirmed(self.term, self._version, sequences)
                     channels.take_back(sequences)
+                if channels.blocked and self.taken_ledger % BLOCKED_LOOK_LEDGERS == 0:
+                    for record in self._flights.adopt(await store.load(self.term)):
+                        self._sources.of(record).started(record.key)
             channels.say()
         except (LeaseLost, ShardRegressed) as error:
             self._lose(error)
@@ -192,8 +205,6 @@ class ShardRunner:
         except SorofastError as error:
             self._context.tally.errors += 1
             self._context.outages.failed("tend_failed", error, shard=self.shard)
-        else:
-            self._context.outages.ok("tend_failed")
         finally:
             self._tending = False
 
@@ -227,7 +238,7 @@ class ShardRunner:
                 except (LeaseLost, ShardRegressed) as error:
                     self._lose(error)
                 except RedisUnreachable as error:
-                    self._context.outages.failed("redis_unreachable", error)
+                    self._context.redis_failed(error)
 
     async def hand_over(self) -> None:
         """Stops claiming, leaves a snapshot for the next owner and releases the lease.
@@ -237,25 +248,31 @@ class ShardRunner:
         async with self._lock:
             if self.lost is None:
                 self.lost = "handed over"
-                self._flights.close()
+                self._end_asking()
                 await failpoint("handover.before")
                 at = stream_id(self.taken_ledger) if self.taken_ledger else None
                 await self._context.store.release(self.term, self._sources.snapshot() if at else None, at)
 
     def close(self, why: str) -> None:
         """It is not ours any more, and nothing is to be written."""
-        self._flights.close()
+        self._end_asking()
         self.lost = self.lost or why
 
     def _hold_s(self, record: WalRecord) -> float:
         """What is not due yet goes out when it is: ready in the log, it needs nothing more than the way there."""
         return self._context.ledgers.hold_s(record.due_s, self._context.clock.monotonic())
 
+    def _end_asking(self) -> None:
+        """Nobody wants to know any more."""
+        self._flights.close()
+        self._planning.close()
+        self._sources.close()
+
     def _trusted(self) -> bool:
         return self.term.trusted(self._context.clock.monotonic())
 
     def _lose(self, error: Exception) -> None:
-        self._flights.close()
+        self._end_asking()
         self.lost = str(error)
         self.regressed = isinstance(error, ShardRegressed)
 

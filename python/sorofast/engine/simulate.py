@@ -137,13 +137,20 @@ class Simulator:
         if self._asking is None:
             if not self.to_ask(busy):
                 return []
-            self._asking = asyncio.create_task(self._run(busy), name="simulate")
+            self._asking = self._context.background.begin(self._run(busy), "simulate")
         if wait_s > 0:
             await asyncio.wait({self._asking}, timeout=wait_s)
         if not self._asking.done():
             return []
         asked, self._asking = self._asking, None
+        if asked.cancelled():
+            return []
         return [answer for answer in asked.result() if self._holds(answer.due)]
+
+    def close(self) -> None:
+        """Nothing is asked any more."""
+        if self._asking is not None:
+            self._asking.cancel()
 
     async def _run(self, busy: Container[int]) -> list[Answer]:
         """Asks as far as the ledger's share reaches. Returns who need wait no longer; the others stay, parked."""

@@ -1,4 +1,8 @@
-"""The trigger sources of one shard, asked as one."""
+"""The trigger sources of one shard, asked as one.
+
+What a source reads of the chain it reads beside the shard's cycle: a cycle waits for it a moment, and what comes later
+is there for the next one.
+"""
 
 from __future__ import annotations
 
@@ -6,6 +10,7 @@ import asyncio
 from collections import Counter
 from collections.abc import Iterator, Sequence
 
+from sorofast.coordination.state import pack_snapshots
 from sorofast.coordination.streams import LedgerEntry
 from sorofast.engine.context import WorkerContext
 from sorofast.engine.kept_out import KeptOut
@@ -18,6 +23,8 @@ from sorofast.triggers.base import Due, TriggerSource
 __all__ = ["Sources"]
 
 LOOK_TIMEOUT_S = 3.0
+LOOK_WAIT_SHARE = 0.1
+"""So much of a ledger's target a cycle waits for what the sources read."""
 
 
 class Sources:
@@ -28,6 +35,8 @@ class Sources:
         self._shard = shard
         self._sources: dict[str, TriggerSource] = {source.name: source for source in sources}
         self._kept_out = KeptOut(context.suspects, self.of, context.log)
+        self._looking: dict[str, asyncio.Task[None]] = {}
+        self._closed = False
 
     def __len__(self) -> int:
         """How many subjects they have."""
@@ -63,23 +72,39 @@ class Sources:
         return [subject for source in self for subject in source.ingest(entry)]
 
     async def look(self, ledger: int) -> None:
-        """Lets each read what it needs to know beyond the ledger's entry."""
+        """Lets each read what it needs to know beyond the ledger's entry. One that is still at it is left to it."""
+        begun: list[asyncio.Task[None]] = []
         for source in self:
-            try:
-                async with asyncio.timeout(LOOK_TIMEOUT_S):
-                    await source.look(ledger)
-            except (RpcUnreachable, RpcError, DecodeError, TimeoutError) as error:
-                self._context.tally.errors += 1
-                reason = str(error) or f"no answer within {LOOK_TIMEOUT_S:.0f} s"
-                self._context.outages.failed("look_failed", reason, source=source.name)
-            else:
-                self._context.outages.ok("look_failed", "looks_again")
+            at_it = self._looking.get(source.name)
+            if not self._closed and (at_it is None or at_it.done()):
+                begun.append(self._context.background.begin(self._look(source, ledger), "look"))
+                self._looking[source.name] = begun[-1]
+        if begun:
+            await asyncio.wait(begun, timeout=LOOK_WAIT_SHARE * self._context.ledgers.target_s)
         self._kept_out.bring_back()
 
+    async def _look(self, source: TriggerSource, ledger: int) -> None:
+        try:
+            async with asyncio.timeout(LOOK_TIMEOUT_S):
+                await source.look(ledger)
+        except (RpcUnreachable, RpcError, DecodeError, TimeoutError) as error:
+            self._context.tally.errors += 1
+            reason = str(error) or f"no answer within {LOOK_TIMEOUT_S:.0f} s"
+            self._context.outages.failed("look_failed", reason, source=source.name)
+        else:
+            self._context.outages.ok("look_failed", "looks_again")
+
+    def close(self) -> None:
+        """Nothing is read any more: the shard is somebody else's, or is loaded anew."""
+        self._closed = True
+        for task in self._looking.values():
+            task.cancel()
+        self._looking.clear()
+
     def snapshot(self) -> bytes | None:
-        """What the next owner is to be left; one source at most keeps its state this way."""
-        snapshots = (source.snapshot() for source in self)
-        return next((snapshot for snapshot in snapshots if snapshot is not None), None)
+        """What the next owner is to be left: the state of every source that keeps it this way."""
+        parts = {source.name: part for source in self if (part := source.snapshot()) is not None}
+        return pack_snapshots(parts) if parts else None
 
     def _named(self, name: str) -> TriggerSource:
         source = self._sources.get(name)

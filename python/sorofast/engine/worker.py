@@ -91,8 +91,7 @@ class Worker:
                 self._context.outages.ok("redis_unreachable", "redis_back")
             except RedisUnreachable as error:
                 failures += 1
-                self._context.tally.errors += 1
-                self._context.outages.failed("redis_unreachable", error)
+                self._context.redis_failed(error)
                 await asyncio.sleep(min(REDIS_PAUSE_MAX_S, REDIS_PAUSE_S * failures))
                 continue
             if not entries and self._entry is None:
@@ -141,7 +140,13 @@ class Worker:
         for send in await runner.cycle(until_s, draining=self.stop.is_set(), resend=resend):
             task = asyncio.ensure_future(send)
             self._sends.add(task)
-            task.add_done_callback(self._sends.discard)
+            task.add_done_callback(self._sent)
+
+    def _sent(self, task: asyncio.Task[None]) -> None:
+        """What a send may meet it deals with itself, so whatever it ends of is a mistake of ours."""
+        self._sends.discard(task)
+        if not task.cancelled() and (error := task.exception()) is not None:
+            self._context.log.error("send_broke", exc_info=error)
 
     def _until_s(self) -> int:
         """The last second to work on now: what the next close will reach, or what the network's clock is about to

@@ -41,6 +41,7 @@ RECORD_SCHEMAS = (legacy.SCHEMA, RECORD_SCHEMA)
 """Those it reads, and writes where an older member must be able to read them."""
 
 WRITER = __version__
+SEQUENCE_DIGITS_MAX = 19
 
 
 class Proof(StrEnum):
@@ -193,7 +194,10 @@ def inflight_of(name: bytes) -> tuple[Execution | None, int]:
         execution = Execution.parse(words[0])
     except ValueError:
         execution = None
-    return execution, int(words[2]) if len(words) > 2 and words[2].isdecimal() else 0
+    if execution is not None and execution.source == TASKS and not 0 <= int(execution.id) < 2**64:
+        execution = None
+    number = words[2] if len(words) > 2 else ""
+    return execution, int(number) if number.isdecimal() and len(number) <= SEQUENCE_DIGITS_MAX else 0
 
 
 class _Front(msgspec.Struct, array_like=True, frozen=True):

@@ -9,11 +9,11 @@ import pytest
 from redis.asyncio import Redis
 
 from helpers.coordination import BIG, envelope, until
-from sorofast.coordination.fleet import FLEET_SCHEMA, MAX_BLOCK_MS, Fleet, FleetMeta
+from sorofast.coordination.fleet import FLEET_SCHEMA, Fleet, FleetMeta
 from sorofast.coordination.keys import FleetKeys
 from sorofast.coordination.leases import Term
 from sorofast.coordination.shard import ShardStore
-from sorofast.coordination.streams import LedgerEntry
+from sorofast.coordination.streams import MAX_BLOCK_MS, LedgerEntry
 from sorofast.errors import FleetMismatch, LeaseLost, SorofastError
 
 META = FleetMeta(
@@ -175,9 +175,9 @@ async def test_ledgers_are_published_in_order_and_read_back(fleet: Fleet) -> Non
     assert await fleet.follower_state() == (0, None)
     await fleet.append_ledger(term, entry(100, 0), None)
     assert await fleet.follower_state() == (100, None)
-    await fleet.append_ledger(term, entry(101, 100), "cursor-101")
-    await fleet.append_ledger(term, entry(105, 101), "cursor-105")
-    assert await fleet.follower_state() == (105, "cursor-105")
+    await fleet.append_ledger(term, entry(101, 100), "7-101")
+    await fleet.append_ledger(term, entry(105, 101), "7-105")
+    assert await fleet.follower_state() == (105, "7-105")
     assert await fleet.read_ledgers("0-0", 0, 10) == [
         ("100-0", entry(100, 0)),
         ("101-0", entry(101, 100)),
@@ -191,8 +191,8 @@ async def test_ledgers_are_published_in_order_and_read_back(fleet: Fleet) -> Non
 
 async def test_publishing_again_does_nothing(fleet: Fleet) -> None:
     term = await follower(fleet)
-    await fleet.append_ledger(term, entry(100, 0), "c")
-    await fleet.append_ledger(term, entry(100, 0), "c")
+    await fleet.append_ledger(term, entry(100, 0), "7-c")
+    await fleet.append_ledger(term, entry(100, 0), "7-c")
     assert len(await fleet.last_ledgers(9)) == 1
 
 
@@ -200,22 +200,22 @@ async def test_a_follower_whose_term_is_over_publishes_nothing(
     fleet: Fleet, redis: Redis, prefix: str
 ) -> None:
     old = await follower(fleet)
-    await fleet.append_ledger(old, entry(100, 0), "c")
+    await fleet.append_ledger(old, entry(100, 0), "7-c")
     await follower_expires(redis, prefix)
     new = await follower(fleet, "b")
     with pytest.raises(LeaseLost, match="epoch 2"):
-        await fleet.append_ledger(old, entry(101, 100), "old")
+        await fleet.append_ledger(old, entry(101, 100), "7-old")
     with pytest.raises(LeaseLost):
-        await fleet.append_ledger(old, entry(100, 0), "c")
-    await fleet.append_ledger(new, entry(101, 100, epoch=2), "new")
-    assert await fleet.follower_state() == (101, "new")
+        await fleet.append_ledger(old, entry(100, 0), "7-c")
+    await fleet.append_ledger(new, entry(101, 100, epoch=2), "7-new")
+    assert await fleet.follower_state() == (101, "7-new")
 
 
 async def test_an_older_term_of_the_same_follower_publishes_nothing(fleet: Fleet) -> None:
     old = await follower(fleet)
     await follower(fleet)
     with pytest.raises(LeaseLost, match="epoch 2"):
-        await fleet.append_ledger(old, entry(100, 0), "c")
+        await fleet.append_ledger(old, entry(100, 0), "7-c")
     with pytest.raises(LeaseLost):
         await fleet.renew_follower(old)
     assert await fleet.follower_state() == (0, None)
@@ -226,24 +226,24 @@ async def test_an_entry_that_does_not_follow_the_last_is_refused(
     fleet: Fleet, redis: Redis, prefix: str, ledger: int, previous: int
 ) -> None:
     first = await follower(fleet)
-    await fleet.append_ledger(first, entry(100, 0), "c")
-    await fleet.append_ledger(first, entry(101, 100), "c")
+    await fleet.append_ledger(first, entry(100, 0), "7-c")
+    await fleet.append_ledger(first, entry(101, 100), "7-c")
     await follower_expires(redis, prefix)
     second = await follower(fleet, "b")
     with pytest.raises(LeaseLost, match="does not follow"):
-        await fleet.append_ledger(second, entry(ledger, previous, epoch=2), "x")
-    assert await fleet.follower_state() == (101, "c")
+        await fleet.append_ledger(second, entry(ledger, previous, epoch=2), "7-x")
+    assert await fleet.follower_state() == (101, "7-c")
 
 
 async def test_the_stream_itself_refuses_what_a_lost_cursor_would_let_through(
     fleet: Fleet, redis: Redis, prefix: str
 ) -> None:
     term = await follower(fleet)
-    await fleet.append_ledger(term, entry(100, 0), "c")
+    await fleet.append_ledger(term, entry(100, 0), "7-c")
     await redis.delete(FleetKeys.of(prefix).cursor)
-    with pytest.raises(LeaseLost, match="the stream is at 100-0"):
-        await fleet.append_ledger(term, entry(99, 0), "x")
-    assert await fleet.follower_state() == (0, None)
+    with pytest.raises(LeaseLost, match="the stream is at 100, "):
+        await fleet.append_ledger(term, entry(99, 0), "7-x")
+    assert await fleet.follower_state() == (100, None)
 
 
 async def test_a_reader_waits_for_the_next_ledger(fleet: Fleet, redis: Redis, prefix: str) -> None:

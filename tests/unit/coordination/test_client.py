@@ -15,7 +15,7 @@ from sorofast.coordination.client import (
     redis_errors,
     version_of,
 )
-from sorofast.errors import ConfigError, RedisUnfit, RedisUnreachable, SorofastError
+from sorofast.errors import ConfigError, RedisUnfit, RedisUnreachable, RedisUnreadable, SorofastError
 from sorofast.settings import RedisConfig
 
 GOOD = ServerFacts(
@@ -91,7 +91,10 @@ async def test_nobody_listening_is_unreachable() -> None:
         (OSError("no socket"), RedisUnreachable),
         (raised.AuthenticationError("WRONGPASS"), RedisUnfit),
         (raised.NoPermissionError("NOPERM"), RedisUnfit),
-        (raised.ResponseError("WRONGTYPE Operation"), SorofastError),
+        (raised.ResponseError("WRONGTYPE Operation"), RedisUnreadable),
+        (raised.ResponseError("ERR value is not an integer or out of range"), RedisUnreadable),
+        (raised.ResponseError("ERR user_script:12: attempt to compare nil with number"), RedisUnreadable),
+        (raised.ResponseError("ERR unknown command"), SorofastError),
         (raised.DataError("odd"), SorofastError),
     ],
 )

@@ -5,8 +5,9 @@ from __future__ import annotations
 import asyncio
 
 import pytest
+import structlog
 
-from sorofast.engine.loops import cancel_and_wait, unless_set
+from sorofast.engine.loops import Background, cancel_and_wait, unless_set
 
 
 async def test_a_task_that_swallows_its_first_cancellation_is_cancelled_again() -> None:
@@ -78,3 +79,26 @@ async def test_what_the_work_raises_is_raised() -> None:
 
     with pytest.raises(ValueError, match="mine"):
         await unless_set(asyncio.Event(), fails())
+
+
+async def test_what_goes_on_in_the_background_is_ended_and_what_it_breaks_of_is_logged() -> None:
+    background = Background()
+
+    async def breaks() -> None:
+        raise ValueError("mine")
+
+    async def lasts() -> None:
+        await asyncio.Event().wait()
+
+    with structlog.testing.capture_logs() as lines:
+        broken = background.begin(breaks(), "breaks")
+        lasting = background.begin(lasts(), "lasts")
+        await asyncio.wait([broken])
+        await asyncio.sleep(0)
+        assert [(line["event"], line["task"]) for line in lines] == [("background_task_broke", "breaks")]
+        assert len(background) == 1
+        assert await background.end() == []
+        await asyncio.sleep(0)
+    assert lasting.cancelled()
+    assert len(background) == 0
+    assert len(lines) == 1

@@ -25,6 +25,9 @@ local refused = fence_shard(KEYS[1], ARGV[1], ARGV[2], ARGV[3])
 if refused then
   return refused
 end
+redis.call('LLEN', KEYS[2])
+redis.call('HLEN', KEYS[3])
+redis.call('HLEN', KEYS[4])
 local requests = tonumber(ARGV[4])
 local revived = cmsgpack.unpack(ARGV[5])
 local retried = cmsgpack.unpack(ARGV[6])

@@ -4,7 +4,8 @@
   Guarantee: all or nothing, for the lease's holder only. A claim is stored before anybody may send it, one envelope per
   channel and per execution, on exactly the sequence after the confirmed one. Repeating the call gives the same acceptance:
   a claim whose envelope is already the channel's is accepted again, and a settle whose envelope is not the channel's any
-  more changes nothing. Sequences are strings from end to end, as Lua's numbers are exact only to 2^53.
+  more changes nothing. Sequences are strings from end to end, as Lua's numbers are exact only to 2^53. A key that is not what
+  it should be is an error before anything is written; only a history that takes no entry is done without, and told.
 
   KEYS[1]  lease (hash: owner, epoch, expires_ms, version)
   KEYS[2]  wal (hash: execution -> record)
@@ -24,7 +25,8 @@
   ARGV[8]  executions to drop from retry, msgpack
   ARGV[9]  record 1, then record 2, and so on: bytes, which Lua's msgpack does not know
 
-  Replies  {'ok', version, index, reason, index, reason, ...}  the refused claims, from 0; the others are accepted
+  Replies  {'ok', version, index, reason, index, reason, ...}  the refused claims, from 0; the others are accepted. Index -1
+           stands for the history, with its error
            {'lost', owner, epoch}  {'regressed', version}  {'stale', version}  and nothing is changed
 ]]
 -- @include redis_now_ms
@@ -34,6 +36,10 @@ if refused then
   return refused
 end
 
+redis.call('HLEN', KEYS[2])
+redis.call('HLEN', KEYS[3])
+redis.call('HLEN', KEYS[4])
+redis.call('HLEN', KEYS[5])
 local settles = cmsgpack.unpack(ARGV[6])
 local claims = cmsgpack.unpack(ARGV[7])
 
@@ -62,7 +68,7 @@ if #claims > 0 then
   end
 end
 
-local channel_del, channel_set = {}, {}
+local channel_del, channel_set, unwritten = {}, {}, nil
 for _, settle in ipairs(settles) do
   local execution, channel, name = settle[1], settle[2], settle[3]
   if tx[channel] == name then
@@ -73,8 +79,11 @@ for _, settle in ipairs(settles) do
     channel_set[#channel_set + 1] = settle[4]
     logged[execution] = nil
     wal[execution], retry[execution], dead[execution] = 0, settle[5], settle[6]
-    redis.call('XADD', KEYS[6], 'MAXLEN', '~', ARGV[5], '*', 'execution', execution,
+    local added = redis.pcall('XADD', KEYS[6], 'MAXLEN', '~', ARGV[5], '*', 'execution', execution,
       'attempt', settle[7], 'outcome', settle[8], 'hash', settle[9], 'detail', settle[10])
+    if type(added) == 'table' and added.err then
+      unwritten = added.err
+    end
   end
 end
 
@@ -86,6 +95,9 @@ local version = redis.call('HINCRBY', KEYS[1], 'version', 1)
 redis.call('HSET', KEYS[1], 'expires_ms', string.format('%.0f', redis_now_ms() + tonumber(ARGV[4])))
 
 local reply = {'ok', version}
+if unwritten then
+  reply = {'ok', version, -1, unwritten}
+end
 for index, claim in ipairs(claims) do
   local execution, channel, name = claim[1], claim[2], claim[3]
   if tx[channel] ~= name then

@@ -9,7 +9,7 @@
 
   Replies  the fleet's schema afterwards, 0 where there is no fleet
 ]]
-local schema = tonumber(redis.call('HGET', KEYS[1], 'schema') or '0')
+local schema = tonumber(redis.call('HGET', KEYS[1], 'schema') or '0') or 0
 if schema > 0 and schema < tonumber(ARGV[1]) then
   redis.call('HSET', KEYS[1], 'schema', ARGV[1])
   return tonumber(ARGV[1])

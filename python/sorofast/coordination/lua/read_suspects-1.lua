@@ -13,7 +13,7 @@
 -- @include write_suspects_head
 local now_ms = redis_now_ms()
 local head = redis.call('HGET', KEYS[1], '')
-if head and tonumber(string.match(head, '%d+$')) <= now_ms then
+if head and tonumber(string.match(head, '^%d+ (%d+)$') or '0') <= now_ms then
   write_suspects_head(KEYS[1], now_ms)
   head = redis.call('HGET', KEYS[1], '')
 end

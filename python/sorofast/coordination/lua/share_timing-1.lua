@@ -18,7 +18,10 @@ local ledger, half_life = tonumber(ARGV[1]), tonumber(ARGV[4])
 local function share(name, told_us)
   local key = KEYS[1]
   local held = redis.call('HMGET', key, name .. '_us', name .. '_ledger')
-  local held_us, held_ledger = tonumber(held[1] or '0'), tonumber(held[2] or '0')
+  local held_us, held_ledger = tonumber(held[1] or '0') or 0, tonumber(held[2] or '0') or 0
+  if not (held_us >= 0 and held_us < 1e12 and held_ledger <= ledger + 1000) then
+    held_us = 0  -- none of ours: a day and more, or of a ledger that is far ahead
+  end
   local left_us = held_us * 0.5 ^ (math.max(0, ledger - held_ledger) / half_life)
   if told_us > left_us then
     redis.call('HSET', key, name .. '_us', told_us, name .. '_ledger', ledger)

@@ -36,6 +36,7 @@ from sorofast.engine.signals import stop_on_signals
 from sorofast.errors import ConfigError, RedisUnreachable, SorofastError, UnreachableError, WorkerCrashLoop
 from sorofast.executions.key import Subject, name_of_subject
 from sorofast.observability.outages import Outages
+from sorofast.observability.unreadable import UnreadableKeys
 from sorofast.services import Service
 from sorofast.settings import EngineConfig
 
@@ -100,9 +101,10 @@ class Supervisor(Service):
 
     async def _serve(self, started: Callable[[], None]) -> None:
         redis = await open_redis(self._config.redis)
-        self._fleet = Fleet(redis, self._config.redis.prefix)
-        self._deaths = Deaths(SuspectStore(redis, self._config.redis.prefix), self._clock, self._log)
-        self._store = ShardStore(redis, self._config.redis.prefix, self._config.engine.shards)
+        prefix, unreadable = self._config.redis.prefix, UnreadableKeys(self._log, self._clock)
+        self._fleet = Fleet(redis, prefix, self._clock, unreadable)
+        self._deaths = Deaths(SuspectStore(redis, prefix, unreadable=unreadable), self._clock, self._log)
+        self._store = ShardStore(redis, prefix, self._config.engine.shards)
         keepers = [asyncio.create_task(self._keep(slot), name=f"slot-{slot.number}") for slot in self._slots]
         for keeper in keepers:
             keeper.add_done_callback(self._keeper_ended)
@@ -139,18 +141,19 @@ class Supervisor(Service):
                 await self._free_leases(slot)
             if self._stop.is_set():
                 return
+            if code == ConfigError.exit_code and not slot.member and self._others_live(slot):
+                # What it is started with, such as a secret's file, was there when the run began.
+                await self._rest(
+                    slot, "worker_refused", "put that right: the others work on, and it is tried again"
+                )
+                continue
             if code == ConfigError.exit_code or (code == UNREACHABLE and not self._started.is_set()):
                 # It refused what it was given, or cannot reach what it needs: another try would say the same.
                 self._fail(SorofastError(slot.last_words or f"a worker ended with exit code {code}"), code)
                 return
             if code == UNREACHABLE:
                 # The others wait for the same server, and so does this slot: that is no fault of the worker.
-                slot.outages += 1
-                pause_s = min(OUTAGE_PAUSE_MAX_S, 2.0 ** min(slot.outages, 8))
-                self._outages.failed("worker_waits", slot.last_words, slot=slot.number)
-                with contextlib.suppress(TimeoutError):
-                    async with asyncio.timeout(pause_s):
-                        await self._stop.wait()
+                await self._rest(slot, "worker_waits")
                 continue
             self._log.error(
                 "worker_died",
@@ -172,6 +175,22 @@ class Supervisor(Service):
                     1,
                 )
                 return
+
+    def _others_live(self, slot: _Slot) -> bool:
+        """Whether the run has begun, and another worker of it is at work."""
+        return self._started.is_set() and any(
+            other is not slot and other.process is not None and other.member for other in self._slots
+        )
+
+    async def _rest(self, slot: _Slot, event: str, fix: str | None = None) -> None:
+        """Before a worker that could not start is tried again, longer each time."""
+        slot.outages += 1
+        pause_s = min(OUTAGE_PAUSE_MAX_S, 2.0 ** min(slot.outages, 8))
+        more = {} if fix is None else {"fix": fix}
+        self._outages.failed(event, slot.last_words, slot=slot.number, **more)
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(pause_s):
+                await self._stop.wait()
 
     def _keeper_ended(self, keeper: asyncio.Task[None]) -> None:
         """Whatever ends a slot's keeping but a stop ends the run: an empty slot would never be noticed."""
@@ -231,6 +250,7 @@ class Supervisor(Service):
                 slot.up.set()
                 if not any(other.outages for other in self._slots):
                     self._outages.ok("worker_waits", "workers_back")
+                    self._outages.ok("worker_refused", "workers_back")
                 self._log.info("worker_up", slot=slot.number, pid=report.pid, member=report.member)
             case Loaded():
                 slot.loaded = tuple(report.shards)

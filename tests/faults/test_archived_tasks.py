@@ -129,41 +129,33 @@ async def test_what_restores_one_task_is_used_for_no_other_and_costs_none_its_te
 async def test_a_task_that_no_run_may_restore_says_why_and_runs_once_somebody_has_restored_it(
     scenario: Scenario,
 ) -> None:
-    """One would cost more than the cap on fees, of one more entries are archived than a run restores, and one a node
-    wants to see restored before.
+    """One would cost more than the cap on fees; of one more entries would have to be restored than a run does, and the
+    node knows nothing of them.
     """
-    dear, scattered, before, cap = 3, 5, 6, 100_000
+    dear, scattered, cap = 3, 5, 100_000
     settings = {"fees": {"max_fee_stroops": cap}}
     async with scenario(tasks=6, reshape=one_kind, workers=1, shards=1, settings=settings, start=False) as s:
         await s.pass_ledgers(2)
-        await let_end(s, [dear, scattered, before], await s.latest_ledger() - 1)
-        preamble = {"restorePreamble": {"transactionData": "AAAA", "minResourceFee": "1"}}
-        bent = [
-            s.rpc.rewrite("simulateTransaction", scatter(17), when=lambda call: calls(call, scattered)),
-            s.rpc.patch("simulateTransaction", {"result": preamble}, when=lambda call: calls(call, before)),
-        ]
+        await let_end(s, [dear, scattered], await s.latest_ledger() - 1)
+        bent = s.rpc.rewrite("simulateTransaction", scatter(17), when=lambda call: calls(call, scattered))
         run = await s.start_run()
         await run.ready()
         await s.pass_ledgers(6)
         runs = Counter(run.task_id for run in s.oracle.runs())
-        assert runs == dict.fromkeys({1, 2, 4}, 1)
-        expected = {
-            dear: f"fees.max_fee_stroops is {cap}",
-            scattered: "17 archived entries",
-            before: "restored before the run",
-        }
-        for task_id, words in expected.items():
-            said = await s.processes.logged("task_skipped", lambda event, one=task_id: event["task"] == one)
-            assert said["reason"] == "archived", said
-            assert words in said["error"], said
-        assert all(rule.hits for rule in bent)
+        assert runs == dict.fromkeys({1, 2, 4, 6}, 1)
+        said = await s.processes.logged("task_skipped", lambda event: event["task"] == dear)
+        assert said["reason"] == "archived", said
+        assert f"fees.max_fee_stroops is {cap}" in said["error"], said
+        held = await s.processes.logged("restore_held_back")
+        assert held["wanted_by"] == str(scattered), held
+        assert "Missing entry" in held["error"], held
+        assert bent.hits
         assert restored(s) == {}
 
         # No event tells of it, as none does of an operation that restores.
-        for rule in bent:
-            rule.lift()
-        await let_end(s, list(expected), await s.latest_ledger() + 10_000)
-        s.oracle.changed(expected, await s.latest_ledger() + 1)
+        bent.lift()
+        await let_end(s, [dear, scattered], await s.latest_ledger() + 10_000)
+        s.oracle.changed([dear, scattered], await s.latest_ledger() + 1)
         await s.until(lambda: len(s.oracle.runs()) == 6, "all run", timeout_s=60.0)
         assert restored(s) == {}
         report = await s.judged(ledgers=4)

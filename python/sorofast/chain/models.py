@@ -62,5 +62,7 @@ class Simulation:
     error: str | None
     events: tuple[str, ...] = ()
     """What the host noted down, DiagnosticEvents in base64; also of a call that failed."""
-    restore_first: bool = False
-    """It went through as if archived entries had been restored before, by an operation of their own."""
+    restore_first: str = ""
+    """It went through as if archived entries had been restored before: the transaction data of the operation that does,
+    in base64.
+    """

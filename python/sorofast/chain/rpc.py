@@ -140,7 +140,7 @@ class RpcClient:
             min_resource_fee_stroops=answer.integer("minResourceFee", default=0),
             error=answer.maybe_text("error"),
             events=answer.texts("events"),
-            restore_first=preamble is not None and preamble.maybe_text("transactionData") is not None,
+            restore_first="" if preamble is None else preamble.maybe_text("transactionData") or "",
         )
         if simulation.error is None and not simulation.transaction_data:
             raise BodyError("simulateTransaction was answered with neither an error nor transactionData")

@@ -23,9 +23,11 @@ __all__ = [
     "executable_of",
     "footprint_of",
     "instance_key",
+    "names_archived",
     "read_event",
     "read_footprint",
     "read_instance",
+    "restore_data",
 ]
 
 _DEPTH_MAX = 100
@@ -103,6 +105,8 @@ class Footprint:
     instances: frozenset[bytes] = frozenset()
     codes: frozenset[bytes] = frozenset()
     archived: tuple[bytes, ...] = ()
+    read_bytes: int = 0
+    """Bytes read from disk, as archived entries are."""
     write_bytes: int = 0
 
     def touches_same(self, other: Footprint) -> bool:
@@ -113,9 +117,9 @@ class Footprint:
         """Whether it may write an entry of the contract whose key holds that number, as a task's does."""
         return any(_is_under(key, contract, number) for key in self.read_write)
 
-    def restores_others(self, contract: bytes, number: int) -> bool:
-        """Whether it restores anything but entries of the contract whose key holds that number."""
-        return not all(_is_under(key, contract, number) for key in self.archived)
+    def archived_beside(self, contract: bytes, number: int) -> tuple[bytes, ...]:
+        """What it restores but entries of the contract whose key holds that number."""
+        return tuple(key for key in self.archived if not _is_under(key, contract, number))
 
     def names_numbers(self, contract: bytes) -> bool:
         """Whether it touches an entry of the contract whose key holds a number other than 0."""
@@ -282,13 +286,26 @@ def read_footprint(transaction_data: str) -> Footprint:
     codes: set[bytes] = set()
     read_only = tuple(reader.ledger_key(instances, codes) for _ in range(reader.count()))
     read_write = tuple(reader.ledger_key(instances, codes) for _ in range(reader.count()))
-    reader.take(8)  # instructions, bytes read from disk
-    write_bytes = reader.word()
+    reader.take(4)  # instructions
+    read_bytes, write_bytes = reader.word(), reader.word()
     beyond = [index for index in indices if index >= len(read_write)]
     if beyond:
         raise XdrError(4, f"archived entry {beyond[0]} is beyond the read-write keys")
     archived = tuple(read_write[index] for index in indices)
-    return Footprint(read_only, read_write, frozenset(instances), frozenset(codes), archived, write_bytes)
+    return Footprint(
+        read_only, read_write, frozenset(instances), frozenset(codes), archived, read_bytes, write_bytes
+    )
+
+
+def names_archived(transaction_data: str) -> bool:
+    """Whether a SorobanTransactionData in base64 is of the form that says which entries it restores."""
+    return transaction_data.startswith("AAAAAQ")
+
+
+def restore_data(keys: Sequence[bytes]) -> str:
+    """The SorobanTransactionData (base64) that asks what restoring these ledger keys takes: no resources, no fee."""
+    packed = struct.pack(">III", 0, 0, len(keys)) + b"".join(keys) + struct.pack(">IIIq", 0, 0, 0, 0)
+    return base64.b64encode(packed).decode()
 
 
 def footprint_of(read_only: Sequence[str], read_write: Sequence[str]) -> Footprint:

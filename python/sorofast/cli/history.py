@@ -47,6 +47,7 @@ def explain(task_id: TaskId, /, *, count: Count = 10, options: Options = DEFAULT
 
     from sorofast.registry.store import Registry
     from sorofast.views.explanation import read_explanation
+    from sorofast.views.restores import read_needs
     from sorofast.views.task import read_task
 
     _check(task_id, count)
@@ -70,7 +71,8 @@ def explain(task_id: TaskId, /, *, count: Count = 10, options: Options = DEFAULT
             return told
         # What fails for nothing, in a simulation, is in no record: the same simulation tells.
         async with checked_rpc(network) as rpc:
-            detail, _ = await read_task(rpc, network.passphrase, contract.id, keeper, task_id)
+            needs = await read_needs(config, shards)
+            detail, _ = await read_task(rpc, network.passphrase, contract.id, keeper, task_id, needs)
         return msgspec.structs.replace(told, waits_for=detail.explanation)
 
     told = asyncio.run(read())

@@ -14,7 +14,7 @@ from sorofast.errors import DecodeError
 from sorofast.executions.key import Execution, Subject
 from sorofast.executions.records import HistoryRecord
 
-__all__ = ["Following", "newest", "of_subject", "recent"]
+__all__ = ["Following", "among_newest", "newest", "of_subject", "recent"]
 
 PAGE = 1_000
 SCANNED_MAX = 20_000
@@ -51,6 +51,17 @@ async def recent(
     for shard in range(shards):
         found += await _scan(redis, ShardKeys.of(prefix, shard).history, count, wanted)
     return sorted(found, key=lambda record: record.at_ms, reverse=True)[:count]
+
+
+async def among_newest(
+    redis: Redis, prefix: str, shards: int, wanted: Callable[[HistoryRecord], bool]
+) -> list[HistoryRecord]:
+    """The wanted ones among the newest PAGE ends of each shard: for what is rare, and not worth a longer search."""
+    found: list[HistoryRecord] = []
+    for shard in range(shards):
+        ends = await newest(redis, ShardKeys.of(prefix, shard).history, PAGE)
+        found += [record for record in ends if wanted(record)]
+    return found
 
 
 class Following:

@@ -111,6 +111,7 @@ class FleetKeys:
     templates: str
     template_changes: str
     suspects: str
+    restores: str
 
     @classmethod
     def of(cls, prefix: str) -> FleetKeys:
@@ -127,6 +128,7 @@ class FleetKeys:
             templates=base + "templates",
             template_changes=base + "template-changes",
             suspects=base + "suspects",
+            restores=base + "restores",
         )
 
 

@@ -15,14 +15,17 @@ from sorofast.coordination.client import open_redis
 from sorofast.coordination.control import FleetControl
 from sorofast.coordination.fleet import Fleet
 from sorofast.coordination.in_hand import InHand
+from sorofast.coordination.restores import RestoreStore
 from sorofast.coordination.shard import ShardStore
 from sorofast.coordination.suspects import Suspects, SuspectStore
 from sorofast.coordination.templates import TemplateStore
 from sorofast.coordination.timing import TimingStore
 from sorofast.engine.context import SourceLoader, WorkerContext
 from sorofast.engine.fleet_meta import fleet_meta
+from sorofast.engine.load_restores import load_restores
 from sorofast.engine.load_tasks import load_tasks
 from sorofast.engine.pause import FleetPause
+from sorofast.engine.restores import FleetRestores
 from sorofast.engine.templates import FleetTemplates
 from sorofast.errors import DecodeError, RpcError
 from sorofast.observability.outages import Outages
@@ -35,7 +38,7 @@ __all__ = ["SOURCES", "connect"]
 
 TARGET_DEFAULT_S = 5.0
 
-SOURCES: tuple[SourceLoader, ...] = (load_tasks,)
+SOURCES: tuple[SourceLoader, ...] = (load_tasks, load_restores)
 """What makes executions fall due, in every shard."""
 
 
@@ -95,6 +98,7 @@ async def connect(
         close_redis=redis.aclose,
         sources=tuple(sources),
         templates=FleetTemplates(TemplateStore(redis, prefix, unreadable), signer, contract, log),
+        restores=FleetRestores(RestoreStore(redis, prefix), rpc, ledgers, log),
         registry_words=WordsReader(rpc, config.contract.id),
         suspects=Suspects(SuspectStore(redis, prefix, unreadable=unreadable), in_hand),
     )

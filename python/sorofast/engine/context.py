@@ -21,6 +21,7 @@ from sorofast.coordination.suspects import Suspects
 from sorofast.coordination.timing import TimingStore
 from sorofast.engine.loops import Background
 from sorofast.engine.pause import FleetPause
+from sorofast.engine.restores import FleetRestores
 from sorofast.engine.templates import FleetTemplates
 from sorofast.engine.verdicts import Heard
 from sorofast.errors import RedisUnreachable, RedisUnreadable
@@ -107,6 +108,7 @@ class WorkerContext:
     log: FilteringBoundLogger
     close_redis: Callable[[], Awaitable[None]]
     templates: FleetTemplates
+    restores: FleetRestores
     registry_words: WordsReader
     sources: tuple[SourceLoader, ...]
     suspects: Suspects = field(default_factory=Suspects)

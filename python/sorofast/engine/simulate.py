@@ -12,13 +12,15 @@ import asyncio
 from collections.abc import Callable, Container, Iterable
 from dataclasses import dataclass, field, replace
 
+from sorofast.chain.limits import TransactionLimits
 from sorofast.chain.models import Simulation
-from sorofast.chain.xdr import read_footprint
+from sorofast.chain.xdr import names_archived, read_footprint
 from sorofast.engine.context import WorkerContext
 from sorofast.engine.kinds import EVIDENCE, kind_of, store_key
+from sorofast.engine.restoring import prepare_restore, to_restore_first
 from sorofast.engine.templates import restores_shared
 from sorofast.engine.verdicts import Said, Verdict
-from sorofast.errors import DecodeError, RpcError, RpcUnreachable
+from sorofast.errors import DecodeError, RedisUnreachable, RpcError, RpcUnreachable
 from sorofast.executions.key import Execution
 from sorofast.failpoints import failpoint_sync
 from sorofast.reasons import code_of
@@ -35,8 +37,6 @@ LEADERS_MAX = 3
 """How many of a room are asked about in one cycle, each after the one before failed for reasons of its own."""
 NO_EFFECT_LEDGERS = 2
 """A call that would have no effect is asked about again every so many ledgers."""
-RESTORED_MAX = 16
-"""Archived entries that one run may restore on its way, its task's own among them."""
 
 NO_TEMPLATE = code_of("no_template")
 READ_ERROR = code_of("read_error")
@@ -238,6 +238,8 @@ class Simulator:
                 self._wait(room, ledger + 1 + self._context.rng.randrange(2), said.reason)
             case Verdict.NO_EFFECT:
                 self._wait(room, ledger + NO_EFFECT_LEDGERS, said.reason)
+            case Verdict.WAITS:
+                self._wait(room, max(ledger + 1, said.again_ledger), said.reason)
             case Verdict.FAILS:
                 self._leave(room, leader)
                 return [Answer(leader, seen=True, why=said.why)]
@@ -296,10 +298,40 @@ class Simulator:
 
     async def _simulate(self, due: Due) -> Said:
         """Never raises for what the network may do."""
+        if due.call.described.kind == "restore":
+            return await prepare_restore(self._context, due, self._answer_about)
         context, fields = self._context, due.execution.fields()
         with context.suspects.hold((due.execution.subject,)):
             # Whose sequence it is makes no difference to what the call does.
             envelope = context.signer.simulation_envelope_of(due.call.operation, list(due.values), 0, 1)
+        simulation = await self._answer_about(due, envelope)
+        if isinstance(simulation, Said):
+            return simulation
+        words = None if simulation.error is None else await context.registry_words.known()
+        limits = await context.restores.limits() if names_archived(simulation.transaction_data) else None
+        said = why = None
+        with context.suspects.hold((due.execution.subject,)):
+            failpoint_sync("simulate.judging", task=(due.execution.id,))
+            if simulation.error is None:
+                said = self._judge(due, simulation, limits)
+            else:
+                why = diagnose(simulation.error, simulation.events, context.contract, words)
+        if said is not None:
+            return await self._have_restored(due, said) if said.restore else said
+        if why is not None:
+            fee = context.templates.fee(due.template)
+            if why.reason == "gas_below_fee" and fee:
+                why = replace(
+                    why, text=f"gas below the fee ({fee}); deposit gas with `sorofast tasks deposit`"
+                )
+            return Said(Verdict.FAILS, code_of(why.reason), why)
+        context.tally.errors += 1
+        context.outages.failed("simulation_unreadable", _clipped(simulation.error or ""), **fields)
+        return Said(Verdict.UNKNOWN, READ_ERROR)
+
+    async def _answer_about(self, due: Due, envelope: str) -> Simulation | Said:
+        """The node's answer, or what is to be said where it gives none."""
+        context, fields = self._context, due.execution.fields()
         try:
             # The shard's cycle waits for this, so it may not take as long as other calls may.
             async with asyncio.timeout(SIMULATE_TIMEOUT_S):
@@ -311,24 +343,20 @@ class Simulator:
             context.outages.failed("simulation_unanswered", str(error) or NO_ANSWER, **fields)
             return Said(Verdict.UNKNOWN, READ_ERROR)
         context.outages.ok("simulation_unanswered", "simulations_answered_again")
-        words = None if simulation.error is None else await context.registry_words.known()
-        with context.suspects.hold((due.execution.subject,)):
-            failpoint_sync("simulate.judging", task=(due.execution.id,))
-            if simulation.error is None:
-                return self._judge(due, simulation)
-            why = diagnose(simulation.error, simulation.events, context.contract, words)
-        if why is not None:
-            fee = context.templates.fee(due.template)
-            if why.reason == "gas_below_fee" and fee:
-                why = replace(
-                    why, text=f"gas below the fee ({fee}); deposit gas with `sorofast tasks deposit`"
-                )
-            return Said(Verdict.FAILS, code_of(why.reason), why)
-        context.tally.errors += 1
-        context.outages.failed("simulation_unreadable", _clipped(simulation.error), **fields)
-        return Said(Verdict.UNKNOWN, READ_ERROR)
+        return simulation
 
-    def _judge(self, due: Due, simulation: Simulation) -> Said:
+    async def _have_restored(self, due: Due, said: Said) -> Said:
+        """Has restored what a run cannot restore on its way; until that has landed, none of the call can run."""
+        context = self._context
+        context.templates.set_aside(due.template)
+        try:
+            again_ledger = await context.restores.ask(said.restore, due.execution.subject)
+        except RedisUnreachable as error:
+            context.outages.failed("redis_unreachable", error)
+            return Said(Verdict.UNKNOWN, READ_ERROR)
+        return replace(said, again_ledger=again_ledger)
+
+    def _judge(self, due: Due, simulation: Simulation, limits: TransactionLimits | None) -> Said:
         """What a simulation that went through says, and what it teaches about the call."""
         context, templates = self._context, self._context.templates
         # A run that writes nothing of its task is none; of other calls success is all that is wanted.
@@ -340,9 +368,9 @@ class Simulator:
                 context.log.info("task_skipped", **due.execution.fields(), reason=NO_RUN, error=failure)
                 templates.gate(due.template)
                 return Said(Verdict.NO_EFFECT, code_of(NO_RUN))
-            hindrance = _cannot_restore(simulation, len(footprint.archived))
-            if hindrance is not None:
-                return Said(Verdict.FAILS, ARCHIVED, Diagnosis("archived", "archived", hindrance))
+            first = to_restore_first(context, due, simulation, footprint, limits)
+            if first:
+                return Said(Verdict.WAITS, ARCHIVED, restore=first)
             fee = None
             if task_id is not None:
                 fee = keeper_fee(simulation.events, due.call.described.contract, task_id)
@@ -356,18 +384,6 @@ class Simulator:
 
 def _fails(error: str, text: str) -> Said:
     return Said(Verdict.FAILS, FAILED, Diagnosis("simulation_failed", error, text))
-
-
-def _cannot_restore(simulation: Simulation, entries: int) -> str | None:
-    """Why a run does not bring back by itself what is archived of it; None where it does."""
-    if simulation.restore_first:
-        return "the network wants its archived entries restored before the run; send a RestoreFootprint operation"
-    if entries > RESTORED_MAX:
-        return (
-            f"it would restore {entries} archived entries, and a run restores at most {RESTORED_MAX}; "
-            "send a RestoreFootprint operation for some of them"
-        )
-    return None
 
 
 def _clipped(text: str) -> str:

@@ -153,13 +153,8 @@ class FleetTemplates:
         )
         if footprint.archived:
             if restores_shared(due, footprint):
-                # Others of the call, and of its kind, would fail until those are back.
-                if known is not None:
-                    self._remember(template, self._known.pop(template))
-                self._kinds.reopen(template)
-            self._single[key] = None
-            while len(self._single) > LESSONS_MAX:
-                self._signer.forget(self._single.popitem(last=False)[0])
+                self.set_aside(template)
+            self._keep_single(key)
             return key
         lesson = Lesson(
             version=self._version,
@@ -187,6 +182,30 @@ class FleetTemplates:
                 lambda before: self._covering(due, simulation, lesson, declared, before),
             )
         return template
+
+    def learn_once(self, due: Due, simulation: Simulation) -> int:
+        """Makes a template for this run alone from a simulation; returns its key. Raises TemplateError or another
+        DecodeError.
+        """
+        key = _single_key(due)
+        self._signer.learn_call(
+            key,
+            due.call.operation,
+            list(due.values),
+            simulation.transaction_data,
+            list(simulation.auth),
+            simulation.min_resource_fee_stroops,
+            must_write=due.call.must_write,
+        )
+        self._keep_single(key)
+        return key
+
+    def set_aside(self, template: int) -> None:
+        """What all runs of the call need is archived: they, and those of its kind, would fail until it is back."""
+        known = self._known.pop(template, None)
+        if known is not None:
+            self._remember(template, known)
+        self._kinds.reopen(template)
 
     def restores(self, template: int) -> bool:
         """Whether it is the template of one run alone, which restores archived entries."""
@@ -383,6 +402,11 @@ class FleetTemplates:
         except DecodeError as error:
             self._log.info("template_unusable", template=template, error=str(error))
 
+    def _keep_single(self, key: int) -> None:
+        self._single[key] = None
+        while len(self._single) > LESSONS_MAX:
+            self._signer.forget(self._single.popitem(last=False)[0])
+
     def _keys_of(self, template: int) -> Footprint:
         """What a template touches, the numbers of the run taken out."""
         facts = self._signer.template_facts(template)
@@ -424,7 +448,7 @@ def restores_shared(due: Due, footprint: Footprint) -> bool:
     """Whether a run restores what others of its call may need too, and not just its own task's entry."""
     if due.call.must_write is None:
         return bool(footprint.archived)
-    return footprint.restores_others(due.call.described.contract, due.values[0])
+    return bool(footprint.archived_beside(due.call.described.contract, due.values[0]))
 
 
 def _single_key(due: Due) -> int:

@@ -15,9 +15,12 @@ HEARD_MAX = 4_096
 
 
 class Verdict(StrEnum):
-    """What asking says about a run. UNKNOWN: nobody answered about it."""
+    """What asking says about a run. WAITS: it would run once something else has landed. UNKNOWN: nobody answered about
+    it.
+    """
 
     RUN = "run"
+    WAITS = "waits"
     NO_EFFECT = "no_effect"
     FAILS = "fails"
     UNKNOWN = "unknown"
@@ -38,6 +41,10 @@ class Said:
     """Whether the next of the call is asked about in a ledger's time only, when what this run changes is there."""
     heard: bool = False
     """Somebody else's run of the same call was asked about."""
+    restore: tuple[bytes, ...] = ()
+    """What has to be restored before it runs: whole ledger keys."""
+    again_ledger: int = 0
+    """The ledger in which it makes sense to ask again."""
 
     @property
     def of_the_call(self) -> bool:

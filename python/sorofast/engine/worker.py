@@ -120,6 +120,7 @@ class Worker:
             self._entry = entry
         if newest:
             await context.templates.sync()
+            await context.restores.sync()
             # An older entry is only taken in: what it would have us send is past, and the newest one settles it all.
             await self._cycle_all(resend=True)
             # After the sends: what it brings is for the ledgers to come, and Redis may take its time. With the next

@@ -61,6 +61,10 @@ class Operation(msgspec.Struct, array_like=True, frozen=True):
     contract: bytes = b""
     """The called contract, 32 bytes; empty for the other kinds."""
     function: str = ""
+    purpose: str = ""
+    """What it is about and for whom, for people, where the execution's own name does not say it. Members of a version
+    without it pass over it.
+    """
 
 
 class WalRecord(msgspec.Struct, array_like=True, frozen=True, kw_only=True):

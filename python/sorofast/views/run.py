@@ -30,12 +30,18 @@ _WORDS = {
 }
 
 
+_DONE = {"restore": "restored"}
+"""What came of an operation that is no run, by its kind."""
+
+
 class RunView(msgspec.Struct, frozen=True):
     """How one envelope ended. `source`, `id` and `window` say of what; `at_ms` when the fleet settled it.
 
     `ledger` included it at `time_s`; both are None where none did. `fee_stroops` is what was charged: 0 where nothing
-    was, None where nobody asked the ledger, as for runs that their own event proved. `reserved_stroops` is the most it
-    can have been. `dead` says that a dead letter came of it, `retry_s` when it may be tried again.
+    was, None where nobody asked the ledger, as for runs that their event proved. `reserved_stroops` is the most it
+    can have been. `dead` says that a dead letter came of it, `retry_s` when it may be tried again. `operation` is
+    "invoke", "restore", "extend" or "payment", None where an older version did not write it down; `purpose` says what
+    it was for where that is no run of the subject's own.
     """
 
     at_ms: int
@@ -56,6 +62,8 @@ class RunView(msgspec.Struct, frozen=True):
     channel: int | None
     dead: bool
     retry_s: int | None
+    operation: str | None = None
+    purpose: str | None = None
 
     @classmethod
     def of(cls, record: HistoryRecord) -> RunView:
@@ -72,8 +80,7 @@ class RunView(msgspec.Struct, frozen=True):
             window=key.window,
             attempt=record.attempt,
             outcome=record.outcome,
-            # Older versions called it `detail`.
-            reason=str(detail.get("reason") or detail.get("detail") or _WORDS.get(record.outcome, "")),
+            reason=_reason(record),
             error=_text(detail, "error"),
             transaction=record.hash,
             ledger=_number(detail, "ledger") or None,
@@ -85,6 +92,8 @@ class RunView(msgspec.Struct, frozen=True):
             channel=_number(detail, "channel"),
             dead=bool(detail.get("dead")),
             retry_s=_number(detail, "retry_s") or None,
+            operation=_text(detail, "operation"),
+            purpose=_text(detail, "purpose"),
         )
 
 
@@ -100,13 +109,18 @@ async def read_runs(config: RedisConfig, shards: int, count: int, *, failed: boo
 
 
 async def read_task_runs(config: RedisConfig, shards: int, task_id: int, count: int) -> list[RunView]:
-    """The newest `count` ends of one task's executions, newest first. Raises RedisUnreachable, FleetMismatch
-    and DecodeError.
+    """The newest `count` ends of one task's executions, and of what was restored for it, newest first. Raises
+    RedisUnreachable, FleetMismatch and DecodeError.
     """
     shard = _core.shard_of(task_id, shards)
+    for_it = f" for task {task_id}"
     async with visit_fleet(config, shards) as redis:
         found = await history.of_subject(redis, config.prefix, shard, (TASKS, task_id), count)
-    return [RunView.of(record) for record in found]
+        found += await history.among_newest(
+            redis, config.prefix, shards, lambda end: str(end.detail.get("purpose")).endswith(for_it)
+        )
+    newest = sorted(found, key=lambda end: end.at_ms, reverse=True)[:count]
+    return [RunView.of(record) for record in newest]
 
 
 async def follow_runs(
@@ -134,6 +148,16 @@ async def follow_runs(
 
 def _shown(record: HistoryRecord, *, failed: bool) -> bool:
     return not failed or record.outcome in FAILED
+
+
+def _reason(record: HistoryRecord) -> str:
+    """Why it ended so, or what came of it; with what it was for, where it was not for its own subject."""
+    detail, purpose = record.detail, _text(record.detail, "purpose")
+    if purpose is not None and record.outcome == "executed":
+        return f"{_DONE.get(str(detail.get('operation')), 'done')}: {purpose}"
+    # Older versions called it `detail`.
+    reason = str(detail.get("reason") or detail.get("detail") or _WORDS.get(record.outcome, ""))
+    return reason if purpose is None else f"{reason} ({purpose})"
 
 
 def _number(detail: dict[str, Any], name: str) -> int | None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from typing import Any
 
 import msgspec
@@ -9,6 +10,7 @@ from msgspec import UNSET, UnsetType
 
 from sorofast import _core, reasons
 from sorofast.chain.rpc import RpcClient
+from sorofast.coordination.restores import RestoreNeed
 from sorofast.errors import SorofastError, XdrError
 from sorofast.registry.codec import TaskConfig, decode_config, error_names
 from sorofast.registry.identity import check_registry, identify
@@ -110,11 +112,17 @@ async def read_tasks(
 
 
 async def read_task(
-    rpc: RpcClient, passphrase: str, contract_id: str, keeper: bytes, task_id: int
+    rpc: RpcClient,
+    passphrase: str,
+    contract_id: str,
+    keeper: bytes,
+    task_id: int,
+    needs: Collection[RestoreNeed] = (),
 ) -> tuple[TaskDetail, int]:
     """One task, and the ledger's time it was read at. SorofastError when there is no such task.
 
-    The run of a task that is due is simulated, as the keeper's or, where `keeper` is zeros, as the creator's.
+    The run of a task that is due is simulated, as the keeper's or, where `keeper` is zeros, as the creator's. `needs`
+    are what the fleet has to restore, where that was asked.
     """
     identity = await identify(rpc, contract_id)
     registry = Registry(rpc, contract_id, keeper)
@@ -135,7 +143,7 @@ async def read_task(
     if task.state(now_s) == "due":
         names = {} if identity.wasm is None else error_names(identity.wasm)
         source = _core.account_from_bytes(keeper) if any(keeper) else config.creator
-        trial = await try_run(rpc, passphrase, contract_id, task_id, source, names)
+        trial = await try_run(rpc, passphrase, contract_id, task_id, source, names, needs)
     return _detail(task, now_s, entry, config, trial), now_s
 
 

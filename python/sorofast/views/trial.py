@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from dataclasses import dataclass
 from typing import Literal
 
@@ -10,20 +11,23 @@ from stellar_sdk import Account, TransactionBuilder, scval
 from sorofast import _core
 from sorofast.chain.rpc import RpcClient
 from sorofast.chain.xdr import read_footprint
+from sorofast.coordination.restores import RestoreNeed
 from sorofast.errors import DecodeError, RpcError, UnreachableError
 from sorofast.registry.words import RegistryWords
 from sorofast.transactions.diagnostics import diagnose, resolver_failure
+from sorofast.views.restores import waits_for
 
 __all__ = ["Trial", "try_run"]
 
 
 @dataclass(frozen=True, slots=True)
 class Trial:
-    """`nothing`: the call succeeds and leaves the task as it is. `unknown`: it could not be simulated. `error` says why
-    it fails or could not be simulated, or what went wrong in a resolver that so did not say yes.
+    """`waits`: entries have to be restored before. `nothing`: the call succeeds and leaves the task as it is.
+    `unknown`: it could not be simulated. `error` says why it waits, fails or could not be simulated, or what went wrong
+    in a resolver that so did not say yes.
     """
 
-    outcome: Literal["runs", "nothing", "fails", "unknown"]
+    outcome: Literal["runs", "waits", "nothing", "fails", "unknown"]
     error: str | None = None
 
     def explanation(self) -> str:
@@ -31,6 +35,8 @@ class Trial:
         match self.outcome:
             case "runs":
                 return "The task is due and its run succeeds in a simulation; a running fleet takes it up."
+            case "waits":
+                return f"The task is due, and its run waits: {self.error}."
             case "nothing":
                 why = "" if self.error is None else f" (the resolver failed: {self.error})"
                 return (
@@ -50,8 +56,11 @@ async def try_run(
     task_id: int,
     keeper: str | None,
     names: dict[int, str],
+    needs: Collection[RestoreNeed] = (),
 ) -> Trial:
-    """Simulates `execute` as `keeper` (a G… address); `names` are the registry's own for its errors."""
+    """Simulates `execute` as `keeper` (a G… address); `names` are the registry's own for its errors, `needs` what the
+    fleet has to restore.
+    """
     if keeper is None or not keeper.startswith("G"):
         return Trial("unknown", "no account to execute it is known; set keeper.secret_file")
     # Simulation asks for no signature, and for no sequence number that fits.
@@ -70,5 +79,9 @@ async def try_run(
         if why is None:
             return Trial("unknown", simulation.error)
         return Trial("fails", why.text)
-    runs = read_footprint(simulation.transaction_data).writes(contract, task_id)
-    return Trial("runs" if runs else "nothing", resolver_failure(simulation.events))
+    footprint = read_footprint(simulation.transaction_data)
+    if not footprint.writes(contract, task_id):
+        return Trial("nothing", resolver_failure(simulation.events))
+    waits = waits_for(needs, footprint.archived)
+    return Trial("runs", resolver_failure(simulation.events)) if waits is None else Trial("waits", waits)
+

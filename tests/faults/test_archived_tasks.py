@@ -129,12 +129,16 @@ async def test_what_restores_one_task_is_used_for_no_other_and_costs_none_its_te
 async def test_a_task_that_no_run_may_restore_says_why_and_runs_once_somebody_has_restored_it(
     scenario: Scenario,
 ) -> None:
-    """One would cost more than the cap on fees; of one more entries would have to be restored than a run does, and the
-    node knows nothing of them.
+    """One would cost more than the cap on fees; for another one's call more entries would have to be restored than a
+    run does, and the node knows nothing of them.
     """
     dear, scattered, cap = 3, 5, 100_000
     settings = {"fees": {"max_fee_stroops": cap}}
-    async with scenario(tasks=6, reshape=one_kind, workers=1, shards=1, settings=settings, start=False) as s:
+
+    def reshape(task_id: int) -> dict[str, Any]:
+        return one_kind(task_id) | ({"function": scval.to_symbol("count")} if task_id == scattered else {})
+
+    async with scenario(tasks=6, reshape=reshape, workers=1, shards=1, settings=settings, start=False) as s:
         await s.pass_ledgers(2)
         await let_end(s, [dear, scattered], await s.latest_ledger() - 1)
         bent = s.rpc.rewrite("simulateTransaction", scatter(17), when=lambda call: calls(call, scattered))
@@ -147,7 +151,7 @@ async def test_a_task_that_no_run_may_restore_says_why_and_runs_once_somebody_ha
         assert said["reason"] == "archived", said
         assert f"fees.max_fee_stroops is {cap}" in said["error"], said
         held = await s.processes.logged("restore_held_back")
-        assert held["wanted_by"] == str(scattered), held
+        assert held["wanted_by"] == f"task {scattered}", held
         assert "Missing entry" in held["error"], held
         assert bent.hits
         assert restored(s) == {}

@@ -267,7 +267,7 @@ async def test_a_restore_that_fails_is_told_backs_off_and_is_done_again(scenario
         await started(s)
         await bent.struck()
         failed = await s.processes.logged("run_failed", lambda event: event.get("source") == "restores")
-        assert "RESTORE_FOOTPRINT" in failed["reason"]
+        assert "restoring the entries takes more resources" in failed["reason"]
         await s.until(lambda: len(s.oracle.runs()) == tasks, "all run", timeout_s=60.0)
         landed = await restores(s, since)
         assert [one.status for one in landed] == ["FAILED", "SUCCESS"]

@@ -4,9 +4,13 @@ from __future__ import annotations
 
 import asyncio
 from pathlib import Path
+from typing import Any
 
+import pytest
 from redis.asyncio import Redis
+from stellar_sdk import scval
 
+from helpers import wide_target
 from helpers.faults.scene import Scenario, Scene
 from sorofast.coordination.client import open_redis
 from sorofast.coordination.fleet import MEMBER_TTL_S
@@ -71,4 +75,35 @@ async def test_records_are_written_for_the_oldest_member_until_it_has_left_for_g
             await redis.aclose()
     assert report.executed >= s.setup.tasks, report.summary()
     assert (report.early, report.failed) == (0, 0), report.summary()
+    assert not [event for run in s.runs for event in run.events if event["event"] == "worker_died"]
+
+
+@pytest.mark.verify
+@pytest.mark.timeout(180)
+async def test_what_an_older_member_could_not_read_waits_until_it_has_left(
+    scenario: Scenario, tmp_path: Path
+) -> None:
+    """A restore of its own, without which one task cannot run."""
+    (tmp_path / "older").mkdir()
+    (tmp_path / "older" / "sitecustomize.py").write_text(OLDER_VERSION)
+    wide, entries = 3, 20
+
+    def reshape(task_id: int) -> dict[str, Any] | None:
+        return wide_target.call(entries) | {"resolver": scval.to_void()} if task_id == wide else None
+
+    async with scenario(start=False, workers=1, tasks=12, reshape=reshape) as s:
+        await wide_target.deploy(s, [8] * entries)
+        older = await s.start_run(1, environment={"PYTHONPATH": str(tmp_path / "older")})
+        await older.ready()
+        newer = await s.start_run(1)
+        await newer.ready()
+        await s.pass_until_due()
+        await s.pass_ledgers(8)
+        assert wide not in {run.task_id for run in s.oracle.runs()}
+        assert await older.stop() == 0
+        await s.until(
+            lambda: wide in {run.task_id for run in s.oracle.runs()}, "it runs", timeout_s=6 * MEMBER_TTL_S
+        )
+        report = await s.judged(ledgers=8)
+    assert report.failed == 0
     assert not [event for run in s.runs for event in run.events if event["event"] == "worker_died"]

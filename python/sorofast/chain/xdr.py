@@ -23,7 +23,6 @@ __all__ = [
     "executable_of",
     "footprint_of",
     "instance_key",
-    "names_archived",
     "read_event",
     "read_footprint",
     "read_instance",
@@ -295,11 +294,6 @@ def read_footprint(transaction_data: str) -> Footprint:
     return Footprint(
         read_only, read_write, frozenset(instances), frozenset(codes), archived, read_bytes, write_bytes
     )
-
-
-def names_archived(transaction_data: str) -> bool:
-    """Whether a SorobanTransactionData in base64 is of the form that says which entries it restores."""
-    return transaction_data.startswith("AAAAAQ")
 
 
 def restore_data(keys: Sequence[bytes]) -> str:

@@ -45,6 +45,11 @@ class RestoreNeed(msgspec.Struct, array_like=True, frozen=True, kw_only=True):
     refused_until: int = 0
     """The ledger from which on it is looked at again."""
 
+    @property
+    def whose(self) -> str:
+        """Whose run showed it, for people."""
+        return f"task {self.wanted_by}" if self.wanted_by.isdecimal() else self.wanted_by
+
     def refused_at(self, ledger: int) -> bool:
         """Whether it is not to be done then."""
         return bool(self.refused) and self.refused_until > ledger

@@ -13,7 +13,7 @@ from sorofast.engine.context import WorkerContext
 from sorofast.engine.cycle import Run
 from sorofast.errors import DecodeError, RedisUnreachable
 from sorofast.executions.key import Execution, Subject
-from sorofast.executions.records import Settle, WalRecord
+from sorofast.executions.records import Settle, WalRecord, fits
 from sorofast.failpoints import failpoint_sync
 from sorofast.transactions.fees import fee_policy
 from sorofast.triggers.base import Due
@@ -27,12 +27,13 @@ MAX_TIME_EXTRA_S = 30
 
 @dataclass(slots=True)
 class Built:
-    """Records whose envelopes are signed; what would cost more than the fee cap, with its fee; what lost its template
-    meanwhile.
+    """Records whose envelopes are signed; what would cost more than the fee cap, with its fee; what a member of an
+    older version could not read; what lost its template meanwhile.
     """
 
     records: list[WalRecord] = field(default_factory=list)
     above_cap: list[tuple[Due, int]] = field(default_factory=list)
+    unreadable: list[Due] = field(default_factory=list)
     without_template: list[Due] = field(default_factory=list)
 
 
@@ -88,7 +89,10 @@ def build(
                 proof=run.due.call.proof,
                 fee_stroops=fee_stroops,
             )
-            built.records.append(record)
+            if fits(record, context.store.schema):
+                built.records.append(record)
+            else:
+                built.unreadable.append(run.due)
     return built
 
 

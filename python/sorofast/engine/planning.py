@@ -169,6 +169,8 @@ class Planning:
         built = claims.build(self._context, wanted, epoch, self._retries.attempt_of)
         for due in built.without_template:
             self._defer(due, code_of("no_template"))
+        for due in built.unreadable:
+            self._defer(due, code_of("waiting_for_upgrade"))
         for due, fee_stroops in built.above_cap:
             self._too_dear(due, fee_stroops)
         return built.records

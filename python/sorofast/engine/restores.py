@@ -8,6 +8,7 @@ stayed behind finds nothing to restore.
 
 from __future__ import annotations
 
+import asyncio
 import math
 from collections.abc import Mapping, Sequence
 
@@ -44,8 +45,10 @@ class FleetRestores:
         self._needs: dict[int, RestoreNeed] = {}
         # None for those to be taken off.
         self._unwritten: dict[int, RestoreNeed | None] = {}
-        self._limits: TransactionLimits | None = None
+        self.limits: TransactionLimits | None = None
+        """What one transaction may read and write; None until the node has told."""
         self._limits_ledger = -LIMITS_LEDGERS
+        self._reading: asyncio.Task[None] | None = None
 
     @property
     def needs(self) -> Mapping[int, RestoreNeed]:
@@ -79,22 +82,8 @@ class FleetRestores:
         )
         await self._store.add(number, need)
         self._needs[number] = need
-        self._log.info("restore_wanted", id=f"{number:016x}", entries=len(wanted), wanted_by=need.wanted_by)
+        self._log.info("restore_wanted", id=f"{number:016x}", entries=len(wanted), wanted_by=need.whose)
         return again
-
-    async def limits(self) -> TransactionLimits | None:
-        """What one transaction may read and write; None where the node has not told yet. Asked once in a long while,
-        and at most once a ledger.
-        """
-        ledger = self._ledgers.latest[0]
-        stale = self._limits_ledger + (LIMITS_LEDGERS if self._limits is not None else 1) <= ledger
-        if stale:
-            self._limits_ledger = ledger
-            try:
-                self._limits = await read_limits(self._rpc)
-            except (RpcUnreachable, RpcError, DecodeError) as error:
-                self._log.info("limits_unknown", error=str(error))
-        return self._limits
 
     # What the shard says that does it
 
@@ -122,7 +111,7 @@ class FleetRestores:
         self._log.warning(
             "restore_held_back",
             id=f"{number:016x}",
-            wanted_by=need.wanted_by,
+            wanted_by=need.whose,
             error=why,
             then=f"looked at again in {pause} ledgers; what needs it waits, and shows `archived`",
         )
@@ -154,6 +143,7 @@ class FleetRestores:
 
     async def sync(self) -> None:
         """Writes what changed here and takes what others changed. Redis away: the next ledger will do."""
+        self._look_at_limits()
         try:
             while self._unwritten:
                 number, need = next(iter(self._unwritten.items()))
@@ -173,6 +163,21 @@ class FleetRestores:
             else:
                 found[number] = need
         self._needs = found
+
+    def _look_at_limits(self) -> None:
+        """Asks for them behind everything else, once in a long while; until there are any, with every ledger."""
+        ledger = self._ledgers.latest[0]
+        fresh = self._limits_ledger + (LIMITS_LEDGERS if self.limits is not None else 1) > ledger
+        if fresh or (self._reading is not None and not self._reading.done()):
+            return
+        self._limits_ledger = ledger
+        self._reading = asyncio.create_task(self._read_limits(), name="limits")
+
+    async def _read_limits(self) -> None:
+        try:
+            self.limits = await read_limits(self._rpc)
+        except (RpcUnreachable, RpcError, DecodeError) as error:
+            self._log.info("limits_unknown", error=str(error))
 
     def _put(self, number: int, need: RestoreNeed) -> None:
         self._needs[number] = self._unwritten[number] = need

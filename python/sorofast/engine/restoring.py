@@ -6,7 +6,6 @@ from __future__ import annotations
 
 from collections.abc import Awaitable, Callable
 
-from sorofast.chain.limits import TransactionLimits
 from sorofast.chain.models import Simulation
 from sorofast.chain.xdr import Footprint, read_footprint, restore_data
 from sorofast.engine.context import WorkerContext
@@ -23,6 +22,7 @@ RESTORED_MAX = 16
 """Archived entries that one run may restore on its way, its task's own among them."""
 TRIES_MAX = 6
 """Simulations for one transaction: of all that is left first, then of less until it fits."""
+ERROR_TEXT_MAX = 300
 ARCHIVED = code_of("archived")
 NOT_NOW = Said(Verdict.NO_EFFECT, ARCHIVED)
 
@@ -34,7 +34,6 @@ def to_restore_first(
     due: Due,
     simulation: Simulation,
     footprint: Footprint,
-    limits: TransactionLimits | None,
 ) -> tuple[bytes, ...]:
     """What a run does not bring back by itself of what is archived of it; nothing where it brings back all.
 
@@ -45,6 +44,7 @@ def to_restore_first(
     archived = shared = footprint.archived
     if due.call.must_write is not None:
         shared = footprint.archived_beside(due.call.described.contract, due.values[0])
+    limits = context.restores.limits
     too_large = limits is not None and limits.calling(footprint) > 1
     many = len(archived) > RESTORED_MAX or too_large
     if not many and not context.restores.under_way(shared):
@@ -63,7 +63,9 @@ async def prepare_restore(context: WorkerContext, due: Due, ask: Ask) -> Said:
     if need is None:
         return NOT_NOW
     keys = restores.part_of(number)
-    limits = await restores.limits()
+    limits = restores.limits
+    if limits is None:
+        return Said(Verdict.UNKNOWN, code_of("read_error"))
     whole = True
     for _ in range(TRIES_MAX):
         if not keys:
@@ -76,17 +78,19 @@ async def prepare_restore(context: WorkerContext, due: Due, ask: Ask) -> Said:
         if isinstance(simulation, Said):
             return simulation
         if simulation.error is not None:
-            restores.refuse(number, f"the node could not simulate restoring them: {simulation.error[:300]}")
+            restores.refuse(
+                number, f"the node could not simulate restoring them: {_clipped(simulation.error)}"
+            )
             return NOT_NOW
         try:
             footprint = read_footprint(simulation.transaction_data)
             left = footprint.read_write
             if whole and left:
-                why = _too_dear(context, simulation, len(left), need.wanted_by)
+                why = _too_dear(context, simulation, len(left), need.whose)
                 if why is not None:
                     restores.refuse(number, why)
                     return NOT_NOW
-            share = 0.0 if limits is None else limits.restoring(footprint)
+            share = limits.restoring(footprint)
             if left and share <= 1:
                 return Said(Verdict.RUN, 0, once=True, template=context.templates.learn_once(due, simulation))
         except DecodeError as error:
@@ -101,13 +105,18 @@ async def prepare_restore(context: WorkerContext, due: Due, ask: Ask) -> Said:
     return NOT_NOW
 
 
-def _too_dear(context: WorkerContext, simulation: Simulation, entries: int, wanted_by: str) -> str | None:
+def _clipped(error: str) -> str:
+    """Without the backtrace that some nodes append."""
+    return error.strip().partition("\n")[0][:ERROR_TEXT_MAX]
+
+
+def _too_dear(context: WorkerContext, simulation: Simulation, entries: int, whose: str) -> str | None:
     """Why all that is left of a need costs more than the settings allow; None where it does not."""
     bid = fee_policy(context.config.fees).bid()
     fee_stroops = simulation.min_resource_fee_stroops + bid.inclusion_fee_stroops
     if bid.allows(fee_stroops):
         return None
     return (
-        f"restoring {entries} archived entries for {wanted_by} would cost up to {fee_stroops} stroops; "
+        f"restoring {entries} archived entries for {whose} would cost up to {fee_stroops} stroops; "
         f"fees.max_fee_stroops is {bid.max_fee_stroops}"
     )

@@ -12,9 +12,8 @@ import asyncio
 from collections.abc import Callable, Container, Iterable
 from dataclasses import dataclass, field, replace
 
-from sorofast.chain.limits import TransactionLimits
 from sorofast.chain.models import Simulation
-from sorofast.chain.xdr import names_archived, read_footprint
+from sorofast.chain.xdr import read_footprint
 from sorofast.engine.context import WorkerContext
 from sorofast.engine.kinds import EVIDENCE, kind_of, store_key
 from sorofast.engine.restoring import prepare_restore, to_restore_first
@@ -231,7 +230,7 @@ class Simulator:
 
     def _conclude(self, template: int, room: _Room, leader: Due, said: Said) -> list[Answer]:
         ledger = self._ledger
-        room.led_badly = said.verdict in (Verdict.FAILS, Verdict.NO_EFFECT)
+        room.led_badly = said.verdict in (Verdict.FAILS, Verdict.NO_EFFECT, Verdict.WAITS)
         match said.verdict:
             case Verdict.UNKNOWN:
                 # The next ledger asks again, or the one after: everybody at once is what filled the server's queue.
@@ -308,12 +307,11 @@ class Simulator:
         if isinstance(simulation, Said):
             return simulation
         words = None if simulation.error is None else await context.registry_words.known()
-        limits = await context.restores.limits() if names_archived(simulation.transaction_data) else None
         said = why = None
         with context.suspects.hold((due.execution.subject,)):
             failpoint_sync("simulate.judging", task=(due.execution.id,))
             if simulation.error is None:
-                said = self._judge(due, simulation, limits)
+                said = self._judge(due, simulation)
             else:
                 why = diagnose(simulation.error, simulation.events, context.contract, words)
         if said is not None:
@@ -356,7 +354,7 @@ class Simulator:
             return Said(Verdict.UNKNOWN, READ_ERROR)
         return replace(said, again_ledger=again_ledger)
 
-    def _judge(self, due: Due, simulation: Simulation, limits: TransactionLimits | None) -> Said:
+    def _judge(self, due: Due, simulation: Simulation) -> Said:
         """What a simulation that went through says, and what it teaches about the call."""
         context, templates = self._context, self._context.templates
         # A run that writes nothing of its task is none; of other calls success is all that is wanted.
@@ -368,7 +366,7 @@ class Simulator:
                 context.log.info("task_skipped", **due.execution.fields(), reason=NO_RUN, error=failure)
                 templates.gate(due.template)
                 return Said(Verdict.NO_EFFECT, code_of(NO_RUN))
-            first = to_restore_first(context, due, simulation, footprint, limits)
+            first = to_restore_first(context, due, simulation, footprint)
             if first:
                 return Said(Verdict.WAITS, ARCHIVED, restore=first)
             fee = None

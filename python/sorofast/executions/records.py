@@ -30,7 +30,7 @@ __all__ = [
     "decode_record",
     "encode_record",
     "envelope_name",
-    "fits_legacy",
+    "fits",
     "inflight_of",
     "schema_of",
 ]
@@ -222,13 +222,15 @@ def encode_record(record: WalRecord | RetryRecord, schema: int = RECORD_SCHEMA) 
     """The record's bytes in that schema. ValueError for what schema 1 cannot say."""
     if schema != legacy.SCHEMA:
         return _encoder.encode(record)
-    if not fits_legacy(record):
+    if not fits(record, schema):
         raise ValueError(f"{record.execution} needs records of schema {RECORD_SCHEMA}")
     return _encoder.encode(_legacy_of(record))
 
 
-def fits_legacy(record: WalRecord | RetryRecord) -> bool:
-    """Whether schema 1 can say it: a run of a registry task, under one hash."""
+def fits(record: WalRecord | RetryRecord, schema: int) -> bool:
+    """Whether that schema can say it. Schema 1 can say a run of a registry task, under one hash."""
+    if schema != legacy.SCHEMA:
+        return True
     if isinstance(record, WalRecord) and (record.bump_hashes or record.proof is not Proof.RUN_EVENT):
         return False
     return record.source == TASKS

@@ -11,6 +11,7 @@ from sorofast.transactions.diagnostics import innermost, name
 __all__ = ["failure_of", "refusal"]
 
 _FUNCTION_CODE = "INVOKE_HOST_FUNCTION_"
+_RESTORE_CODE = "RESTORE_FOOTPRINT_"
 _TRAPPED = f"{_FUNCTION_CODE}TRAPPED"
 _BY_CODE = {
     f"{_FUNCTION_CODE}RESOURCE_LIMIT_EXCEEDED": (
@@ -24,6 +25,14 @@ _BY_CODE = {
     f"{_FUNCTION_CODE}INSUFFICIENT_REFUNDABLE_FEE": (
         FailureClass.REFUNDABLE_FEE,
         "the run's rent or events cost more than the last simulation said",
+    ),
+    f"{_RESTORE_CODE}RESOURCE_LIMIT_EXCEEDED": (
+        FailureClass.STALE_FOOTPRINT,
+        "restoring the entries takes more resources than the last simulation said",
+    ),
+    f"{_RESTORE_CODE}INSUFFICIENT_REFUNDABLE_FEE": (
+        FailureClass.REFUNDABLE_FEE,
+        "restoring the entries costs more rent than the last simulation said",
     ),
 }
 # By the reasons that a diagnosis gives; what is not here the registry refused.

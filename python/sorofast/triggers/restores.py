@@ -19,11 +19,13 @@ from sorofast.executions.call import Call
 from sorofast.executions.key import Execution, Subject
 from sorofast.executions.outcome import Ended, Outcome
 from sorofast.executions.records import Operation, Proof, WalRecord
+from sorofast.transactions.causes import fleet_cause
 from sorofast.triggers.base import Due
 
-__all__ = ["RESTORES", "RestoreSource", "number_of", "wanted_by_words"]
+__all__ = ["RESTORES", "RestoreSource", "number_of"]
 
 RESTORES = "restores"
+NOT_DONE = frozenset({Outcome.FAILED, Outcome.REFUSED})
 
 
 class Needs(Protocol):
@@ -138,7 +140,7 @@ class RestoreSource:
                 fee_stroops=case.fee_stroops,
                 hash=record.hash.hex(),
             )
-        elif case.outcome is Outcome.FAILED:
+        elif case.outcome in NOT_DONE and fleet_cause(case.codes) is None:
             self._restores.refuse(number, f"the operation that restores them failed: {case.detail}")
 
     def ingest(self, entry: LedgerEntry) -> list[Subject]:
@@ -171,7 +173,7 @@ class RestoreSource:
         need = self._restores.needs[number]
         self._held.add(number)
         window = self._windows.setdefault(number, self._ledger)
-        purpose = f"{len(need.keys)} archived entries for {wanted_by_words(need)}"
+        purpose = f"{len(need.keys)} archived entries for {need.whose}"
         described = Operation("restore", purpose=purpose)
         return Due(
             execution=Execution(RESTORES, f"{number:016x}", window),
@@ -186,8 +188,3 @@ class RestoreSource:
 def number_of(execution: Execution) -> int:
     """The number of the need that an execution is for."""
     return int(str(execution.id), 16)
-
-
-def wanted_by_words(need: RestoreNeed) -> str:
-    """Whose run showed the need, for people."""
-    return f"task {need.wanted_by}" if need.wanted_by.isdecimal() else need.wanted_by

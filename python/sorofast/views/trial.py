@@ -84,4 +84,3 @@ async def try_run(
         return Trial("nothing", resolver_failure(simulation.events))
     waits = waits_for(needs, footprint.archived)
     return Trial("runs", resolver_failure(simulation.events)) if waits is None else Trial("waits", waits)
-

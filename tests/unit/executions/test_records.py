@@ -19,6 +19,7 @@ from sorofast.coordination.streams import (
 )
 from sorofast.errors import DecodeError
 from sorofast.executions.records import (
+    RECORD_SCHEMA,
     Proof,
     RetryRecord,
     Settle,
@@ -26,7 +27,7 @@ from sorofast.executions.records import (
     decode_record,
     encode_record,
     envelope_name,
-    fits_legacy,
+    fits,
     inflight_of,
 )
 
@@ -80,7 +81,8 @@ def test_a_record_of_another_source_survives_bytes_but_not_the_older_schema(reco
         record.key._replace(window=str(record.window)),
         record.sequence,
     )
-    assert not fits_legacy(record)
+    assert not fits(record, 1)
+    assert fits(record, RECORD_SCHEMA)
     with pytest.raises(ValueError, match="needs records of schema 2"):
         encode_record(record, 1)
 

@@ -110,6 +110,8 @@ def test_a_footprint_or_resources_that_no_longer_fit_are_nobody_s_refusal() -> N
         ("INVOKE_HOST_FUNCTION_RESOURCE_LIMIT_EXCEEDED", FailureClass.STALE_FOOTPRINT),
         ("INVOKE_HOST_FUNCTION_ENTRY_ARCHIVED", FailureClass.STALE_FOOTPRINT),
         ("INVOKE_HOST_FUNCTION_INSUFFICIENT_REFUNDABLE_FEE", FailureClass.REFUNDABLE_FEE),
+        ("RESTORE_FOOTPRINT_RESOURCE_LIMIT_EXCEEDED", FailureClass.STALE_FOOTPRINT),
+        ("RESTORE_FOOTPRINT_INSUFFICIENT_REFUNDABLE_FEE", FailureClass.REFUNDABLE_FEE),
     ):
         assert failure_of(("txFAILED", code), [], REGISTRY, NAMES).kind is kind
 

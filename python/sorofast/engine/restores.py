@@ -74,7 +74,7 @@ class FleetRestores:
             covers = not need.refused_at(ledger) and set(wanted) <= set(need.keys)
             if covers or known == number:
                 return max(again, need.refused_until)
-        if len(self._needs) >= NEEDS_MAX:
+        if len(self._needs) >= NEEDS_MAX and not self._make_room():
             self._log.info("restores_wait", entries=len(wanted), waiting=len(self._needs))
             return again
         need = RestoreNeed(
@@ -84,6 +84,13 @@ class FleetRestores:
         self._needs[number] = need
         self._log.info("restore_wanted", id=f"{number:016x}", entries=len(wanted), wanted_by=need.whose)
         return again
+
+    def _make_room(self) -> bool:
+        """What was held back most often gives way: no number of needs that cannot be met may keep out one that can."""
+        refused = [(need.attempts, number) for number, need in self._needs.items() if need.refused]
+        if refused:
+            self.drop(max(refused)[1])
+        return bool(refused)
 
     # What the shard says that does it
 
@@ -117,12 +124,13 @@ class FleetRestores:
         )
 
     def rest(self, number: int, until_s: int) -> None:
-        """What was held back rests until that second, as far as those who wait for it have to know."""
+        """What did not work rests until that second, as far as those who wait for it have to know."""
         need, (ledger, close_s) = self._needs.get(number), self._ledgers.latest
-        if need is not None and need.refused and not need.refused_at(ledger):
+        if need is not None and not need.refused_at(ledger):
             pause = math.ceil((until_s - close_s) / self._ledgers.target_s)
             until = ledger + max(1, min(REFUSED_LEDGERS_MAX, pause))
-            self._put(number, msgspec.structs.replace(need, refused_until=until))
+            why = need.refused or "the operation that restores them did not work before, and rests"
+            self._put(number, msgspec.structs.replace(need, refused=why, refused_until=until))
 
     def worked(self, number: int) -> None:
         """One operation of it has landed."""

@@ -63,6 +63,7 @@ class RestoreSource:
         self._in_flight: set[int] = set()
         self._windows: dict[int, int] = {}
         self._not_before_s: dict[int, int] = {}
+        self._gone: list[Subject] = []
 
     def __len__(self) -> int:
         """None that stay: a need comes and goes."""
@@ -78,10 +79,12 @@ class RestoreSource:
             elif self._not_before_s.get(number, 0) > self._close_s:
                 self._restores.rest(number, self._not_before_s[number])
         self._held = {number for number in self._held if self._stands(number) or number in self._in_flight}
-        for number in [one for one in self._windows if one not in self._restores.needs]:
-            if number not in self._in_flight:
-                del self._windows[number]
+        for number in (self._windows.keys() | self._not_before_s.keys()) - self._restores.needs.keys():
+            # What failed too often today is remembered until tomorrow, whoever needs it again.
+            if number not in self._in_flight and self._not_before_s.get(number, 0) <= self._close_s:
+                self._windows.pop(number, None)
                 self._not_before_s.pop(number, None)
+                self._gone.append((RESTORES, _name(number)))
 
     def due(self, until_s: int, limit: int) -> list[Due]:
         ready = [number for number in self._waiting() if self._not_before_s.get(number, 0) <= until_s]
@@ -146,7 +149,8 @@ class RestoreSource:
     def ingest(self, entry: LedgerEntry) -> list[Subject]:
         if entry.ledger >= self._ledger:
             self._ledger, self._close_s = entry.ledger, entry.close_time_s
-        return []
+        gone, self._gone = self._gone, []
+        return gone
 
     def reasons(self) -> Mapping[int, int]:
         """Of a need the calls that wait for it tell."""
@@ -176,13 +180,17 @@ class RestoreSource:
         purpose = f"{len(need.keys)} archived entries for {need.whose}"
         described = Operation("restore", purpose=purpose)
         return Due(
-            execution=Execution(RESTORES, f"{number:016x}", window),
+            execution=Execution(RESTORES, _name(number), window),
             # It is late from the moment on in which it could be sent.
             due_s=self._close_s or need.asked_s,
             call=Call(_core.Operation.restore(), described, Proof.SUCCESS),
             template=number,
             values=(),
         )
+
+
+def _name(number: int) -> str:
+    return f"{number:016x}"
 
 
 def number_of(execution: Execution) -> int:

@@ -161,6 +161,12 @@ async def test_there_is_a_bound_to_what_waits(
     for number in range(NEEDS_MAX + 3):
         assert await one.ask((number.to_bytes(4),), TASK) == LEDGER + LOOK_LEDGERS
     assert len(one.needs) == NEEDS_MAX
+    # But what is held back keeps nobody out.
+    one.refuse(need_id((bytes(4),)), "too dear")
+    await one.ask(KEYS, TASK)
+    await one.sync()
+    assert need_id(KEYS) in one.needs
+    assert need_id((bytes(4),)) not in one.needs
     assert await redis.hlen(FleetKeys.of(prefix).restores) == NEEDS_MAX  # type: ignore[misc]
 
 
@@ -173,3 +179,20 @@ async def test_what_another_version_wrote_is_passed_over(
     await one.ask(KEYS, TASK)
     await one.sync()
     assert list(one.needs) == [need_id(KEYS)]
+
+
+async def test_what_rests_after_a_failure_says_so_and_is_asked_about_every_64_ledgers_at_least(
+    members: tuple[Member, Member],
+) -> None:
+    one, _ = members
+    await one.restores.ask(KEYS, TASK)
+    one.restores.rest(need_id(KEYS), CLOSE_S + 15)
+    (need,) = one.restores.needs.values()
+    assert need.refused_until == LEDGER + 3
+    assert "rests" in need.refused
+    one.close(LEDGER + 3)
+    one.restores.refuse(need_id(KEYS), "it failed")
+    one.close(LEDGER + 5)
+    one.restores.rest(need_id(KEYS), CLOSE_S + 86_400)
+    (need,) = one.restores.needs.values()
+    assert (need.refused, need.refused_until) == ("it failed", LEDGER + 5 + REFUSED_LEDGERS_MAX)

@@ -197,3 +197,18 @@ async def test_those_who_wait_know_how_long_a_failed_restore_rests() -> None:
     restores.ingest(entry(LEDGER + 6))
     await restores.look(LEDGER + 6)
     assert len(noted.said) == 1
+
+
+async def test_a_need_that_is_over_leaves_nothing_behind_once_it_has_rested() -> None:
+    noted = Noted()
+    restores = source(noted)
+    (due,) = restores.due(CLOSE_S, 9)
+    restores.started(due.execution)
+    restores.ended(ended(due, Outcome.FAILED))
+    restores.wait(due.execution, CLOSE_S + 30, code_of("backing_off"))
+    noted.needs = {}
+    await restores.look(LEDGER + 1)
+    assert restores.ingest(entry(LEDGER + 6)) == []
+    await restores.look(LEDGER + 6)
+    assert restores.ingest(entry(LEDGER + 7)) == [due.execution.subject]
+    assert restores.ingest(entry(LEDGER + 8)) == []

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import os
 from pathlib import Path
 from typing import Any
 
@@ -28,6 +29,14 @@ records.RECORD_SCHEMA, records.RECORD_SCHEMAS = 1, (1,)
 """
 
 
+def older_version(tmp_path: Path) -> dict[str, str]:
+    """The environment in which a process of this code behaves as the older version."""
+    (tmp_path / "older").mkdir()
+    (tmp_path / "older" / "sitecustomize.py").write_text(OLDER_VERSION)
+    places = [str(tmp_path / "older"), os.environ.get("PYTHONPATH", "")]
+    return {"PYTHONPATH": os.pathsep.join(filter(None, places))}
+
+
 async def schemas_in_the_log(redis: Redis, scene: Scene) -> set[int | None]:
     """The schemas of all records that are in the log at this moment."""
     found: set[int | None] = set()
@@ -50,12 +59,11 @@ async def seen_for(redis: Redis, scene: Scene, ledgers: int) -> set[int | None]:
 async def test_records_are_written_for_the_oldest_member_until_it_has_left_for_good(
     scenario: Scenario, tmp_path: Path
 ) -> None:
-    (tmp_path / "older").mkdir()
-    (tmp_path / "older" / "sitecustomize.py").write_text(OLDER_VERSION)
+    as_older = older_version(tmp_path)
     async with scenario(start=False, workers=1, tasks=36, due_per_ledger=6) as s:
         redis = await open_redis(RedisConfig(url=s.valkey.url))
         try:
-            older = await s.start_run(1, environment={"PYTHONPATH": str(tmp_path / "older")})
+            older = await s.start_run(1, environment=as_older)
             await older.ready()
             newer = await s.start_run(1)
             await newer.ready()
@@ -66,7 +74,7 @@ async def test_records_are_written_for_the_oldest_member_until_it_has_left_for_g
                 while RECORD_SCHEMA not in await schemas_in_the_log(redis, s):
                     await asyncio.sleep(0.02)
             # Who cannot read what is in the log must not own a part of it.
-            again = await s.start_run(1, environment={"PYTHONPATH": str(tmp_path / "older")})
+            again = await s.start_run(1, environment=as_older)
             assert await again.wait() == FleetMismatch.exit_code
             assert "writes records of schema 2" in again.failure
             assert "a newer one" in again.failure
@@ -84,8 +92,7 @@ async def test_what_an_older_member_could_not_read_waits_until_it_has_left(
     scenario: Scenario, tmp_path: Path
 ) -> None:
     """A restore of its own, without which one task cannot run."""
-    (tmp_path / "older").mkdir()
-    (tmp_path / "older" / "sitecustomize.py").write_text(OLDER_VERSION)
+    as_older = older_version(tmp_path)
     wide, entries = 3, 20
 
     def reshape(task_id: int) -> dict[str, Any] | None:
@@ -93,7 +100,7 @@ async def test_what_an_older_member_could_not_read_waits_until_it_has_left(
 
     async with scenario(start=False, workers=1, tasks=12, reshape=reshape) as s:
         await wide_target.deploy(s, [8] * entries)
-        older = await s.start_run(1, environment={"PYTHONPATH": str(tmp_path / "older")})
+        older = await s.start_run(1, environment=as_older)
         await older.ready()
         newer = await s.start_run(1)
         await newer.ready()

@@ -51,6 +51,7 @@ _FACTS = {
     "templates": KeyFacts("hash"),
     "template-changes": KeyFacts("zset"),
     "suspects": KeyFacts("hash"),
+    "restores": KeyFacts("hash"),
     "lease": KeyFacts("hash", "DEL it: what is on its way stands in the log beside it", spare=False),
     "wal": KeyFacts(
         "hash", _KEEP + "let ten ledgers close, then DEL it and the channels beside it", spare=False

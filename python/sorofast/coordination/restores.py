@@ -8,7 +8,7 @@ next simulation, and one that stays too long costs a simulation that finds nothi
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from typing import Any
 
 import msgspec
@@ -16,6 +16,9 @@ from redis.asyncio import Redis
 
 from sorofast.coordination.client import redis_errors
 from sorofast.coordination.keys import FleetKeys
+from sorofast.coordination.scripts import Scripts
+from sorofast.errors import RedisUnreadable
+from sorofast.observability.unreadable import UnreadableKeys
 
 __all__ = ["KEYS_MAX", "NEEDS_MAX", "RestoreNeed", "RestoreStore", "need_id"]
 
@@ -64,16 +67,16 @@ def need_id(keys: Iterable[bytes]) -> int:
 
 
 class RestoreStore:
-    """Raises RedisUnreachable."""
+    """Raises RedisUnreachable. A key of another type is told to `unreadable`, deleted and written anew."""
 
-    def __init__(self, redis: Redis, prefix: str) -> None:
+    def __init__(self, redis: Redis, prefix: str, unreadable: UnreadableKeys | None = None) -> None:
         self._redis = redis
         self._key = FleetKeys.of(prefix).restores
+        self._scripts = Scripts(redis, unreadable)
 
     async def read(self) -> dict[int, RestoreNeed]:
         """Every need by its number; those of another version of ours are passed over."""
-        with redis_errors("reading what is to be restored"):
-            stored: Any = await self._redis.hgetall(self._key)
+        stored: Any = await self._ask("reading what is to be restored", self._redis.hgetall)
         needs: dict[int, RestoreNeed] = {}
         for name, packed in stored.items():
             try:
@@ -86,14 +89,23 @@ class RestoreStore:
 
     async def add(self, number: int, need: RestoreNeed) -> None:
         """Writes down a need, unless it is there."""
-        with redis_errors("noting what is to be restored"):
-            await self._redis.hsetnx(self._key, f"{number:016x}", msgspec.msgpack.encode(need))
+        packed = msgspec.msgpack.encode(need)
+        await self._ask("noting what is to be restored", self._redis.hsetnx, f"{number:016x}", packed)
 
     async def write(self, number: int, need: RestoreNeed) -> None:
         """For the one who has it done: what became of it."""
-        with redis_errors("noting what is to be restored"):
-            await self._redis.hset(self._key, f"{number:016x}", msgspec.msgpack.encode(need))
+        packed = msgspec.msgpack.encode(need)
+        await self._ask("noting what is to be restored", self._redis.hset, f"{number:016x}", packed)
 
     async def drop(self, number: int) -> None:
-        with redis_errors("noting what is restored"):
-            await self._redis.hdel(self._key, f"{number:016x}")
+        await self._ask("noting what is restored", self._redis.hdel, f"{number:016x}")
+
+    async def _ask(self, action: str, command: Callable[..., Any], *arguments: str | bytes) -> Any:
+        try:
+            with redis_errors(action):
+                return await command(self._key, *arguments)
+        except RedisUnreadable as error:
+            if not await self._scripts.put_right([self._key], error):
+                raise
+        with redis_errors(action):
+            return await command(self._key, *arguments)

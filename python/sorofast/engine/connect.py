@@ -98,7 +98,7 @@ async def connect(
         close_redis=redis.aclose,
         sources=tuple(sources),
         templates=FleetTemplates(TemplateStore(redis, prefix, unreadable), signer, contract, log),
-        restores=FleetRestores(RestoreStore(redis, prefix), rpc, ledgers, log),
+        restores=FleetRestores(RestoreStore(redis, prefix, unreadable), rpc, ledgers, log),
         registry_words=WordsReader(rpc, config.contract.id),
         suspects=Suspects(SuspectStore(redis, prefix, unreadable=unreadable), in_hand),
     )

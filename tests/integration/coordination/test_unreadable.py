@@ -13,6 +13,7 @@ from helpers.coordination import BIG, envelope, owned
 from sorofast.coordination.control import FleetControl
 from sorofast.coordination.fleet import Fleet, FleetMeta
 from sorofast.coordination.keys import FleetKeys, ShardKeys
+from sorofast.coordination.restores import RestoreNeed, RestoreStore
 from sorofast.coordination.shard import ShardStore
 from sorofast.coordination.streams import LedgerEntry
 from sorofast.coordination.suspects import SuspectStore
@@ -310,6 +311,20 @@ async def test_suspects_that_do_not_read_are_forgotten_and_the_others_stay(
     await redis.hset(key, "", "x")
     _, deaths = await suspects.read(None)
     assert deaths == {(TASKS, 7): 2}
+
+
+async def test_needs_for_restores_that_do_not_read_are_passed_over_and_new_ones_are_told(
+    redis: Redis, prefix: str, unreadable: UnreadableKeys, said: Any
+) -> None:
+    store, key = RestoreStore(redis, prefix, unreadable), FleetKeys.of(prefix).restores
+    need = RestoreNeed(keys=(b"a",), wanted_by="7", asked_ledger=100, asked_s=1_000)
+    await store.add(7, need)
+    await redis.hset(key, mapping={"8": "x", "no number": b"\xff", b"\xff": b"\x90"})
+    assert await store.read() == {7: need}
+    await redis.set(key, "of somebody else")
+    await store.add(7, need)
+    assert told(said, key)
+    assert await store.read() == {7: need}
 
 
 async def test_who_only_looks_changes_nothing(redis: Redis, prefix: str) -> None:

@@ -7,6 +7,7 @@ from itertools import pairwise
 import pytest
 from stellar_sdk import scval
 
+from helpers.contract_calls import invoke
 from helpers.faults.scene import Scenario, blocked_by
 
 HALF = 12
@@ -38,3 +39,35 @@ async def test_a_chain_of_tasks_that_have_never_run_is_run_one_after_the_other(s
     assert first == sorted(set(first)), report.summary()
     # Each is ready in the ledger after the one it waits for, and its owner may be another shard's.
     assert all(later - earlier <= 4 for earlier, later in pairwise(first)), first
+
+
+@pytest.mark.timeout(120)
+async def test_a_task_whose_dependency_is_cancelled_costs_nothing_and_runs_once_it_is_dropped(
+    scenario: Scenario,
+) -> None:
+    """All have run before, so that their calls are known and nothing but the cancellation tells that they fail now."""
+    cancelled, owners = 1, range(HALF + 1, 2 * HALF + 1)
+
+    def reshape(task: int) -> dict[str, object] | None:
+        plain = {"resolver": scval.to_void()}
+        return plain | blocked_by(cancelled) if task in owners else plain
+
+    async with scenario(tasks=2 * HALF, reshape=reshape, intervals_s=(6, 10)) as s:
+        await s.until(lambda: {run.task_id for run in s.oracle.runs()} >= set(owners), "all have run", 60)
+        await invoke(s.network, s.network.registry.contract, "cancel_task", scval.to_uint64(cancelled))
+        gone = await s.latest_ledger()
+        await s.pass_ledgers(14)
+        sent = [one for one in s.log.entries if one.task_id in owners and one.latest_ledger > gone + 1]
+        owner = owners[0]
+        await invoke(
+            s.network,
+            s.network.registry.contract,
+            "remove_dependency",
+            *(scval.to_uint64(owner), scval.to_uint64(cancelled)),
+        )
+        dropped = await s.latest_ledger()
+        report = await s.judged(ledgers=10, bent=False)
+    assert sent == [], "what waits for a task that is gone fails, and is paid for"
+    # In the ledger that cancels it a run may be on its way.
+    assert report.failed <= 2, report.summary()
+    assert [run.task_id for run in report.runs_of([owner]) if run.ledger > dropped], report.summary()

@@ -9,11 +9,12 @@ from cyclopts import Parameter
 
 from sorofast.cli.context import checked_rpc, keeper_key, load, require_for_chain
 from sorofast.cli.options import DEFAULTS, Options, TaskId, Whole, check_task_id
-from sorofast.cli.output import console, print_json, print_pairs, utc
+from sorofast.cli.output import console, note, print_json, print_pairs, utc
 from sorofast.cli.runs import COUNT_MAX, print_runs
 from sorofast.errors import SorofastError, UsageError
 
 if TYPE_CHECKING:
+    from sorofast.settings import Settings
     from sorofast.views.explanation import Explanation
 
 Count = Annotated[Whole, Parameter(help="Maximum number of executions to show.")]
@@ -22,20 +23,42 @@ Count = Annotated[Whole, Parameter(help="Maximum number of executions to show.")
 def history(task_id: TaskId, /, *, count: Count = 20, options: Options = DEFAULTS) -> None:
     """Show how the newest executions of one task ended: outcome, ledger, ledgers late, fee and reason.
 
-    The fleet keeps about the newest 10,000 of each shard.
+    The fleet keeps about the newest 10,000 of each shard. Where it knows of no run, the chain is asked whether there is
+    such a task.
     """
     import msgspec
 
-    from sorofast.views.run import read_task_runs
+    from sorofast.views.run import read_task_runs, remembered_since
 
     _check(task_id, count)
     settings = load(options)
     config, shards = settings.redis(), int(settings.get("engine.shards"))
     found = asyncio.run(read_task_runs(config, shards, task_id, count))
+    if not found and asyncio.run(_exists(settings, task_id)) is False:
+        raise SorofastError(
+            f"task {task_id} does not exist in contract {settings.contract().id}, and no run of it is remembered"
+        )
     if options.json:
         print_json([msgspec.to_builtins(run) for run in found])
-    else:
+    elif found:
         print_runs(found)
+    if not found:
+        since_s = asyncio.run(remembered_since(config, shards, task_id))
+        back = "holds nothing yet" if since_s is None else f"goes back to {utc(since_s)}"
+        note(f"no run of task {task_id} is remembered; the history of its shard {back}", quiet=options.quiet)
+
+
+async def _exists(settings: Settings, task_id: int) -> bool | None:
+    """Whether the registry has that task; None where nobody can be asked."""
+    from sorofast.registry.store import Registry
+
+    try:
+        require_for_chain(settings, contract=True)
+        async with checked_rpc(settings.network()) as rpc:
+            registry = Registry(rpc, settings.contract().id, bytes(32))
+            return bool([task async for task in registry.tasks([task_id])])
+    except SorofastError:
+        return None
 
 
 def explain(task_id: TaskId, /, *, count: Count = 10, options: Options = DEFAULTS) -> None:

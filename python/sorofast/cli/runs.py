@@ -9,7 +9,7 @@ from cyclopts import Parameter
 
 from sorofast.cli.context import load
 from sorofast.cli.options import DEFAULTS, Options, Whole
-from sorofast.cli.output import console, one_line, print_json, print_table, utc
+from sorofast.cli.output import console, note, one_line, print_json, print_table, utc
 from sorofast.errors import UsageError
 
 if TYPE_CHECKING:
@@ -64,8 +64,11 @@ def runs(
     found = asyncio.run(read_runs(config, shards, count, failed=failed))
     if options.json:
         print_json([msgspec.to_builtins(run) for run in found])
-    else:
+    elif found:
         print_runs(found)
+    else:
+        what = "run that cost a fee for nothing" if failed else "run"
+        note(f"the fleet remembers no {what}", quiet=options.quiet)
 
 
 def print_runs(found: list[RunView]) -> None:

@@ -42,45 +42,83 @@ def list_(
     start: Annotated[Whole, Parameter(help="First task id to show.")] = 1,
     state: Annotated[
         str | None,
-        Parameter(help="Show only tasks in this state: due, waiting, or the reason a task does not run."),
+        Parameter(
+            help="Show only tasks in this state: due, waiting, or the reason why not, as `sorofast status` counts it."
+        ),
     ] = None,
+    failing: Annotated[
+        bool,
+        Parameter(help="Show only due tasks whose run does not work in a simulation, and why.", negative=""),
+    ] = False,
     options: Options = DEFAULTS,
 ) -> None:
     """List tasks, read from the chain: when each is due, what gas it has, and why it does not run.
 
-    A task is due when its time has come and nothing in its entry prevents a run. Whether the run itself succeeds is
-    not checked here; `sorofast tasks show` simulates it.
+    A task is due when its time has come and nothing in its entry prevents a run. Whether the run itself works is only
+    known by a simulation as the keeper: --failing, and a --state that no entry tells (such as target_panics), simulate
+    the runs of due tasks, at most 1,000 at a time.
     """
-    from sorofast.views.task import STATES, TaskPage, read_tasks
+    from sorofast.views.task import ENTRY_STATES, SIMULATED_STATES, TaskPage, read_tasks
 
     if not 1 <= limit <= LIMIT_MAX:
         raise UsageError(f"--limit is {limit}; choose a number from 1 to {LIMIT_MAX}")
     if start < 1:
         raise UsageError(f"--start is {start}; task ids begin at 1")
-    if state is not None and state not in STATES:
-        raise UsageError(f"unknown state `{state}`; choose one of {', '.join(STATES)}")
+    if state is not None and state not in (*ENTRY_STATES, *SIMULATED_STATES):
+        known = f"choose one of {', '.join((*ENTRY_STATES, *SIMULATED_STATES))}"
+        from sorofast.reasons import NAMES
+
+        if state in NAMES:
+            raise UsageError(
+                f"`{state}` is known to the fleet alone: `sorofast tasks explain ID` tells of one task; here {known}"
+            )
+        raise UsageError(f"unknown state `{state}`; {known}")
+    if failing and state in ENTRY_STATES:
+        raise UsageError(f"a task that is `{state}` by its entry is not simulated; leave out --failing")
+    simulated = failing or state in SIMULATED_STATES
     settings = load(options)
-    require_for_chain(settings, contract=True)
+    require_for_chain(settings, contract=True, secret=simulated)
     network, contract = settings.network(), settings.contract()
     keeper = keeper_key(settings)
 
     async def read() -> TaskPage:
         async with checked_rpc(network) as rpc:
-            return await read_tasks(rpc, contract.id, keeper, start=start, limit=limit, state=state)
+            if not simulated:
+                return await read_tasks(rpc, contract.id, keeper, start=start, limit=limit, state=state)
+            from sorofast.views.failing import read_failing
+
+            passphrase = network.passphrase
+            return await read_failing(
+                rpc, passphrase, contract.id, keeper, start=start, limit=limit, state=state
+            )
 
     page = asyncio.run(read())
     if options.json:
         print_json(page.tasks)
+    elif simulated:
+        print_table(
+            ["id", "next due", "state", "why"],
+            [
+                [
+                    task.id,
+                    _due_text(task.next_due_s, task.last_run_s or 0, page.now_s),
+                    task.state,
+                    task.error,
+                ]
+                for task in page.tasks
+            ],
+            right=["id"],
+        )
     else:
         print_table(
             ["id", "interval", "last run", "next due", "gas", "state"],
             [_cells(task, page.now_s) for task in page.tasks],
             right=["id", "interval", "gas"],
         )
-    if len(page.tasks) == limit and page.tasks[-1].id < page.counter:
+    if page.next_id is not None:
         note(
-            f"showing {limit} tasks, but ids go up to {page.counter}: continue with --start {page.tasks[-1].id + 1}, "
-            "or raise --limit",
+            f"showing {len(page.tasks)} tasks, but ids go up to {page.counter}: continue with --start {page.next_id}"
+            + (", or raise --limit" if len(page.tasks) == limit else ""),
             quiet=options.quiet,
         )
 

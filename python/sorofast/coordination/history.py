@@ -14,7 +14,7 @@ from sorofast.errors import DecodeError
 from sorofast.executions.key import Execution, Subject
 from sorofast.executions.records import HistoryRecord
 
-__all__ = ["Following", "among_newest", "newest", "of_subject", "recent"]
+__all__ = ["Following", "among_newest", "newest", "of_subject", "oldest_ms", "recent"]
 
 PAGE = 1_000
 SCANNED_MAX = 20_000
@@ -27,6 +27,13 @@ async def newest(redis: Redis, key: str, count: int) -> list[HistoryRecord]:
     with redis_errors("reading a history"):
         entries: Any = await redis.xrevrange(key, count=max(1, count))
     return [_record(entry_id, fields) for entry_id, fields in entries]
+
+
+async def oldest_ms(redis: Redis, prefix: str, shard: int) -> int | None:
+    """When the oldest end was settled that the shard's history still holds, by Redis's clock; None if it is empty."""
+    with redis_errors("reading a history"):
+        entries: Any = await redis.xrange(ShardKeys.of(prefix, shard).history, count=1)
+    return int(entries[0][0].partition(b"-")[0]) if entries else None
 
 
 async def of_subject(

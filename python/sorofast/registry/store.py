@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Collection, Mapping, Sequence
 from dataclasses import dataclass
 
 from sorofast import _core
@@ -72,6 +72,8 @@ class Registry:
             # The core's table judges what can run, so that this says what the engine would say.
             table = _core.TaskTable()
             table.apply(batch.rows, 0, 1)
+            for task_id in await self._unblocked(dict(batch.dependencies)):
+                table.set_unblocked(task_id, True)
             rows = {row.task_id: row for row in rows_of(table.rows())}
             for task_id in page:
                 if task_id in rows:
@@ -80,6 +82,16 @@ class Registry:
                     runnable = state is not None and state[0] == "indexed"
                     reason = None if runnable else name_of(row.reason)
                     yield StoredTask(row, reason, problems.get(task_id))
+
+    async def _unblocked(self, waits: Mapping[int, Collection[int]]) -> list[int]:
+        """Which of these tasks wait for others all of which have run."""
+        others = sorted({other for of_task in waits.values() for other in of_task})
+        ran: set[int] = set()
+        for start in range(0, len(others), KEYS_PER_CALL_MAX):
+            part = pack_ids(others[start : start + KEYS_PER_CALL_MAX])
+            batch = await self._rpc.entries(self._contract, self._keeper, part, b"")
+            ran.update(row.task_id for row in rows_of(batch.rows) if row.last_run_s > 0)
+        return [task_id for task_id, of_task in waits.items() if ran.issuperset(of_task)]
 
     async def entry(self, task_id: int) -> str | None:
         """The task's ledger entry data in base64, as stored; None when there is none."""

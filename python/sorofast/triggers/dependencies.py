@@ -67,7 +67,8 @@ class Dependencies:
 
     async def look(self, taken_ledger: int) -> None:
         """Reads what the tasks wait for that nobody has looked at yet. `taken_ledger` is the newest ledger ingested."""
-        self._meanwhile = meanwhile = []
+        meanwhile: list[tuple[Collection[int], Collection[int]]] = []
+        self._meanwhile = meanwhile
         try:
             await self._look(taken_ledger, meanwhile)
         finally:

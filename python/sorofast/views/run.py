@@ -14,7 +14,7 @@ from sorofast.executions.key import TASKS, Execution
 from sorofast.executions.records import HistoryRecord
 from sorofast.settings import RedisConfig
 
-__all__ = ["FAILED", "RunView", "follow_runs", "read_runs", "read_task_runs"]
+__all__ = ["FAILED", "RunView", "follow_runs", "read_runs", "read_task_runs", "remembered_since"]
 
 FAILED = frozenset({"failed", "no_effect", "unknown"})
 """The outcomes that cost a fee for nothing, or of which nobody can tell."""
@@ -121,6 +121,15 @@ async def read_task_runs(config: RedisConfig, shards: int, task_id: int, count: 
         )
     newest = sorted(found, key=lambda end: end.at_ms, reverse=True)[:count]
     return [RunView.of(record) for record in newest]
+
+
+async def remembered_since(config: RedisConfig, shards: int, task_id: int) -> int | None:
+    """The second in which the oldest end was settled that the history of the task's shard still holds; None while it
+    holds none. Raises as `read_task_runs` does.
+    """
+    async with visit_fleet(config, shards) as redis:
+        oldest_ms = await history.oldest_ms(redis, config.prefix, _core.shard_of(task_id, shards))
+    return None if oldest_ms is None else oldest_ms // 1000
 
 
 async def follow_runs(

@@ -18,15 +18,27 @@ from sorofast.registry.store import Registry, StoredTask
 from sorofast.views.execution import ExecutionsView
 from sorofast.views.trial import Trial, try_run
 
-__all__ = ["STATES", "SimulationView", "TaskDetail", "TaskPage", "TaskView", "read_task", "read_tasks"]
+__all__ = [
+    "ENTRY_STATES", "SIMULATED_STATES", "SimulationView", "TaskDetail", "TaskPage", "TaskView",
+    "read_task", "read_tasks",
+]  # fmt: skip
 
 _RUNNING = {
     "due": "The task is due.",
     "waiting": "The task can run and waits for its time.",
 }
 
-STATES = (*_RUNNING, *reasons.NAMES)
-"""Every state a task can be in: due, waiting, or the reason it does not run."""
+ENTRY_STATES = (
+    *_RUNNING, "inactive", "out_of_gas", "not_whitelisted", "blocked", "undecodable", "due_overflow", "interval_zero",
+    "archived",
+)  # fmt: skip
+"""The states that a task's entry gives: due, waiting, or the reason why it cannot run."""
+
+SIMULATED_STATES = (
+    "resolver_says_no", "gas_below_fee", "target_panics", "function_missing", "token_refused", "registry_refused",
+    "simulation_failed",
+)  # fmt: skip
+"""Those that only a simulation of a due task's run tells."""
 
 
 class TaskView(msgspec.Struct, frozen=True):
@@ -41,6 +53,8 @@ class TaskView(msgspec.Struct, frozen=True):
     next_due_s: int | None
     gas_stroops: int | None
     problem: str | None
+    error: str | UnsetType = UNSET
+    """Why its run does not work, where that was simulated."""
 
     @classmethod
     def of(cls, task: StoredTask, now_s: int) -> TaskView:
@@ -57,11 +71,14 @@ class TaskView(msgspec.Struct, frozen=True):
 
 
 class TaskPage(msgspec.Struct, frozen=True):
-    """Some of the registry's tasks as of `now_s` (the newest ledger's close time); ids go up to `counter`."""
+    """Some of the registry's tasks as of `now_s` (the newest ledger's close time); ids go up to `counter`, and those
+    from `next_id` on were not looked at.
+    """
 
     tasks: tuple[TaskView, ...]
     now_s: int
     counter: int
+    next_id: int | None = None
 
 
 class SimulationView(msgspec.Struct, frozen=True):
@@ -103,12 +120,14 @@ async def read_tasks(
     registry = Registry(rpc, contract_id, keeper)
     counter = await check_registry(rpc, contract_id)
     now_s = (await rpc.get_health()).close_time_s
+    next_id: int | None = None
     async for task in registry.tasks(range(start, counter + 1)):
         if state is None or task.state(now_s) == state:
-            found.append(TaskView.of(task, now_s))
             if len(found) == limit:
+                next_id = task.row.task_id
                 break
-    return TaskPage(tuple(found), now_s, counter)
+            found.append(TaskView.of(task, now_s))
+    return TaskPage(tuple(found), now_s, counter, next_id)
 
 
 async def read_task(

@@ -24,11 +24,18 @@ __all__ = ["Trial", "try_run"]
 class Trial:
     """`waits`: entries have to be restored before. `nothing`: the call succeeds and leaves the task as it is.
     `unknown`: it could not be simulated. `error` says why it waits, fails or could not be simulated, or what went wrong
-    in a resolver that so did not say yes.
+    in a resolver that so did not say yes; `reason` is the name that the fleet counts such tasks under.
     """
 
     outcome: Literal["runs", "waits", "nothing", "fails", "unknown"]
     error: str | None = None
+    reason: str = "simulation_failed"
+
+    def words(self) -> str:
+        """Why it does not run, as a clause."""
+        if self.outcome == "nothing" and self.error is None:
+            return "the resolver does not say yes, or the task has just been executed"
+        return f"the resolver failed: {self.error}" if self.outcome == "nothing" else self.error or ""
 
     def explanation(self) -> str:
         """The sentence for the operator."""
@@ -78,9 +85,11 @@ async def try_run(
         why = diagnose(simulation.error, simulation.events, contract, RegistryWords(names))
         if why is None:
             return Trial("unknown", simulation.error)
-        return Trial("fails", why.text)
+        return Trial("fails", why.text, why.reason)
     footprint = read_footprint(simulation.transaction_data)
     if not footprint.writes(contract, task_id):
-        return Trial("nothing", resolver_failure(simulation.events))
+        return Trial("nothing", resolver_failure(simulation.events), "resolver_says_no")
     waits = waits_for(needs, footprint.archived)
-    return Trial("runs", resolver_failure(simulation.events)) if waits is None else Trial("waits", waits)
+    if waits is not None:
+        return Trial("waits", waits, "archived")
+    return Trial("runs", resolver_failure(simulation.events))

@@ -459,6 +459,6 @@ def _settle_fields(settle: Settle, records: list[bytes], schema: int) -> tuple[s
         number if settle.dead else 0,
         str(record.attempt),
         settle.outcome,
-        record.hash.hex(),
+        (settle.landed or record.hash).hex(),
         msgspec.json.encode(settle.history).decode(),
     )

@@ -23,7 +23,6 @@ READ_TIMEOUT_S = 3.0
 # One whose balance is what it was is refused again, unless the market has come down: it is tried all the same by then.
 UNCHANGED_TIMES_MAX = 4
 NO_ACCOUNT = "its account does not exist"
-# What a node refuses because of the channel, and not of the call on it.
 UNUSABLE_CODES = ("txINSUFFICIENT_BALANCE", "txNO_ACCOUNT", "txBAD_AUTH")
 FIX_REFUSED = "fund it or create it again with 'sorofast channels create', or give it back its signer"
 FIX_MOVED = "find out who else uses it: the channels of a fleet must be nobody else's"
@@ -81,9 +80,14 @@ class Channels:
         held = {channel: held.reason for channel, held in self._held.items() if not held.on_trial}
         return {**held, **self.blocked}
 
+    @staticmethod
+    def at_fault(codes: str) -> bool:
+        """Whether it is the channel that a node refuses with these codes, and not the call on it."""
+        return codes.startswith(UNUSABLE_CODES)
+
     def refused(self, channel: int, detail: str) -> None:
         """A node refused an envelope on it with these codes."""
-        if detail.startswith(UNUSABLE_CODES):
+        if self.at_fault(detail):
             self._keep_out(channel, f"the node refuses it: {detail}", FIX_REFUSED)
 
     def moved(self, channel: int) -> None:
@@ -100,10 +104,10 @@ class Channels:
         self._keep_out(channel, f"Redis refused a claim on it: {refusal}", FIX_MOVED)
 
     def included(self, channel: int) -> None:
-        """An envelope on it was included, so whatever stood against it is over."""
+        """An envelope on it was included, perhaps the very one that was refused, so what stood against it is over."""
         self._fruitless.pop(channel, None)
         held = self._held.get(channel)
-        if held is not None and held.on_trial:
+        if held is not None and (held.on_trial or held.fix is FIX_REFUSED):
             self._release(channel, held)
 
     def block(self, blocked: Mapping[int, str]) -> None:

@@ -51,9 +51,10 @@ def build(
     built = Built()
     # Whoever is suspected of killing workers is built by itself, so that its death would name it alone.
     for part in context.suspects.parts(runs, _subject_of):
+        bounds = [_bounds(run, max_ledger, max_time_s) for run in part]
         items = [
-            (run.due.template, run.due.values, run.channel, run.sequence, max_ledger, max_time_s)
-            for run in part
+            (run.due.template, run.due.values, run.channel, run.sequence, *of_run)
+            for run, of_run in zip(part, bounds, strict=True)
         ]
         try:
             with context.suspects.hold(_subject_of(run) for run in part):
@@ -64,7 +65,8 @@ def build(
             context.log.warning("build_failed", error=str(error))
             built.without_template += [run.due for run in part]
             continue
-        for run, (tx_hash, envelope, fee_stroops) in zip(part, signed, strict=True):
+        for run, of_run, (tx_hash, envelope, fee_stroops) in zip(part, bounds, signed, strict=True):
+            before = run.before
             if not bid.allows(fee_stroops):
                 built.above_cap.append((run.due, fee_stroops))
                 continue
@@ -74,26 +76,36 @@ def build(
                 source=execution.source,
                 id=execution.id,
                 window=execution.window,
-                attempt=attempt_of(execution),
+                attempt=attempt_of(execution) if before is None else before.attempt + 1,
                 channel=run.channel,
                 sequence=run.sequence,
-                max_ledger=max_ledger,
-                max_time_s=max_time_s,
+                max_ledger=of_run[0],
+                max_time_s=of_run[1],
                 hash=tx_hash,
                 envelope=envelope,
-                claimed_ledger=ledger,
+                # From the ledger after that on one of its hashes may have landed.
+                claimed_ledger=ledger if before is None else before.claimed_ledger,
                 epoch=epoch,
                 template=run.due.template,
                 due_s=run.due.due_s,
                 operation=run.due.call.described,
                 proof=run.due.call.proof,
                 fee_stroops=fee_stroops,
+                other_hashes=() if before is None else (*before.other_hashes, before.hash),
             )
             if fits(record, context.store.schema):
                 built.records.append(record)
             else:
                 built.unreadable.append(run.due)
     return built
+
+
+def _bounds(run: Run, max_ledger: int, max_time_s: int) -> tuple[int, int]:
+    """(ledger bound, time bound). What takes the place of a refused envelope is over when that is, and differs from it
+    just so much that no queue takes it for the same.
+    """
+    before = run.before
+    return (max_ledger, max_time_s) if before is None else (before.max_ledger, before.max_time_s + 1)
 
 
 def _subject_of(run: Run) -> Subject:

@@ -10,6 +10,7 @@ from collections.abc import Callable, Container, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
 from sorofast.executions.key import Execution, Subject
+from sorofast.executions.records import WalRecord
 from sorofast.reasons import code_of
 from sorofast.triggers.base import Due
 
@@ -56,12 +57,15 @@ class CycleView:
 
 @dataclass(frozen=True, slots=True)
 class Run:
-    """One envelope to build: the execution, and the channel and sequence it is bound to."""
+    """One envelope to build: the execution, and the channel and sequence it is bound to. `before` is what is bound to
+    them already, and was refused.
+    """
 
     due: Due
     channel: int
     sequence: int
 
+    before: WalRecord | None = None
 
 @dataclass(slots=True)
 class Plan:

@@ -43,13 +43,14 @@ def settle_of(context: WorkerContext, case: Ended, retry: RetryRecord | None, *,
         },
         retry=retry,
         dead=dead,
+        landed=case.landed,
     )
 
 
 def say(context: WorkerContext, case: Ended, retry: RetryRecord | None, *, dead: bool) -> None:
     """One line for a run that cost something and did not work, or of which nobody can tell; details under debug."""
     record, included = case.record, case.included
-    fields: dict[str, object] = {**record.key.fields(), "hash": record.hash.hex()}
+    fields: dict[str, object] = {**record.key.fields(), "hash": (case.landed or record.hash).hex()}
     if included is not None:
         fields["ledger"] = included[0]
     event = _EVENTS.get(case.outcome)

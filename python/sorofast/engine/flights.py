@@ -10,24 +10,26 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Awaitable, Callable, Container, Iterable, Mapping
 
-from sorofast.coordination.leases import Term
 from sorofast.coordination.shard import ShardState
 from sorofast.coordination.streams import LedgerEntry
 from sorofast.engine.channels import Channels
 from sorofast.engine.context import WorkerContext
+from sorofast.engine.cycle import Run
 from sorofast.engine.flight import Flight
 from sorofast.engine.lookups import look_up
 from sorofast.executions.key import Subject
 from sorofast.executions.outcome import ChannelView, Ended, Outcome
-from sorofast.executions.records import WalRecord
+from sorofast.executions.records import RECORD_SCHEMA, WalRecord
 from sorofast.failpoints import failpoint
 from sorofast.transactions.causes import fleet_cause
 from sorofast.transactions.failures import refusal
 from sorofast.transactions.settle import Verdict, judge
 from sorofast.transactions.submit import Sent, send
-from sorofast.triggers.base import TriggerSource
+from sorofast.triggers.base import Due, TriggerSource
 
 __all__ = ["Flights"]
+
+FRUITLESS = (Outcome.EXPIRED, Outcome.REFUSED)
 
 LOOK_WAIT_SHARE = 0.2
 """So much of a ledger's target a cycle waits for what it has asked of a node. Later answers are for the next cycle."""
@@ -96,23 +98,19 @@ class Flights:
         Those whose envelope has just `ended` are among them: the script that settles it claims anew. Those on which the
         last envelopes came to nothing are the last.
         """
-        freed = {
-            case.record.channel: case.confirmed
-            for case in ended
-            if not case.foreign and case.outcome is not Outcome.REFUSED
-        }
+        freed = {case.record.channel: case.confirmed for case in ended if not case.foreign}
         free = [
             (channel, freed.get(channel, self.channels.confirmed[channel]))
             for channel in self._context.channels_of(self._shard)
             if self.channels.usable(channel) and (channel in freed or channel not in self._flights)
         ]
         # One whose envelope has just ended is counted when the log has it.
-        nothing = {case.record.channel for case in ended if case.outcome is Outcome.EXPIRED}
+        nothing = {case.record.channel for case in ended if case.outcome in FRUITLESS}
         return sorted(free, key=lambda one: self.channels.fruitless(one[0]) + (one[0] in nothing))
 
-    def launch(self, record: WalRecord) -> Flight:
-        """Takes up an envelope that the log has accepted."""
-        flight = self._flights[record.channel] = Flight(record)
+    def launch(self, record: WalRecord, due: Due | None = None) -> Flight:
+        """Takes up an envelope that the log has accepted, and was built for `due`."""
+        flight = self._flights[record.channel] = Flight(record, due)
         self.subjects.add(record.key.subject)
         self._counted()
         return flight
@@ -140,13 +138,11 @@ class Flights:
         self.subjects.discard(case.record.key.subject)
         self._counted()
         self.channels.confirmed[channel] = case.confirmed
-        if case.outcome in (Outcome.EXPIRED, Outcome.REFUSED):
+        if case.outcome in FRUITLESS:
             self.channels.came_to_nothing(channel)
         if case.foreign:
             self.channels.moved(channel)
-        elif case.outcome is Outcome.REFUSED:
-            self.channels.refused(channel, case.codes)
-        elif case.outcome is not Outcome.EXPIRED:
+        elif case.outcome not in FRUITLESS:
             self.channels.included(channel)
 
     def _counted(self) -> None:
@@ -155,7 +151,7 @@ class Flights:
 
     # Judging
 
-    async def judge(self, term: Term) -> list[Ended]:
+    async def judge(self) -> list[Ended]:
         """Every envelope that the ledgers seen so far have decided. Asks the RPC only about the unclear
         ones, and about each once a ledger; one that takes its time to answer holds nothing else up.
         """
@@ -164,21 +160,15 @@ class Flights:
         ledger = self._context.ledgers.latest[0]
         for channel, flight in self._flights.items():
             record = flight.record
-            if flight.provably_unsent(term.epoch) and flight.receipt is not None:
-                detail = flight.receipt.detail
-                failure = refusal(detail)
-                ended.append(
-                    Ended(record, Outcome.REFUSED, None, failure.words, failure=failure, codes=detail)
-                )
-                continue
             view = self._views.get(channel)
             lost = flight.unseen >= UNSEEN_MIN and ledger >= record.max_ledger
             verdict = judge(record, view, self._events_through, self._context.successes, lost=lost)
             if verdict is Verdict.EXECUTED:
                 foreign = view is None or view.sequence != record.sequence
-                ended.append(Ended(record, Outcome.EXECUTED, view, "", foreign))
+                landed = next(one for one in record.hashes if one in self._context.successes)
+                ended.append(Ended(record, Outcome.EXECUTED, view, "", foreign, landed=landed))
             elif verdict is Verdict.EXPIRED:
-                ended.append(Ended(record, Outcome.EXPIRED, view, "no ledger took it before its bound"))
+                ended.append(_over(flight, view))
             elif (
                 verdict is not Verdict.PENDING
                 and flight.looked_up_ledger < ledger
@@ -223,6 +213,40 @@ class Flights:
         for _, task in self._lookups.values():
             task.cancel()
         self._lookups.clear()
+
+    # Building again
+
+    def rebids(self) -> list[Run]:
+        """What was refused for the fleet's fault, and not in this ledger, as runs on the very channel and sequence that
+        it is bound to: of all envelopes on one sequence one lands at most, whoever has taken which. Their bounds are
+        the first one's.
+        """
+        context = self._context
+        if context.store.schema < RECORD_SCHEMA:
+            # Nothing older can say that another hash may land, so that its bound has to be waited for.
+            return []
+        ledger = context.ledgers.latest[0]
+        found: list[Run] = []
+        for channel, flight in self._flights.items():
+            record, due, view = flight.record, flight.due, self._views.get(channel)
+            if due is None or flight.refusal is None or fleet_cause(flight.refusal) is None or flight.sending:
+                continue
+            unused = view is None or view.sequence < record.sequence
+            if not unused or not flight.refused_ledger < ledger < record.max_ledger - 1:
+                continue
+            # It was built for one run, or was dropped or gated since: then its bound has to be waited for too.
+            if context.signer.template(record.template) is not None and context.templates.usable(due):
+                found.append(Run(due, channel, record.sequence, record))
+        return found
+
+    def replaced(self, records: Iterable[WalRecord]) -> list[Ended]:
+        """The ends of the refused envelopes in whose place these are to be."""
+        ended = []
+        for record in records:
+            flight = self._flights.get(record.channel)
+            if flight is not None and flight.record.hash in record.other_hashes:
+                ended.append(_over(flight, None))
+        return ended
 
     # Sending
 
@@ -274,7 +298,18 @@ class Flights:
         if receipt.kind is Sent.QUEUED:
             flight.queued_at_ledger = self._context.ledgers.latest[0]
             return
+        if receipt.kind is Sent.REFUSED:
+            flight.refused_ledger = self._context.ledgers.latest[0]
+            self.channels.refused(flight.record.channel, receipt.detail)
         self._context.tally.errors += receipt.kind is not Sent.TRY_LATER
         # What is the fleet's fault is told once for the fleet, and silence above.
         if receipt.kind is Sent.REFUSED and fleet_cause(receipt.detail) is None:
             self._context.log.info("send_refused", **fields, detail=receipt.detail)
+
+
+def _over(flight: Flight, view: ChannelView | None) -> Ended:
+    """The end of an envelope that no ledger has taken, or can take any more in its own right."""
+    if flight.refusal is None:
+        return Ended(flight.record, Outcome.EXPIRED, view, "no ledger took it before its bound")
+    failure = refusal(flight.refusal)
+    return Ended(flight.record, Outcome.REFUSED, view, failure.words, failure=failure, codes=flight.refusal)

@@ -45,7 +45,7 @@ async def look_up(
     record = flight.record
     try:
         async with asyncio.timeout(LOOK_UP_TIMEOUT_S):
-            lookup = await _lookup_any(context, record.hashes)
+            landed, lookup = await _lookup_any(context, record.hashes)
     except (RpcUnreachable, RpcError, DecodeError, TimeoutError) as error:
         context.tally.errors += 1
         flight.unanswered += 1
@@ -78,15 +78,16 @@ async def look_up(
                 detail = "another transaction used its sequence, and no ledger included it"
             return Ended(record, Outcome.EXPIRED, view, detail, foreign=True)
         case found:
-            return await _included(context, source, flight, found, lookup, view, foreign=foreign)
+            case = await _included(context, source, flight, found, lookup, view, foreign=foreign)
+            return replace(case, landed=landed)
 
 
-async def _lookup_any(context: WorkerContext, hashes: tuple[bytes, ...]) -> Lookup:
-    """The answer for the first of the hashes that a node knows, else for the last."""
+async def _lookup_any(context: WorkerContext, hashes: tuple[bytes, ...]) -> tuple[bytes, Lookup]:
+    """The answer for the first of the hashes that a node knows, else for the last; with that hash."""
     for number, tx_hash in enumerate(hashes, start=1):
         lookup = await context.rpc.get_transaction(tx_hash.hex())
         if lookup.status != "NOT_FOUND" or number == len(hashes):
-            return lookup
+            return tx_hash, lookup
     raise RpcUnreachable("there is no hash to ask for")
 
 

@@ -40,6 +40,7 @@ class Planning:
         self._retries = retries
         self._simulator = Simulator(context, park=self._park, holds=self._holds)
         self._deferred: list[tuple[Due, int]] = []
+        self._asked_ledger = 0
 
     def next_due_s(self) -> int | None:
         """The second at which there is something to do next, if a channel is free for it."""
@@ -71,7 +72,8 @@ class Planning:
         landed = {case.record.key.subject for case in ended}
         room = self._context.config.engine.max_inflight - (self._context.in_flight.total() - len(ended))
         dues = self._sources.due(until_s, len(free) + DUE_EXTRA)
-        if not dues and self._simulator.idle:
+        again = self._again()[: MAX_COMMIT - len(ended)]
+        if not dues and not again and self._simulator.idle:
             return []
         # Those that waited for a ledger, a channel or their back-off were counted when they fell due.
         self._context.tally.due += sum(due.fresh for due in dues)
@@ -86,6 +88,7 @@ class Planning:
             has_template=self._context.templates.usable,
         )
         plan = plan_cycle(dues, view)
+        plan.run[:0] = again
         await self._context.pause.let_through(plan)
         self._put_off(plan)
         paused = self._context.pause.cause is not None
@@ -107,6 +110,16 @@ class Planning:
             self._simulator.enter(last.simulate)
             runs += last.run
         return runs
+
+    def _again(self) -> list[Run]:
+        """What was refused for the fleet's fault and is to be built again. A paused fleet has one try a ledger, so that
+        asking for it once is enough.
+        """
+        if self._context.pause.cause is not None:
+            asked_ledger, self._asked_ledger = self._asked_ledger, self._context.ledgers.latest[0]
+            if asked_ledger == self._asked_ledger:
+                return []
+        return self._flights.rebids()
 
     def _ask_wait_s(self, until_s: int) -> float:
         """How long to wait for simulations: not into the second in which something else is to be sent."""

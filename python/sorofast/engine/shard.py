@@ -49,7 +49,9 @@ OUTGROWN = ("RESOURCE_LIMIT_EXCEEDED", "INSUFFICIENT_REFUNDABLE_FEE")
 QUARANTINED = code_of("quarantined")
 # What simply waits for its next run, or is being run, was not passed over.
 NOT_SKIPPED = frozenset(map(code_of, ("none", "not_due", "in_flight", "executed")))
-NOT_DUE = code_of("not_due")
+NOT_DUE, BACKING_OFF = code_of("not_due"), code_of("backing_off")
+# What a task shows that is to run again after such an end.
+REASONS = {one: code_of("rpc_refused" if one is Outcome.REFUSED else one.value) for one in Outcome}
 
 
 class ShardRunner:
@@ -144,7 +146,7 @@ class ShardRunner:
         async with self._lock:
             if self.lost is not None:
                 return []
-            ended = (await self._flights.judge(self.term))[:MAX_COMMIT]
+            ended = (await self._flights.judge())[:MAX_COMMIT]
             if ended:
                 await failpoint("settle.judged")
             if resend and not draining:
@@ -158,9 +160,12 @@ class ShardRunner:
                 for record in records:
                     self._sources.of(record).wait(record.key, record.due_s, code_of("lease_not_trusted"))
                 records = []
+            ended += self._flights.replaced(records)
             accepted = await self._commit(ended, records) if ended or records or self._retries.void else []
+            dues = {run.due.execution: run.due for run in runs}
             first: list[Awaitable[None]] = [
-                self._flights.send(self._flights.launch(record), self._hold_s(record)) for record in accepted
+                self._flights.send(self._flights.launch(record, dues.get(record.key)), self._hold_s(record))
+                for record in accepted
             ]
             launched = {record.channel for record in accepted}
             if not resend:
@@ -324,8 +329,9 @@ class ShardRunner:
         return accepted
 
     def _record_of(self, case: Ended) -> tuple[RetryRecord | None, bool]:
-        """What the log keeps of the end: nothing new where the fault is the fleet's."""
-        if self._context.pause.blames(case) is not None:
+        """What the log keeps of the end: nothing new where the fault is the fleet's, or the channel's."""
+        channel_s = case.outcome is Outcome.REFUSED and self._flights.channels.at_fault(case.codes)
+        if channel_s or self._context.pause.blames(case) is not None:
             return self._retries.unchanged(case), False
         return self._retries.record_of(case)
 
@@ -355,8 +361,5 @@ class ShardRunner:
             source.wait(record.key, max(record.due_s, self._context.ledgers.latest[1]), FLEET_PAUSED)
             return
         at_s = max(record.due_s, retry.not_before_s if retry is not None else 0)
-        source.wait(
-            record.key,
-            at_s,
-            code_of("backing_off" if retry is not None and retry.attempts else case.outcome.value),
-        )
+        backs_off = retry is not None and retry.attempts
+        source.wait(record.key, at_s, BACKING_OFF if backs_off else REASONS[case.outcome])

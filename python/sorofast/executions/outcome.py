@@ -81,6 +81,8 @@ class Ended:
     failure: Failure | None = None
     codes: str = ""
     """`transaction code/operation code` of a failed or refused one."""
+    landed: bytes = b""
+    """Which of the record's hashes was included; empty where none was, or nobody knows which."""
 
     @property
     def included(self) -> tuple[int, int] | None:

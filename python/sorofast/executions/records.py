@@ -100,8 +100,10 @@ class WalRecord(msgspec.Struct, array_like=True, frozen=True, kw_only=True):
     proof: Proof = Proof.RUN_EVENT
     fee_stroops: int = 0
     """The most it may cost, which is what is reserved for it; 0 where an older version did not write it down."""
-    bump_hashes: tuple[bytes, ...] = ()
-    """Hashes of the fee-bumps around it that may have been sent, 32 bytes each, oldest first."""
+    other_hashes: tuple[bytes, ...] = ()
+    """Hashes of whatever else may land in its place, 32 bytes each, oldest first: earlier envelopes of the execution on
+    the same channel and sequence, which a node refused, and fee-bumps. None outlives its bounds.
+    """
 
     @property
     def key(self) -> Execution:
@@ -114,7 +116,7 @@ class WalRecord(msgspec.Struct, array_like=True, frozen=True, kw_only=True):
     @property
     def hashes(self) -> tuple[bytes, ...]:
         """Every hash under which it may land."""
-        return (self.hash, *self.bump_hashes)
+        return (self.hash, *self.other_hashes)
 
 
 class RetryRecord(msgspec.Struct, array_like=True, frozen=True, kw_only=True):
@@ -172,6 +174,8 @@ class Settle(msgspec.Struct, frozen=True, kw_only=True):
             )
 
 
+    landed: bytes = b""
+    """Which of the record's hashes was included; empty for its own, or none."""
 class HistoryRecord(msgspec.Struct, frozen=True, kw_only=True):
     """One settled execution, as read back from the bounded history stream."""
 
@@ -231,7 +235,7 @@ def fits(record: WalRecord | RetryRecord, schema: int) -> bool:
     """Whether that schema can say it. Schema 1 can say a run of a registry task, under one hash."""
     if schema != legacy.SCHEMA:
         return True
-    if isinstance(record, WalRecord) and (record.bump_hashes or record.proof is not Proof.RUN_EVENT):
+    if isinstance(record, WalRecord) and (record.other_hashes or record.proof is not Proof.RUN_EVENT):
         return False
     return record.source == TASKS
 

@@ -13,7 +13,7 @@ from sorofast.errors import DecodeError, RpcError, RpcUnreachable
 
 __all__ = ["Receipt", "Sent", "send"]
 
-# These say nothing about whether the envelope, or an identical copy sent before, has landed or still can.
+# The same bytes may be taken a moment later, or are in the ledger already.
 UNDECIDED_CODES = frozenset({"txBAD_SEQ", "txTOO_LATE", "txTOO_EARLY", "txINTERNAL_ERROR"})
 
 
@@ -29,7 +29,8 @@ class Sent(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Receipt:
-    """`REFUSED` is the only kind that proves that these bytes, sent once, are on nobody's queue.
+    """No kind proves that these bytes are on nobody's queue: who answers need not be the only one that was asked. What
+    is `REFUSED` would be refused again, so that sending it again is of no use.
 
     `fee_stroops` comes with a refusal: with txINSUFFICIENT_FEE it is the least fee that would have been taken.
     """

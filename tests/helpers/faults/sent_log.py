@@ -18,7 +18,7 @@ from stellar_sdk.exceptions import SdkError
 from stellar_sdk.operation import InvokeHostFunction
 
 UNDECIDED_CODES = frozenset({"txBAD_SEQ", "txTOO_LATE", "txTOO_EARLY", "txINTERNAL_ERROR"})
-"""A refusal with one of these proves nothing about a copy sent before."""
+"""A refusal with one of these may mean a copy that was sent before."""
 
 
 @dataclass(slots=True)
@@ -50,7 +50,7 @@ class Sent:
 
     @property
     def refused(self) -> bool:
-        """The node said that these bytes are on nobody's queue, for a reason that is about these bytes."""
+        """The node would not have these bytes, for a reason that is about them."""
         return self.answer == "ERROR" and bool(self.code) and self.code not in UNDECIDED_CODES
 
 

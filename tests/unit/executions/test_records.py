@@ -66,7 +66,7 @@ def test_a_channel_names_its_envelope_so_that_the_follower_can_watch_it(record: 
 
 jobs = st.builds(
     lambda record, name, hashes: msgspec.structs.replace(
-        record, source="jobs", id=name, proof=Proof.SUCCESS, bump_hashes=tuple(hashes)
+        record, source="jobs", id=name, proof=Proof.SUCCESS, other_hashes=tuple(hashes)
     ),
     wal_records,
     st.text("abc:-_", min_size=1, max_size=12),

@@ -77,7 +77,7 @@ def test_a_channel_that_went_on_without_us_is_foreign() -> None:
 
 
 def test_a_run_under_a_bump_s_hash_is_ours_too() -> None:
-    bumped = msgspec.structs.replace(record(), bump_hashes=(b"\1" * 32,))
+    bumped = msgspec.structs.replace(record(), other_hashes=(b"\1" * 32,))
     assert judge(bumped, view(OURS), 105, {b"\1" * 32}) is Verdict.EXECUTED
 
 

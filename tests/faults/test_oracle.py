@@ -148,16 +148,14 @@ def test_a_second_live_envelope_for_one_execution_is_found(story: Story) -> None
     assert story.rules() == ["one live envelope per execution"]
 
 
-@pytest.mark.parametrize("how", ["bound", "consumed", "refused"])
+@pytest.mark.parametrize("how", ["bound", "consumed"])
 def test_an_envelope_that_is_dead_may_be_followed_by_another(story: Story, how: str) -> None:
     first = story.sent("c", 121, sequence=9)
     at = 123
     if how == "bound":
         at = first.max_ledger - 1
-    elif how == "consumed":
-        story.included("c", 122, ran=False, ok=False)
     else:
-        first.answer, first.code = "ERROR", "txINSUFFICIENT_FEE"
+        story.included("c", 122, ran=False, ok=False)
     story.sent("d", at, channel=OTHER, sequence=3)
     assert story.rules() == []
 
@@ -168,20 +166,28 @@ def test_one_ledger_before_its_bound_an_envelope_still_lives(story: Story) -> No
     assert story.rules() == ["one live envelope per execution"]
 
 
-@pytest.mark.parametrize("code", ["txBAD_SEQ", "txTOO_LATE"])
-def test_a_refusal_that_proves_nothing_leaves_an_envelope_alive(story: Story, code: str) -> None:
+@pytest.mark.parametrize("code", ["txBAD_SEQ", "txTOO_LATE", "txINSUFFICIENT_FEE", "txBAD_AUTH"])
+def test_a_refusal_leaves_an_envelope_alive(story: Story, code: str) -> None:
     first = story.sent("c", 121, sequence=9)
     first.answer, first.code = "ERROR", code
     story.sent("d", 123, channel=OTHER, sequence=3)
     assert story.rules() == ["one live envelope per execution"]
 
 
-def test_a_refusal_of_the_second_sending_leaves_an_envelope_alive(story: Story) -> None:
-    story.sent("c", 121, sequence=9)
-    again = story.sent("c", 122, sequence=9, max_ledger=127)
-    again.answer, again.code = "ERROR", "txINSUFFICIENT_FEE"
-    story.sent("d", 123, channel=OTHER, sequence=3)
-    assert story.rules() == ["one live envelope per execution"]
+def test_a_refused_envelope_may_be_built_anew_on_its_sequence_within_its_bound(story: Story) -> None:
+    first = story.sent("c", 121, sequence=9)
+    first.answer, first.code = "ERROR", "txINSUFFICIENT_FEE"
+    story.sent("d", 123, sequence=9, max_ledger=127)
+    assert story.rules() == []
+    story.sent("e", 124, sequence=9, max_ledger=130)
+    assert set(story.rules()) == {"one live envelope per execution", "one live envelope per sequence"}
+
+
+def test_a_refused_envelope_keeps_its_sequence_from_other_tasks(story: Story) -> None:
+    first = story.sent("c", 121, sequence=9)
+    first.answer, first.code = "ERROR", "txINSUFFICIENT_FEE"
+    story.sent("d", 123, task=2, sequence=9)
+    assert story.rules() == ["one live envelope per sequence"]
 
 
 def test_an_envelope_built_anew_on_the_same_sequence_before_the_bound_is_found(story: Story) -> None:
@@ -217,6 +223,16 @@ def test_more_paid_failures_of_a_task_than_may_be_are_found(story: Story) -> Non
     assert story.rules() == ["few paid failures"]
     assert story.log[-1].latest_ledger == 130
     assert invariants.always(Timeline(story.history), paid_failures_max=4) == []
+
+
+def test_more_paid_runs_without_effect_in_a_row_than_may_be_are_found(story: Story) -> None:
+    for number in range(4):
+        name = f"n{number}"
+        story.sent(name, 121 + 3 * number, sequence=9 + number)
+        story.included(name, 122 + 3 * number, ran=False)
+    assert story.rules() == ["few runs without effect"]
+    story.history.included.insert(-1, replace(story.history.included[1], ledger=129, hash="b"))
+    assert "few runs without effect" not in story.rules(), "a run in between begins anew"
 
 
 def test_a_task_that_did_not_run_in_time_is_found(story: Story) -> None:

@@ -10,8 +10,9 @@ from cyclopts import App, Parameter
 
 from sorofast.cli.context import load
 from sorofast.cli.options import DEFAULTS, Options, Whole
-from sorofast.cli.output import console, note, print_json, print_pairs, print_table
+from sorofast.cli.output import console, note, print_json, print_pairs, print_table, utc
 from sorofast.errors import SorofastError, UsageError
+from sorofast.wording import counted
 
 if TYPE_CHECKING:
     from sorofast.views.dead import DeadView
@@ -29,7 +30,10 @@ Error = Annotated[str | None, Parameter(help="Every dead letter of this error, a
 
 @dead_app.command(name="list")
 def list_(*, options: Options = DEFAULTS) -> None:
-    """List dead letters by error, the most frequent first."""
+    """List dead letters by error, the most frequent first: tasks whose runs were paid for too often for nothing.
+
+    What fails in a simulation costs nothing and is tried again by itself: `sorofast tasks list --failing` lists that.
+    """
     import msgspec
 
     from sorofast.views.dead import groups_of
@@ -45,6 +49,9 @@ def list_(*, options: Options = DEFAULTS) -> None:
             }
         )
         return
+    if not letters:
+        note("there are no dead letters", quiet=options.quiet)
+        return
     print_table(
         ["error", "count", "tasks", "last reason"],
         [(group.error, group.count, _some(group.ids), group.reason) for group in groups],
@@ -52,7 +59,17 @@ def list_(*, options: Options = DEFAULTS) -> None:
     )
     asked = sum(letter.asked is not None for letter in letters)
     if asked:
-        note(f"{asked} of them wait for the fleet to retry or purge them", quiet=options.quiet)
+        note(
+            f"{asked} of them {'waits' if asked == 1 else 'wait'} for the fleet to retry or purge {_them(asked)}",
+            quiet=options.quiet,
+        )
+    ends = [letter.tried_again_s for letter in letters if letter.tried_again_s is not None]
+    if ends:
+        by_itself = "ends by itself" if len(ends) == 1 else "end by themselves"
+        note(
+            f"{len(ends)} of them {by_itself} at {utc(max(ends))} UTC, since what had no effect may have one tomorrow",
+            quiet=options.quiet,
+        )
 
 
 @dead_app.command
@@ -81,6 +98,8 @@ def show(task_id: Whole, /, *, options: Options = DEFAULTS) -> None:
                 ("reason", letter.reason),
                 ("attempts", letter.attempts),
                 ("paid failures", letter.failures),
+                ("paid without effect", letter.without_effect),
+                ("tried again", "when asked" if letter.tried_again_s is None else utc(letter.tried_again_s)),
                 *([("asked", letter.asked)] if letter.asked else []),
             ]
         )
@@ -105,7 +124,7 @@ def retry(
 
     letters = _chosen(options, task_id, error, everything=everything)
     asyncio.run(_ask(options, RETRY, letters))
-    _done(options, letters, "are tried again", "retried")
+    _done(options, letters, "tried again", "retried")
 
 
 @dead_app.command
@@ -136,7 +155,7 @@ def purge(
     if letters and not yes:
         _confirm(len(letters))
     asyncio.run(_ask(options, PURGE, letters))
-    _done(options, letters, "are put away", "purged")
+    _done(options, letters, "put away", "purged")
 
 
 def _chosen(options: Options, task_id: int | None, error: str | None, *, everything: bool) -> list[DeadView]:
@@ -188,8 +207,10 @@ async def _ask(options: Options, action: str, letters: list[DeadView]) -> None:
 
 def _confirm(count: int) -> None:
     if not sys.stdin.isatty():
-        raise UsageError(f"{count} dead letters would be put away; give --yes to do it without being asked")
-    sys.stderr.write(f"put away {count} dead letters? [y/N] ")
+        raise UsageError(
+            f"{counted(count, 'dead letter')} would be put away; give --yes to do it without being asked"
+        )
+    sys.stderr.write(f"put away {counted(count, 'dead letter')}? [y/N] ")
     sys.stderr.flush()
     if sys.stdin.readline().strip().lower() not in {"y", "yes"}:
         raise SorofastError("nothing was put away")
@@ -198,8 +219,15 @@ def _confirm(count: int) -> None:
 def _done(options: Options, letters: list[DeadView], words: str, name: str) -> None:
     if options.json:
         print_json({name: [letter.execution for letter in letters]})
+    elif letters:
+        are = "is" if len(letters) == 1 else "are"
+        console().print(f"{counted(len(letters), 'dead letter')} {are} {words} by the fleet's next ledger")
     else:
-        console().print(f"{len(letters)} dead letters {words} by the fleet's next ledger")
+        note("there are no dead letters", quiet=options.quiet)
+
+
+def _them(count: int) -> str:
+    return "it" if count == 1 else "them"
 
 
 def _some(ids: list[int | str]) -> str:

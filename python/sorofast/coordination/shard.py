@@ -252,9 +252,13 @@ class ShardStore:
         requests: Collection[bytes],
         revived: Sequence[str],
         retries: Sequence[RetryRecord],
+        *,
+        forgotten: Sequence[str] = (),
+        rewritten: Sequence[RetryRecord] = (),
     ) -> int:
-        """Takes `requests` off the list, the dead letters of the `revived` executions away, and stores `retries`, in
-        one script; returns the new version.
+        """Takes `requests` off the list, the dead letters of the `revived` executions and the retry records of the
+        `forgotten` ones away, stores `retries`, and the `rewritten` dead letters in the place of what they were, in one
+        script; returns the new version.
         """
         keys = self._of(term)
         reply = await self._write(
@@ -266,8 +270,10 @@ class ShardStore:
                 len(requests),
                 _pack(list(revived)),
                 _pack([retry.execution for retry in retries]),
+                _pack(list(forgotten)),
+                _pack([letter.execution for letter in rewritten]),
                 *requests,
-                *(encode_record(retry, self.schema) for retry in retries),
+                *(encode_record(record, self.schema) for record in (*retries, *rewritten)),
             ],
         )
         return int(reply[1])

@@ -25,13 +25,14 @@ WAITING = code_of("waiting_for_ledger")
 
 @dataclass(frozen=True, slots=True)
 class Backoff:
-    """A subject that is not to be tried before `until_s`, as long as its window is still `window`."""
+    """A subject that is not to be tried before `until_s`, and then only after a simulation of its own, as long as its
+    window is still `window`.
+    """
 
     window: int | str
     until_s: int
     attempts: int
     reason: int
-    failures: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,8 +65,8 @@ class Run:
     due: Due
     channel: int
     sequence: int
-
     before: WalRecord | None = None
+
 
 @dataclass(slots=True)
 class Plan:
@@ -86,7 +87,8 @@ class Plan:
 def plan_cycle(dues: Iterable[Due], view: CycleView) -> Plan:
     """Decides about `dues`, which come in due order, so that what has waited longest gets the channels first.
 
-    A call that has no template yet, an execution that is gated, and one that did not work before are simulated first.
+    A call that has no template yet, an execution that is gated, and one that did not work before are simulated first,
+    the last by itself: that a sibling runs says nothing of it.
     A simulation runs at the last closed ledger's time, so it waits until a ledger has closed at or after its due time.
     """
     plan = Plan()
@@ -107,7 +109,7 @@ def plan_cycle(dues: Iterable[Due], view: CycleView) -> Plan:
             if due.due_s > view.close_s:
                 plan.next_ledger.append((due, WAITING))
             else:
-                plan.simulate.append((due, due.alone or (backoff is not None and backoff.failures > 0)))
+                plan.simulate.append((due, due.alone or backoff is not None))
             continue
         channel = next(channels, None)
         if channel is None:

@@ -58,7 +58,8 @@ def say(context: WorkerContext, case: Ended, retry: RetryRecord | None, *, dead:
         context.log.debug("run_ended", **fields, outcome=case.outcome.value, reason=case.detail)
         return
     if dead:
-        then = "a dead letter: see 'sorofast dead list'"
+        until = " until the next UTC day" if retry is not None and retry.not_before_s else ""
+        then = f"a dead letter{until}: see 'sorofast dead list'"
     elif retry is not None and retry.not_before_s > context.ledgers.latest[1]:
         then = f"tried again in {retry.not_before_s - context.ledgers.latest[1]} s"
     else:

@@ -1,11 +1,12 @@
 """When an execution that did not work is tried again, and when no more.
 
-What cost a fee backs off and, after a few paid failures of its subject on one day, ends as a dead letter. What cost
-nothing backs off too, so that what cannot run does not occupy the simulator, but for ever: its next state may let it
-run. What only needs a new simulation is tried again at once. Pauses are spread by chance, so that what failed together
-does not come back together.
+What cost a fee for nothing backs off and, after a few such runs of its subject on one day, ends as a dead letter: one
+that failed stands until somebody asks for it, one without effect ends with the day, since whoever said no may say yes.
+What cost nothing backs off too, so that what cannot run does not occupy the simulator, but for ever: its next state may
+let it run. What only needs a new simulation is tried again at once. Pauses are spread by chance, so that what failed
+together does not come back together.
 
-The count of a day's paid failures is kept with the shard: in the subject's retry record or dead letter, through later
+The count of a day's paid waste is kept with the shard: in the subject's retry record or dead letter, through later
 windows, restarts and takeovers. Days are UTC days of ledger close times.
 """
 
@@ -14,12 +15,15 @@ from __future__ import annotations
 import math
 from collections.abc import Iterable
 
+import msgspec
+
 from sorofast.coordination.shard import ShardState
 from sorofast.engine.context import WorkerContext
 from sorofast.engine.cycle import Backoff
 from sorofast.executions.key import Execution, Subject
 from sorofast.executions.outcome import STALE, Ended, Outcome
 from sorofast.executions.records import RetryRecord
+from sorofast.executions.waste import Waste
 from sorofast.reasons import code_of
 
 __all__ = ["Retries"]
@@ -43,18 +47,19 @@ class Retries:
         self.backoffs: dict[Subject, Backoff] = {}
         self.void: set[str] = set()
         self._context = context
+        self._waste_max = context.config.retry.max_attempts
         self._next_attempt: dict[Subject, tuple[int | str, int]] = {}
         self._early: dict[Subject, tuple[int | str, int]] = {}
-        # (day, paid failures on it), and the execution whose retry record says so.
-        self._paid: dict[Subject, tuple[int, int]] = {}
+        # What was paid for nothing, and the execution whose retry record says so.
+        self._wasted: dict[Subject, Waste] = {}
         self._stored: dict[Subject, str] = {}
         self._today = 0
         for record in (*state.dead, *state.retry):
-            self._count_paid(record)
-        for record in state.retry:
-            self._stored[record.key.subject] = record.execution
+            self._count(record)
             if record.not_before_s:
                 self._back_off(record)
+        for record in state.retry:
+            self._stored[record.key.subject] = record.execution
 
     def attempt_of(self, execution: Execution) -> int:
         """The number of the execution's next envelope."""
@@ -63,63 +68,78 @@ class Retries:
 
     def paid_failures(self, subject: Subject) -> int:
         """How many of the subject's runs were included and failed today."""
-        day, failures = self._paid.get(subject, (0, 0))
-        return failures if day == self._day() else 0
+        return self._waste_of(subject, self._day()).failures
 
     def record_of(self, case: Ended) -> tuple[RetryRecord | None, bool]:
         """What the log keeps of an envelope's end: a retry, or with True a dead letter; (None, False) if nothing."""
-        key = case.record.key
-        day, failures = self._day(), self.paid_failures(key.subject)
-        if case.outcome is Outcome.FAILED:
-            included = case.included
-            failed_on = day if included is None or not included[1] else included[1] // DAY_S
+        key, today = case.record.key, self._day()
+        day, included = today, case.included
+        if case.outcome in PAID_WASTE and included is not None and included[1]:
             # One that was included before midnight and is settled after it counts for the day it was paid on.
-            day, failures = failed_on, 1 + (failures if failed_on == day else self._paid_on(key, failed_on))
-        dead = case.outcome is Outcome.FAILED and failures >= self._context.config.retry.max_attempts
+            day = included[1] // DAY_S
+        wasted = self._waste_of(key.subject, day)
+        match case.outcome:
+            case Outcome.FAILED:
+                wasted = wasted.with_failure()
+            case Outcome.NO_EFFECT:
+                wasted = wasted.with_no_effect()
+            case Outcome.EXECUTED:
+                wasted = wasted.with_effect()
         attempts = self._attempts(case)
-        if not attempts and not failures:
+        if not attempts and not wasted:
             return None, False
-        return RetryRecord(
+        record = RetryRecord(
             source=key.source,
             id=key.id,
             window=key.window,
             attempts=attempts,
-            not_before_s=0 if dead or not attempts else self._not_before_s(case, attempts),
+            not_before_s=self._not_before_s(case, attempts) if attempts else 0,
             reason=case.detail or case.outcome.value,
-            failures=failures,
-            day=day if failures else 0,
             error=case.failure.error if case.failure is not None else "",
             gated=case.outcome in PAID_WASTE and not case.early,
-        ), dead
+        )
+        record = _with(record, wasted)
+        if case.outcome not in PAID_WASTE or not wasted.spent(self._waste_max):
+            return record, False
+        if case.outcome is Outcome.FAILED:
+            return msgspec.structs.replace(record, not_before_s=0), True
+        # Yesterday's is over already.
+        return msgspec.structs.replace(record, not_before_s=(day + 1) * DAY_S), day == today
 
     def unchanged(self, case: Ended) -> RetryRecord | None:
         """What the log keeps of an end that is not the task's fault: what it held against it before, and no wait."""
-        key, failures = case.record.key, self.paid_failures(case.record.key.subject)
+        key = case.record.key
+        wasted = self._waste_of(key.subject, self._day())
         earlier = self._earlier(key)
         attempts = 0 if earlier is None else earlier.attempts
-        if not attempts and not failures:
+        if not attempts and not wasted:
             return None
-        return RetryRecord(
+        record = RetryRecord(
             source=key.source,
             id=key.id,
             window=key.window,
             attempts=attempts,
             not_before_s=earlier.until_s if earlier is not None and attempts else 0,
             reason=case.detail,
-            failures=failures,
-            day=self._day() if failures else 0,
         )
+        return _with(record, wasted)
 
     def ended(self, case: Ended, retry: RetryRecord | None, *, dead: bool = False) -> None:
         """After the log has it."""
         key = case.record.key
-        if retry is not None:
-            self._count_paid(retry)
+        wasted = Waste() if retry is None else retry.waste
+        if not wasted:
+            self._wasted.pop(key.subject, None)
+        elif wasted.day >= self._waste_of(key.subject).day:
+            self._wasted[key.subject] = wasted
         if retry is not None and not dead:
             self._store(retry)
         elif self._stored.get(key.subject) == key.name:
             del self._stored[key.subject]
         if case.outcome in DONE:
+            if not wasted:
+                # An earlier window's, which nothing is to be remembered of any more.
+                self._drop_stored(key.subject)
             self._clear(key.subject)
             return
         self._next_attempt[key.subject] = (key.window, case.record.attempt + 1)
@@ -141,26 +161,30 @@ class Retries:
 
     def revive(self, execution: Execution) -> None:
         """A clean slate, as an operator asked: nothing counts against the subject any more."""
-        self._paid.pop(execution.subject, None)
+        self._wasted.pop(execution.subject, None)
         self._drop_stored(execution.subject)
         self._clear(execution.subject)
+
+    def records_of(self, subject: Subject) -> set[str]:
+        """The executions of the subject whose retry records are in the log, or may still be."""
+        names = {name for name in self.void if Execution.parse(name).subject == subject}
+        stored = self._stored.get(subject)
+        return names if stored is None else names | {stored}
 
     def purged(self, dead: RetryRecord) -> RetryRecord:
         """What is kept instead of a dead letter that an operator purged: it rests until the day after today."""
         day = self._day()
-        failures = self.paid_failures(dead.key.subject)
-        return RetryRecord(
+        kept = RetryRecord(
             source=dead.source,
             id=dead.id,
             window=dead.window,
             attempts=dead.attempts,
             not_before_s=(day + 1) * DAY_S,
             reason=dead.reason,
-            failures=failures,
-            day=day if failures else 0,
             error=dead.error,
             gated=dead.gated,
         )
+        return _with(kept, self._waste_of(dead.key.subject, day))
 
     def take(self, retry: RetryRecord) -> None:
         """After the log has a record that no envelope's end gave it."""
@@ -173,7 +197,7 @@ class Retries:
             backoff = self.backoffs.get(subject)
             if backoff is not None:
                 self.void.add(Execution(*subject, backoff.window).name)
-            self._paid.pop(subject, None)
+            self._wasted.pop(subject, None)
             self._drop_stored(subject)
             self._clear(subject)
 
@@ -191,11 +215,11 @@ class Retries:
             if backoff is not None and backoff.window != execution.window:
                 del self.backoffs[subject]
                 name = execution._replace(window=backoff.window).name
-                if not self.paid_failures(subject) or self._stored.get(subject) != name:
+                if not self._waste_of(subject, day) or self._stored.get(subject) != name:
                     self.void.add(name)
                     if self._stored.get(subject) == name:
                         del self._stored[subject]
-            if self.paid_failures(subject) >= self._context.config.retry.max_attempts:
+            if self._waste_of(subject, day).spent(self._waste_max):
                 until_s = (day + 1) * DAY_S
                 self.backoffs[subject] = Backoff(execution.window, until_s, 0, QUARANTINED)
 
@@ -229,16 +253,19 @@ class Retries:
     def _day(self) -> int:
         return self._context.ledgers.latest[1] // DAY_S
 
-    def _paid_on(self, key: Execution, day: int) -> int:
-        counted, failures = self._paid.get(key.subject, (0, 0))
-        return failures if counted == day else 0
+    def _waste_of(self, subject: Subject, day: int | None = None) -> Waste:
+        """On that day, or on the last one of which something is known."""
+        wasted = self._wasted.get(subject, Waste())
+        return wasted if day is None or wasted.day == day else Waste(day)
 
-    def _count_paid(self, record: RetryRecord) -> None:
-        """The later day counts, and on one day the greater number. Where no day was written down it was today."""
-        if record.failures:
-            counted = (record.day or self._day(), record.failures)
-            subject = record.key.subject
-            self._paid[subject] = max(self._paid.get(subject, (0, 0)), counted)
+    def _count(self, record: RetryRecord) -> None:
+        """The later day counts, and on one day the greater numbers. Where no day was written down it was today."""
+        subject, counted = record.key.subject, record.waste
+        if not counted:
+            return
+        counted = counted._replace(day=counted.day or self._day())
+        if counted.day >= self._waste_of(subject).day:
+            self._wasted[subject] = Waste(*map(max, self._waste_of(subject, counted.day), counted))
 
     def _store(self, retry: RetryRecord) -> None:
         """Notes the one retry record of the subject; an earlier window's is to be dropped."""
@@ -255,10 +282,10 @@ class Retries:
             self.void.add(name)
 
     def _forget_days_before(self, day: int) -> None:
-        for subject, (counted, _) in list(self._paid.items()):
-            if counted >= day:
+        for subject, wasted in list(self._wasted.items()):
+            if wasted.day >= day:
                 continue
-            del self._paid[subject]
+            del self._wasted[subject]
             if subject not in self.backoffs:
                 self._drop_stored(subject)
 
@@ -275,3 +302,7 @@ class Retries:
         self.backoffs[retry.key.subject] = Backoff(
             retry.window, retry.not_before_s, retry.attempts, BACKING_OFF
         )
+
+
+def _with(record: RetryRecord, wasted: Waste) -> RetryRecord:
+    return msgspec.structs.replace(record, **wasted._asdict()) if wasted else record

@@ -79,11 +79,13 @@ class ShardRunner:
         self._planning = Planning(context, self._sources, self._flights, self._retries)
         self._tending = False
         self._dead = DeadLetters(context, self._retries, state.dead, self._sources.of)
-        # Envelopes of the last owner may be on their way, and its dead letters stand until their window is over.
+        # The last owner's dead letters stand until their window is over, and envelopes of it may be on their way.
+        for dead in state.dead:
+            self._dead.put_aside(dead)
+        for execution in state.withheld:
+            self._sources.of(execution).give_up(execution, QUARANTINED)
         for record in state.wal:
             self._sources.of(record).started(record.key)
-        for execution in [dead.key for dead in state.dead] + state.withheld:
-            self._sources.of(execution).give_up(execution, QUARANTINED)
 
     def __len__(self) -> int:
         """How many subjects its sources have."""
@@ -193,7 +195,7 @@ class ShardRunner:
             async with self._lock:
                 if self.lost is not None:
                     return
-                if requests and not await self._answer(requests):
+                if (requests or self._dead.changes()) and not await self._answer(requests):
                     return
                 if sequences:
                     self._version = await store.set_confirmed(self.term, self._version, sequences)
@@ -214,8 +216,8 @@ class ShardRunner:
             self._tending = False
 
     async def _answer(self, requests: Mapping[bytes, Request]) -> bool:
-        """Carries out what operators have asked. False when nobody can tell whether the log has it: then the shard is
-        to be loaded again, or what is no dead letter any more would be kept from running here.
+        """Carries out what operators have asked, and what a new day brings. False when nobody can tell whether the log
+        has it: then the shard is to be loaded again, or what is no dead letter any more would be kept from running.
         """
         try:
             self._version = await self._dead.answer(
@@ -354,7 +356,7 @@ class ShardRunner:
         if case.outcome is Outcome.EXECUTED:
             self._context.templates.worked(record.template)
             return
-        if dead and source.give_up(record.key, QUARANTINED):
+        if dead and retry is not None and self._dead.put_aside(retry):
             return
         if blamed is not None:
             # Behind what waits already, so that not one run alone tries whether the pause is over.

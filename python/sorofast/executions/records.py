@@ -17,6 +17,7 @@ from sorofast import __version__
 from sorofast.errors import DecodeError
 from sorofast.executions import legacy
 from sorofast.executions.key import TASKS, Execution
+from sorofast.executions.waste import Waste
 
 __all__ = [
     "RECORD_SCHEMA",
@@ -130,16 +131,20 @@ class RetryRecord(msgspec.Struct, array_like=True, frozen=True, kw_only=True):
     attempts: int
     """Attempts made so far."""
     not_before_s: int
-    """Unix seconds before which it is not tried again; 0 in a dead letter."""
+    """Unix seconds before which it is not tried again; 0 in a dead letter that stands until somebody asks for it."""
     reason: str
     failures: int = 0
     """How many of the attempts on `day` were included and failed, and so were paid for."""
     day: int = 0
-    """The UTC day of ledger close time, in days since 1970, that `failures` counts; 0 where it is not known."""
+    """The UTC day of ledger close time, in days since 1970, that the counts are of; 0 where it is not known."""
     error: str = ""
     """The name that groups dead letters: what was raised, and by whom."""
     gated: bool = False
     """It is sent again only after a simulation saw it run."""
+    without_effect: int = 0
+    """How many runs on `day` had no effect and were paid for, since the last one with effect."""
+    owed: int = 0
+    """What of them runs with effect have not made up for, as `Waste` counts it."""
 
     @property
     def key(self) -> Execution:
@@ -148,6 +153,10 @@ class RetryRecord(msgspec.Struct, array_like=True, frozen=True, kw_only=True):
     @property
     def execution(self) -> str:
         return self.key.name
+
+    @property
+    def waste(self) -> Waste:
+        return Waste(self.day, self.failures, self.without_effect, self.owed)
 
 
 class Settle(msgspec.Struct, frozen=True, kw_only=True):
@@ -165,6 +174,8 @@ class Settle(msgspec.Struct, frozen=True, kw_only=True):
     retry: RetryRecord | None = None
     """Goes to the retry hash, or to the dead letters when `dead`."""
     dead: bool = False
+    landed: bytes = b""
+    """Which of the record's hashes was included; empty for its own, or none."""
 
     def __post_init__(self) -> None:
         if self.confirmed < self.record.sequence - 1:
@@ -174,8 +185,6 @@ class Settle(msgspec.Struct, frozen=True, kw_only=True):
             )
 
 
-    landed: bytes = b""
-    """Which of the record's hashes was included; empty for its own, or none."""
 class HistoryRecord(msgspec.Struct, frozen=True, kw_only=True):
     """One settled execution, as read back from the bounded history stream."""
 

@@ -23,8 +23,9 @@ by itself a day after the last death.
 
 
 class DeadView(msgspec.Struct, frozen=True):
-    """One dead letter. `failures` were paid for on the day of the last one. `asked` is what an operator has asked for
-    and the fleet has not carried out yet: "retry", "purge" or None.
+    """One dead letter. `failures` were paid for on the day of the last one, and `without_effect` runs in a row did
+    nothing. It ends by itself at `tried_again_s` (Unix seconds); None for one that stands. `asked` is what an operator
+    has asked for and the fleet has not carried out yet: "retry", "purge" or None.
     """
 
     shard: int
@@ -37,6 +38,8 @@ class DeadView(msgspec.Struct, frozen=True):
     attempts: int
     failures: int
     asked: str | None
+    without_effect: int = 0
+    tried_again_s: int | None = None
 
     @classmethod
     def of(cls, shard: int, record: RetryRecord, asked: str | None) -> DeadView:
@@ -51,6 +54,8 @@ class DeadView(msgspec.Struct, frozen=True):
             attempts=record.attempts,
             failures=record.failures,
             asked=asked,
+            without_effect=record.without_effect,
+            tried_again_s=record.not_before_s or None,
         )
 
     @classmethod

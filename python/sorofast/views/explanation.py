@@ -85,6 +85,12 @@ def _now(task: StoredTask, known: _Known, now_s: int, paid_failures_max: int) ->
     if state not in ("due", "waiting"):
         return state, reasons.text_of(state) or state
     for letter in records.dead:
+        if letter.window == window and letter.not_before_s:
+            return "dead", (
+                f"too many of its runs did nothing today and were paid for; it is tried again in "
+                f"{max(0, letter.not_before_s - now_s)} s, when the next UTC day begins: {letter.reason}; "
+                f"`sorofast dead retry {task.row.task_id}` tries it again at once"
+            )
         if letter.window == window:
             return "dead", (
                 f"it failed too often and is not tried again until it changes: {letter.reason}; "
@@ -105,10 +111,11 @@ def _now(task: StoredTask, known: _Known, now_s: int, paid_failures_max: int) ->
             )
     day = now_s // _DAY_S
     for kept in (*records.retry, *records.dead):
-        if kept.failures >= paid_failures_max and kept.day == day:
+        if kept.day == day and kept.waste.spent(paid_failures_max):
             return "quarantined", (
-                f"{counted(kept.failures, 'failed run')} of it cost a fee today, the last because {kept.reason}; it is "
-                f"tried again in {(day + 1) * _DAY_S - now_s} s, when the next UTC day begins"
+                f"too many of its runs were paid for today for nothing: {kept.failures} failed, and "
+                f"{kept.without_effect} in a row had no effect, the last because {kept.reason}; it is tried again in "
+                f"{(day + 1) * _DAY_S - now_s} s, when the next UTC day begins"
             )
     if state == "waiting":
         return state, f"it can run and falls due in {(task.row.next_due_s or now_s) - now_s} s"

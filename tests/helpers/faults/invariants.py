@@ -16,6 +16,7 @@ from helpers.faults.sent_log import Sent
 from sorofast.audit.report import classify_no_effect
 
 PAID_FAILURES_MAX = 3
+DAY_S = 86_400
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,6 +57,7 @@ def always(timeline: Timeline, *, paid_failures_max: int = PAID_FAILURES_MAX) ->
     ]
     found = [violation for rule in rules for violation in rule(timeline)]
     found += few_paid_failures(timeline, paid_failures_max)
+    found += few_runs_without_effect(timeline, paid_failures_max)
     return found
 
 
@@ -150,6 +152,24 @@ def few_paid_failures(timeline: Timeline, at_most: int) -> Iterator[Violation]:
                 )
 
 
+def few_runs_without_effect(timeline: Timeline, at_most: int) -> Iterator[Violation]:
+    """No task is paid for without effect more often than that in a row on one UTC day."""
+    in_a_row: Counter[tuple[int, int]] = Counter()
+    for one in timeline.history.included:
+        day = timeline.close_time_s(one.ledger) // DAY_S
+        for task_id, _ in one.ran:
+            in_a_row[task_id, day] = 0
+        if one.task_id is None or not one.succeeded or any(ran == one.task_id for ran, _ in one.ran):
+            continue
+        in_a_row[one.task_id, day] += 1
+        if in_a_row[one.task_id, day] == at_most + 1:
+            yield Violation(
+                "few runs without effect",
+                one.ledger,
+                f"task {one.task_id} was paid for without effect more than {at_most} times in a row",
+            )
+
+
 def one_live_envelope_per_execution(timeline: Timeline) -> Iterator[Violation]:
     """Envelopes for one (task, window) share channel and sequence unless the earlier ones are provably dead."""
     by_execution: dict[tuple[int, int], list[Sent]] = {}
@@ -237,7 +257,9 @@ def nothing_missed(
 
 
 def _is_rebid(one: Sent, other: Sent) -> bool:
-    """The same call on the same channel and sequence for another fee, or a bump of the same inner transaction."""
+    """The same call on the same channel and sequence below the same bound, of which one lands at most, or a bump of the
+    same inner transaction.
+    """
     if one.inner_hash == other.inner_hash:
         return True
     same = (one.channel, one.sequence, one.contract, one.function, one.task_id) == (
@@ -247,7 +269,7 @@ def _is_rebid(one: Sent, other: Sent) -> bool:
         other.function,
         other.task_id,
     )
-    return same and one.max_ledger == other.max_ledger and one.fee_stroops != other.fee_stroops
+    return same and one.max_ledger == other.max_ledger
 
 
 def _short(entry: Sent) -> str:

@@ -85,7 +85,8 @@ async def test_a_failed_run_is_told_shown_and_retried_by_name(tmp_path: Path) ->
         assert line["reason"] in told["waits_for"]
 
         await give_gas(small)
-        assert (await small.command("dead", "retry", "--error", "InsufficientBalance")).code == 0
+        asked = await small.command("dead", "retry", "--error", "InsufficientBalance")
+        assert (asked.code, asked.out) == (0, "1 dead letter is tried again by the fleet's next ledger\n")
         asked_at = await small.latest_ledger()
 
         async def taken_up() -> bool:

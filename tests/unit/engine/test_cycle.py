@@ -66,6 +66,12 @@ def test_a_task_that_needs_a_simulation_of_its_own_does_not_share_one() -> None:
     assert [(one.execution.id, alone) for one, alone in made.simulate] == [(1, False), (2, True)]
 
 
+def test_one_that_did_not_work_before_needs_a_simulation_of_its_own() -> None:
+    failed = Backoff(CLOSE_S - 60, CLOSE_S, 1, code_of("backing_off"))
+    made = plan([due(1), due(2, template=UNKNOWN)], backoffs={(TASKS, 1): failed})
+    assert [(one.execution.id, alone) for one, alone in made.simulate] == [(1, True), (2, False)]
+
+
 def test_a_task_in_flight_is_left_alone() -> None:
     made = plan([due(1)], in_flight=subjects(1))
     assert [(waiting.execution.id, reason) for waiting, reason in made.next_ledger] == [

@@ -85,25 +85,96 @@ def test_the_attempts_of_the_last_owner_count() -> None:
     assert settle(retries, ended(Outcome.FAILED))[1] is True
 
 
-def test_no_effect_backs_off_but_never_dies() -> None:
+def test_runs_without_effect_in_a_row_back_off_and_end_as_a_dead_letter_until_the_next_day() -> None:
+    retries = Retries(context(), state())
+    seen = [settle(retries, ended(Outcome.NO_EFFECT, attempt=n)) for n in (1, 2, 3)]
+    assert [(retry.not_before_s, retry.without_effect, dead) for retry, dead in seen if retry] == [
+        (CLOSE_S + 2 * TARGET_S, 1, False),
+        (CLOSE_S + 4 * TARGET_S, 2, False),
+        ((TODAY + 1) * DAY_S, 3, True),
+    ]
+    letter = seen[-1][0]
+    assert letter is not None
+    for owner in (retries, Retries(context(), state(dead=(letter,)))):
+        owner.look_at([NEXT_RUN])
+        held = owner.backoffs[(TASKS, 7)]
+        assert (held.until_s, held.reason) == ((TODAY + 1) * DAY_S, code_of("quarantined"))
+
+
+def test_a_run_with_effect_begins_the_row_of_those_without_anew() -> None:
+    retries = Retries(context(), state())
+    for outcome in (Outcome.NO_EFFECT, Outcome.NO_EFFECT, Outcome.EXECUTED, *2 * [Outcome.NO_EFFECT]):
+        assert settle(retries, ended(outcome))[1] is False
+    assert settle(retries, ended(Outcome.NO_EFFECT))[1] is True
+
+
+def test_runs_without_effect_that_few_others_make_up_for_end_as_a_dead_letter_too() -> None:
+    def wasted_before_the_end(*row: Outcome) -> int:
+        retries, wasted = Retries(context(), state()), 0
+        for _ in range(100):
+            for outcome in row:
+                wasted += outcome is Outcome.NO_EFFECT
+                if settle(retries, ended(outcome))[1]:
+                    return wasted
+        return 0
+
+    yes, no = Outcome.EXECUTED, Outcome.NO_EFFECT
+    assert 3 < wasted_before_the_end(no, yes) <= 8
+    assert 3 < wasted_before_the_end(no, no, yes) <= 8
+    assert wasted_before_the_end(no, yes, yes, yes, yes) == 0
+
+
+def test_paid_failures_and_runs_without_effect_are_counted_together() -> None:
+    retries = Retries(context(), state())
+    settle(retries, ended(Outcome.FAILED))
+    settle(retries, ended(Outcome.NO_EFFECT))
+    retry, dead = settle(retries, ended(Outcome.FAILED))
+    assert retry is not None
+    assert (retry.failures, retry.without_effect, retry.not_before_s, dead) == (2, 1, 0, True)
+
+
+def test_what_had_no_effect_counts_for_the_next_owner_until_it_is_made_up_for() -> None:
+    retries = Retries(context(), state())
+    settle(retries, ended(Outcome.NO_EFFECT))
+    left = record_in(retries, ended(Outcome.NO_EFFECT))
+    after = Retries(context(), state(left))
+    assert settle(after, ended(Outcome.NO_EFFECT))[1] is True
+    after = Retries(context(), state(left))
+    for run in range(8):
+        settle(after, in_window(ended(Outcome.EXECUTED), WINDOW + run))
+    assert settle(after, in_window(ended(Outcome.EXECUTED), WINDOW + 8)) == (None, False)
+    assert after.void == {f"7:{WINDOW + run}" for run in range(7)}
+    assert record_in(after, in_window(ended(Outcome.NO_EFFECT), WINDOW + 9)).without_effect == 1
+
+
+def test_a_day_s_end_forgets_what_had_no_effect() -> None:
+    now = context()
+    retries = Retries(now, state())
+    for _ in range(2):
+        settle(retries, ended(Outcome.NO_EFFECT))
+    now.ledgers.observe(101, (TODAY + 1) * DAY_S)
+    retry, dead = settle(retries, ended(Outcome.NO_EFFECT, at_s=(TODAY + 1) * DAY_S))
+    assert retry is not None
+    assert (retry.day, retry.without_effect, dead) == (TODAY + 1, 1, False)
+
+
+def test_a_pause_does_not_grow_for_ever() -> None:
     retries = Retries(context(), state())
     for _ in range(20):
-        retry, dead = settle(retries, ended(Outcome.NO_EFFECT))
-        assert retry is not None
-        assert not dead
+        retry, _ = settle(retries, ended(Outcome.REFUSED))
+    assert retry is not None
     assert retry.not_before_s == CLOSE_S + BACKOFF_LEDGERS_MAX * TARGET_S
 
 
 def test_one_that_landed_too_early_is_tried_again_without_penalty_and_repeated_ones_back_off() -> None:
     retries = Retries(context(), state())
     early = ended(Outcome.NO_EFFECT, at_s=DUE_S - 1)
-    assert settle(retries, early) == (None, False)
+    assert record_in(retries, early).attempts == 0
     assert not retries.backoffs
-    pauses = [
-        retry.not_before_s - CLOSE_S for retry, _ in (settle(retries, early) for _ in range(3)) if retry
-    ]
-    assert pauses == [2 * TARGET_S, 4 * TARGET_S, 8 * TARGET_S]
-    assert settle(retries, ended(Outcome.FAILED))[1] is False
+    assert record_in(retries, early).not_before_s == CLOSE_S + 2 * TARGET_S
+    retry, dead = settle(retries, early)
+    assert retry is not None
+    assert (retry.not_before_s, dead) == ((TODAY + 1) * DAY_S, True), "they are paid for like any others"
 
 
 def test_an_expired_envelope_costs_nothing_and_is_built_again_as_another_attempt() -> None:
@@ -122,7 +193,7 @@ def test_a_run_clears_what_was_held_against_the_task() -> None:
 
 def test_a_window_that_somebody_else_ran_takes_its_back_off_along() -> None:
     retries = Retries(context(), state())
-    settle(retries, ended(Outcome.NO_EFFECT))
+    settle(retries, ended(Outcome.REFUSED))
     retries.look_at([RUN])
     assert set(retries.backoffs) == {(TASKS, 7)}
     retries.look_at([NEXT_RUN])

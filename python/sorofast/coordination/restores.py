@@ -25,6 +25,7 @@ __all__ = ["KEYS_MAX", "NEEDS_MAX", "RestoreNeed", "RestoreStore", "need_id"]
 NEED_SCHEMA = 1
 NEEDS_MAX = 64
 """Beyond so many nobody adds another; by as many as members add in one ledger it may be exceeded."""
+NAME_LENGTH = 16
 KEYS_MAX = 400
 """Entries of one need. A transaction of the public network names no more."""
 
@@ -67,7 +68,7 @@ def need_id(keys: Iterable[bytes]) -> int:
 
 
 class RestoreStore:
-    """Raises RedisUnreachable. A key of another type is told to `unreadable`, deleted and written anew."""
+    """Raises RedisUnreachable. What is no list of needs is told to `unreadable`, deleted and written anew."""
 
     def __init__(self, redis: Redis, prefix: str, unreadable: UnreadableKeys | None = None) -> None:
         self._redis = redis
@@ -81,7 +82,7 @@ class RestoreStore:
         for name, packed in stored.items():
             try:
                 need = msgspec.msgpack.decode(packed, type=RestoreNeed)
-                if need.schema == NEED_SCHEMA:
+                if need.schema == NEED_SCHEMA and len(name) == NAME_LENGTH:
                     needs[int(name, 16)] = need
             except ValueError:  # msgspec's errors are ValueErrors too
                 continue

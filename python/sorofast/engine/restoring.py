@@ -71,9 +71,13 @@ async def prepare_restore(context: WorkerContext, due: Due, ask: Ask) -> Said:
         if not keys:
             restores.drop(number)
             return NOT_NOW
-        envelope = context.signer.simulation_envelope_of(
-            due.call.operation, list(due.values), 0, 1, transaction_data=restore_data(keys)
-        )
+        try:
+            envelope = context.signer.simulation_envelope_of(
+                due.call.operation, list(due.values), 0, 1, transaction_data=restore_data(keys)
+            )
+        except DecodeError as error:
+            restores.refuse(number, f"no transaction can be made of it: {error}")
+            return NOT_NOW
         simulation = await ask(due, envelope)
         if isinstance(simulation, Said):
             return simulation

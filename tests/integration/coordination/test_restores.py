@@ -12,7 +12,7 @@ from redis.asyncio import Redis
 from sorofast.chain.ledger import LedgerClock
 from sorofast.chain.rpc import RpcClient
 from sorofast.coordination.keys import FleetKeys
-from sorofast.coordination.restores import NEEDS_MAX, RestoreStore, need_id
+from sorofast.coordination.restores import NEEDS_MAX, RestoreNeed, RestoreStore, need_id
 from sorofast.engine.restores import (
     FORGOTTEN_LEDGERS,
     LOOK_LEDGERS,
@@ -176,6 +176,8 @@ async def test_what_another_version_wrote_is_passed_over(
 ) -> None:
     one, _ = (member.restores for member in members)
     await redis.hset(FleetKeys.of(prefix).restores, "00000000000000ff", packed)  # type: ignore[misc]
+    good = RestoreNeed(keys=KEYS, wanted_by="7", asked_ledger=LEDGER, asked_s=CLOSE_S)
+    await RestoreStore(redis, prefix).write(2**64, good)
     await one.ask(KEYS, TASK)
     await one.sync()
     assert list(one.needs) == [need_id(KEYS)]

@@ -73,7 +73,12 @@ def list_(*, options: Options = DEFAULTS) -> None:
 
 
 @dead_app.command
-def show(task_id: Whole, /, *, options: Options = DEFAULTS) -> None:
+def show(
+    task_id: Annotated[Whole, Parameter(help="The task whose dead letter is meant.")],
+    /,
+    *,
+    options: Options = DEFAULTS,
+) -> None:
     """Show one task's dead letter: why it failed, and how its attempts ended."""
     import msgspec
 

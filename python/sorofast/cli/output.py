@@ -135,17 +135,20 @@ def _show(table: Table) -> None:
 def print_error(error: BaseException, *, exit_code: int, as_json: bool, verbose: bool) -> None:
     """The line an error gives, on stderr; its traceback only when asked for.
 
-    A settings file may have several mistakes. Their error has a line for each, so that all can be mended at once.
+    A settings file may have several mistakes. Their error has a line for each, so that all can be mended at once. Where
+    nobody reads stderr, the command ends all the same.
     """
+    # Not before: no command that ends well needs it.
+    from sorofast.observability.logs import write_last
+
     lines = [one_line(line) for line in str(error).splitlines() if line.strip()] or [type(error).__name__]
+    text = "".join(f"error: {line}\n" for line in lines)
     if as_json:
         body = {"kind": type(error).__name__, "message": "; ".join(lines), "exit_code": exit_code}
-        print_json({"error": body}, sys.stderr)
-    else:
-        sys.stderr.write("".join(f"error: {line}\n" for line in lines))
+        text = redact(orjson.dumps(_plain({"error": body})).decode()) + "\n"
     if verbose:
-        sys.stderr.write(redact("".join(traceback.format_exception(error))))
-    sys.stderr.flush()
+        text += redact("".join(traceback.format_exception(error)))
+    write_last(text)
 
 
 def one_line(text: str) -> str:

@@ -175,6 +175,17 @@ def settle() -> None:
         _behind.wait(LAST_LINES_S)
 
 
+def write_last(text: str) -> None:
+    """Writes to stderr what a command says before it ends, and waits a moment for whoever reads it, no longer."""
+    behind = _behind_stderr()
+    if behind is None:
+        sys.stderr.write(text)
+        sys.stderr.flush()
+        return
+    behind.write(text)
+    behind.wait(LAST_LINES_S)
+
+
 class _Forward(logging.Handler):
     """Hands records of the standard library's loggers to structlog."""
 

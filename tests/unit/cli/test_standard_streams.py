@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import subprocess
 import sys
@@ -60,3 +61,31 @@ def test_a_message_that_nobody_takes_changes_no_exit_code(
     tmp_path: Path, arguments: tuple[str, ...], code: int, redirection: str
 ) -> None:
     assert sorofast(tmp_path, arguments, redirection).returncode == code
+
+
+@pytest.mark.parametrize("more", [(), ("-o", "json"), ("-v",)])
+@pytest.mark.parametrize(("arguments", "code"), [(USAGE, UsageError.exit_code), (("status",), 4)])
+def test_a_command_ends_although_nobody_reads_why(
+    tmp_path: Path, arguments: tuple[str, ...], code: int, more: tuple[str, ...]
+) -> None:
+    """As when stderr is a pipe that is full: the terminal is held, or a collector hangs."""
+    reader, writer = os.pipe()
+    os.set_blocking(writer, False)
+    with contextlib.suppress(BlockingIOError):
+        while True:
+            os.write(writer, b"x" * 4_096)
+    os.set_blocking(writer, True)
+    try:
+        done = subprocess.run(
+            [sys.executable, "-m", "sorofast", *arguments, *more],
+            env=os.environ | {"SOROFAST_REDIS__DIR": str(tmp_path)},
+            cwd=tmp_path,
+            stdout=subprocess.DEVNULL,
+            stderr=writer,
+            timeout=30,
+            check=False,
+        )
+    finally:
+        os.close(reader)
+        os.close(writer)
+    assert done.returncode == code

@@ -31,7 +31,16 @@ LAYERS = {
                 ("chain", "coordination", "sandbox"),
                 ("executions", "observability"),
                 ("settings",),
-                ("reasons", "clock", "limits", "redaction", "failpoints", "services"),
+                (
+                    "reasons",
+                    "clock",
+                    "limits",
+                    "redaction",
+                    "failpoints",
+                    "services",
+                    "network_errors",
+                    "exits",
+                ),
                 ("_core",),
                 ("errors", "wording"),
             )

@@ -11,6 +11,7 @@
     │   └── RedisUnfit              the Redis server's version, eviction policy or persistence is unsafe
     ├── UnreachableError            4: somebody who must answer does not
     │   ├── RpcUnreachable
+    │   │   └── RpcOutOfStep        it answers for older ledgers than the fleet has seen, or for another chain
     │   └── RedisUnreachable
     │       └── RedisUnreadable     1: a key in Redis holds what no version of sorofast wrote
     ├── DecodeError                 1: bytes from outside that are not what they claim to be
@@ -45,6 +46,7 @@ __all__ = [
     "RedisUnreachable",
     "RedisUnreadable",
     "RpcError",
+    "RpcOutOfStep",
     "RpcUnreachable",
     "SecretError",
     "ShardRegressed",
@@ -59,6 +61,10 @@ __all__ = [
     "WrongPassphrase",
     "XdrError",
 ]
+
+
+LAG_LEDGERS_MAX = 16
+"""A server that is further behind than this may be of another network as well."""
 
 
 class SorofastError(Exception):
@@ -110,12 +116,30 @@ class UnreachableError(SorofastError):
 
 
 class RpcUnreachable(UnreachableError):
-    """No RPC endpoint answered: `status` is that of an HTTP answer that is none of an RPC's, None without any."""
+    """No RPC endpoint answered: `status` is that of an HTTP answer that is none of an RPC's, None without any. The
+    request had been made `took_s` before.
+    """
 
-    def __init__(self, message: str, *, status: int | None = None, timed_out: bool = False) -> None:
+    def __init__(
+        self, message: str, *, status: int | None = None, timed_out: bool = False, took_s: float = 0.0
+    ) -> None:
         super().__init__(message)
         self.status = status
         self.timed_out = timed_out
+        self.took_s = took_s
+
+
+class RpcOutOfStep(RpcUnreachable):
+    """The RPC answers for ledgers before those the fleet has seen, or for another chain."""
+
+    @classmethod
+    def behind(cls, name: str, seen: int, wanted: int, what_to_do: str = "") -> RpcOutOfStep:
+        """The RPC `name` answers for ledger `seen`, and ledger `wanted` has been seen."""
+        if wanted - seen <= LAG_LEDGERS_MAX:
+            text = f"{name} lags: it answers for ledger {seen}, and ledger {wanted} has been seen"
+        else:
+            text = f"{name} went back from ledger {wanted} to {seen}: it lags, or is of another or a reset network"
+        return cls(f"{text}; {what_to_do}" if what_to_do else text, timed_out=True)
 
 
 class RedisUnreachable(UnreachableError):

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 
 from sorofast.chain.fields import Fields
 from sorofast.chain.rpc import KEYS_PER_CALL_MAX, STALE_ANSWERS_MAX, STALE_PAUSE_S, RpcClient
-from sorofast.errors import BodyError, RpcUnreachable
+from sorofast.errors import BodyError, RpcOutOfStep
 
 __all__ = ["fresh_entries", "ledger_entries", "result_meta"]
 
@@ -21,14 +21,15 @@ async def ledger_entries(rpc: RpcClient, keys: Sequence[str]) -> dict[str, str]:
 
 
 async def fresh_entries(rpc: RpcClient, keys: Sequence[str], *, ledger_min: int) -> dict[str, str]:
-    """The same, as of `ledger_min` or later. RpcUnreachable when the node stays behind it."""
+    """The same, as of `ledger_min` or later. RpcOutOfStep when the node stays behind it."""
+    seen = 0
     for _ in range(STALE_ANSWERS_MAX):
         answer = Fields("getLedgerEntries", await rpc.call("getLedgerEntries", {"keys": list(keys)}))
         seen = answer.integer("latestLedger")
         if seen >= ledger_min:
             return _by_key(answer)
         await asyncio.sleep(STALE_PAUSE_S)
-    raise RpcUnreachable(f"{rpc.name} does not answer for ledger {ledger_min} yet")
+    raise RpcOutOfStep.behind(rpc.name, seen, ledger_min)
 
 
 def _by_key(answer: Fields) -> dict[str, str]:

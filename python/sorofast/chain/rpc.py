@@ -5,8 +5,8 @@ from __future__ import annotations
 import asyncio
 import base64
 import struct
-from collections.abc import Callable, Iterator
-from contextlib import AbstractContextManager, contextmanager, nullcontext
+from collections.abc import AsyncIterator, Callable, Iterator
+from contextlib import AbstractContextManager, asynccontextmanager, contextmanager, nullcontext
 from itertools import count
 from typing import Any
 
@@ -17,7 +17,7 @@ from sorofast.chain.fields import TIME_MAX_S, Fields, clipped
 from sorofast.chain.headers import close_time_ms
 from sorofast.chain.models import Health, Lookup, SendAnswer, Simulation
 from sorofast.chain.transport import HttpTransport
-from sorofast.errors import BodyError, EventsLost, RpcError, RpcUnreachable
+from sorofast.errors import BodyError, EventsLost, RpcError, RpcOutOfStep, RpcUnreachable
 
 __all__ = ["KEYS_PER_CALL_MAX", "Event", "RpcClient"]
 
@@ -55,6 +55,17 @@ class RpcClient:
 
     async def close(self) -> None:
         await self.transport.close()
+
+    @asynccontextmanager
+    async def within(self, seconds: float) -> AsyncIterator[None]:
+        """Calls made in the block end after so long, all together, with RpcUnreachable."""
+        try:
+            async with asyncio.timeout(seconds):
+                yield
+        except TimeoutError as error:
+            raise RpcUnreachable(
+                f"{self.name} did not answer within {seconds:g} s", timed_out=True, took_s=seconds
+            ) from error
 
     async def call(self, method: str, params: dict[str, Any] | None = None) -> dict[str, Any]:
         """One call by name, its result as a dictionary. For what is not hot."""
@@ -187,7 +198,7 @@ class RpcClient:
                 return batch
             seen = batch.latest_ledger
             await asyncio.sleep(STALE_PAUSE_S)
-        raise RpcUnreachable(f"{self.name} answers for ledger {seen}, behind {ledger_min}", timed_out=True)
+        raise RpcOutOfStep.behind(self.name, seen, ledger_min)
 
     async def events(
         self,
@@ -243,9 +254,7 @@ class RpcClient:
                 return found, cursor, page.latest_ledger
             stale += 1
             if stale > STALE_ANSWERS_MAX:
-                raise RpcUnreachable(
-                    f"{self.name} has no complete events for ledger {ledger_min} yet", timed_out=True
-                )
+                raise RpcOutOfStep.behind(self.name, page.latest_ledger, ledger_min)
             await asyncio.sleep(STALE_PAUSE_S)
         raise EventsLost(
             f"more than {EVENT_PAGES_MAX} pages of events lie between the cursor and ledger {ledger_min}"

@@ -13,6 +13,7 @@ from urllib.parse import urlsplit
 import aiohttp
 
 from sorofast.errors import RpcUnreachable
+from sorofast.network_errors import why_not_connected
 
 __all__ = ["BODY_MAX_BYTES", "HttpTransport"]
 
@@ -43,6 +44,8 @@ class HttpTransport:
         """
         async with self._slots:
             self.calls[method] += 1
+            loop = asyncio.get_running_loop()
+            began_s = loop.time()
             try:
                 async with self._open().post(
                     self.url, data=body, headers={"Content-Type": "application/json"}, allow_redirects=False
@@ -55,11 +58,30 @@ class HttpTransport:
                     return await self._read_bounded(answer, method)
             except TimeoutError as error:
                 raise RpcUnreachable(
-                    f"{self.name} did not answer {method} within {self._timeout.total:g} s", timed_out=True
+                    f"{self.name} did not answer {method} within {self._timeout.total:g} s",
+                    timed_out=True,
+                    took_s=loop.time() - began_s,
                 ) from error
             except (aiohttp.ClientError, OSError, ValueError) as error:
-                reason = (str(error) or type(error).__name__).replace(self.url, self.name)
-                raise RpcUnreachable(f"{self.name} could not be asked for {method}: {reason}") from error
+                raise RpcUnreachable(
+                    f"{self._why(error)} ({method})", took_s=loop.time() - began_s
+                ) from error
+
+    def _why(self, error: Exception) -> str:
+        """What happened to a request that was not answered, in words."""
+        words = why_not_connected(error)
+        if words is not None:
+            return f"{_address_of(self.url)} {words}"
+        if isinstance(error, aiohttp.ServerDisconnectedError):
+            return f"{self.name} closed the connection without an answer"
+        if isinstance(error, aiohttp.ClientPayloadError):
+            return f"{self.name} broke off its answer"
+        if isinstance(error, aiohttp.InvalidURL):
+            return f"{self.name} is no address that can be asked; check network.rpc_url"
+        if isinstance(error, aiohttp.ClientResponseError):
+            return f"{self.name} answered with something that is no HTTP; check network.rpc_url"
+        reason = (str(error) or type(error).__name__).replace(self.url, self.name)
+        return f"{self.name} could not be asked: {reason}"
 
     async def close(self) -> None:
         """Closes the pool; may be called twice, or before the first request."""
@@ -86,6 +108,14 @@ class HttpTransport:
                 )
             chunks.append(chunk)
         return b"".join(chunks)
+
+
+def _address_of(url: str) -> str:
+    """Host and port, as what a connection goes to."""
+    parts = urlsplit(url)
+    host = parts.hostname or "?"
+    port = parts.port or (443 if parts.scheme == "https" else 80)
+    return f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
 
 
 def _name_of(url: str) -> str:

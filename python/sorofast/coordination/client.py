@@ -15,6 +15,7 @@ from redis.asyncio.retry import Retry
 from redis.backoff import ExponentialWithJitterBackoff
 
 from sorofast.errors import ConfigError, RedisUnfit, RedisUnreachable, RedisUnreadable, SorofastError
+from sorofast.network_errors import why_not_connected
 
 if TYPE_CHECKING:
     from sorofast.settings import RedisConfig
@@ -37,6 +38,14 @@ REPLY_TIMEOUT_S = 5.0
 RETRIES = 3
 ERROR_CHARS_MAX = 300
 SHOWN_MAX = 100
+# What redis-py says where the system says nothing.
+_NO_REPLY = {
+    "Timeout connecting": f"it did not take the connection within {CONNECT_TIMEOUT_S:g} s",
+    "Timeout reading": f"no reply within {REPLY_TIMEOUT_S:g} s",
+    "Timeout writing": f"it took no more bytes within {REPLY_TIMEOUT_S:g} s",
+    "Connection closed by server": "it closed the connection",
+    "No connection available": f"all {MAX_CONNECTIONS} connections were in use for {REPLY_TIMEOUT_S:g} s",
+}
 
 # What a server says while it cannot serve for now, and what that means. redis-py keeps some of these words in the
 # message, takes others off it and gives them a class, and tells those that came in a transaction by its own word.
@@ -209,7 +218,7 @@ def redis_errors(action: str) -> Iterator[None]:
         if state is not None:
             raise RedisUnreachable(f"Redis {state} ({action}: {_line(cause)})") from error
         if isinstance(cause, (raised.ConnectionError, raised.TimeoutError, OSError)):
-            raise RedisUnreachable(f"Redis does not answer ({action}: {_line(cause)})") from error
+            raise RedisUnreachable(f"Redis does not answer ({action}: {_why(cause)})") from error
         if isinstance(cause, raised.ResponseError) and _GARBLED.search(str(cause)):
             raise RedisUnreadable(f"Redis refused {action}: {_line(cause)}") from error
         raise SorofastError(
@@ -247,6 +256,18 @@ def _state_of(error: Exception) -> str | None:
         inner = re.search(r"because of: -?([A-Z]+)", text)
         return _FOR_NOW.get(inner[1] if inner else "", "takes no transactions now")
     return _FOR_NOW.get(code.lstrip("-"))
+
+
+def _why(error: Exception) -> str:
+    """Why there was no reply, in words."""
+    words = why_not_connected(error)
+    if words is not None:
+        return f"it {words}"
+    text = _line(error)
+    for sign, meaning in _NO_REPLY.items():
+        if text.startswith(sign):
+            return meaning
+    return text
 
 
 def _line(error: Exception) -> str:

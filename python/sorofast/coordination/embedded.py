@@ -21,6 +21,7 @@ import contextlib
 import fcntl
 import os
 import platform
+import re
 import shutil
 import signal
 import socket
@@ -44,12 +45,13 @@ from sorofast.clock import Clock, SystemClock
 from sorofast.coordination import die_with_parent
 from sorofast.coordination.client import MIN_VERSION, version_of
 from sorofast.errors import RedisUnfit, RedisUnreachable
+from sorofast.exits import how_it_ended
 from sorofast.services import Service, Signpost
 
 if TYPE_CHECKING:
     from sorofast.settings import RedisConfig
 
-__all__ = ["EmbeddedServer", "find_binary", "home_of", "running_url"]
+__all__ = ["EmbeddedServer", "find_binary", "home_of", "last_warning", "running_url"]
 
 SOCKET_PATH_BYTES = 107
 """A unix socket's path has 108 bytes with its final NUL."""
@@ -60,6 +62,9 @@ KEPT_OFF = (signal.SIGTERM, signal.SIGHUP)
 DEATHS_MAX = 5
 DEATHS_WINDOW_S = 60.0
 LOG_BYTES = 1024 * 1024
+LOG_END_BYTES = 64 * 1024
+_LOG_LINE = re.compile(r"(?P<pid>\d+):\S+ \d+ \w+ \d+ [\d:.]+ (?P<mark>[.\-*#]) (?P<text>.*?)\s*$")
+_SERVES = "Ready to accept connections"
 _POLL_S = 0.02
 
 
@@ -138,11 +143,14 @@ class EmbeddedServer(Service):
             status = await process.wait()
             died_s = self._clock.monotonic()
             deaths_s.append(died_s)
-            log.error("redis_died", status=status, reason=self._last_words(), pid=process.pid)
+            how = how_it_ended(status)
+            log.error(
+                "redis_died", pid=process.pid, status=status, reason=self._why_it_died(process.pid, how)
+            )
             if len(deaths_s) == DEATHS_MAX and died_s - deaths_s[0] < DEATHS_WINDOW_S:
                 raise RedisUnreachable(
-                    f"the embedded server ended {DEATHS_MAX} times in {died_s - deaths_s[0]:.0f} s, last with status "
-                    f"{status}: {self._last_words()} (log: {self._home / 'server.log'})"
+                    f"the embedded server ended {DEATHS_MAX} times in {died_s - deaths_s[0]:.0f} s; last "
+                    f"{self._why_it_died(process.pid, how)} (log: {self._home / 'server.log'})"
                 )
             try:
                 self._process = process = await self._launch(binary, lock)
@@ -202,7 +210,7 @@ class EmbeddedServer(Service):
         while not await _answers(self._socket):
             if process.returncode is not None:
                 raise RedisUnreachable(
-                    f"the embedded server ended with status {process.returncode}: {self._last_words()} "
+                    f"the embedded server ended {how_it_ended(process.returncode)}: {self._last_words()} "
                     f"(log: {self._home / 'server.log'})"
                 )
             if loop.time() > give_up:
@@ -212,11 +220,23 @@ class EmbeddedServer(Service):
                 )
             await asyncio.sleep(_POLL_S)
 
+    def _why_it_died(self, pid: int, how: str) -> str:
+        """How that server ended, and the last warning it gave while it served: what else it says is about what it was
+        doing.
+        """
+        warning = last_warning(self._log_end(), pid)
+        return f"it ended {how}" + (f"; its last warning: {warning}" if warning else " and gave no warning")
+
     def _last_words(self) -> str:
-        with contextlib.suppress(OSError):
-            lines = (self._home / "server.log").read_bytes()[-4096:].decode(errors="replace").splitlines()
-            return next((line.strip() for line in reversed(lines) if line.strip()), "it said nothing")
-        return "it left no log"
+        """The last line of a server that did not come to serve, which says why."""
+        lines = (line.strip() for line in reversed(self._log_end().splitlines()))
+        return next((line for line in lines if line), "it said nothing")
+
+    def _log_end(self) -> str:
+        with contextlib.suppress(OSError), (self._home / "server.log").open("rb") as log:
+            log.seek(max(0, os.fstat(log.fileno()).st_size - LOG_END_BYTES))
+            return log.read().decode(errors="replace")
+        return ""
 
     async def _end(self) -> None:
         process, self._process = self._process, None
@@ -230,6 +250,23 @@ class EmbeddedServer(Service):
             with contextlib.suppress(ProcessLookupError):
                 process.kill()
             await process.wait()
+
+
+def last_warning(text: str, pid: int) -> str | None:
+    """The last warning that the server of that process id wrote after it began to serve; None without any.
+
+    A line is `pid:role date time mark text`, and `#` marks a warning. Those of the start are about the host's settings.
+    """
+    found: str | None = None
+    for line in text.splitlines():
+        match = _LOG_LINE.match(line)
+        if match is None or int(match["pid"]) != pid:
+            continue
+        if match["mark"] == "#":
+            found = match["text"]
+        elif _SERVES in match["text"]:
+            found = None
+    return found
 
 
 def running_url(cfg: RedisConfig) -> str | None:

@@ -103,7 +103,7 @@ class Scripts:
         return True
 
     async def _run(self, name: str, keys: Sequence[str], args: Sequence[Arg]) -> Any:
-        with redis_errors(name):
+        with redis_errors(_action(name)):
             try:
                 return await self._redis.evalsha(_sha(name), len(keys), *keys, *args)
             except NoScriptError:
@@ -119,7 +119,7 @@ class Scripts:
         replies = await self._pipelined(name, calls)
         forgotten = [index for index, reply in enumerate(replies) if isinstance(reply, NoScriptError)]
         if forgotten:
-            with redis_errors(name):
+            with redis_errors(_action(name)):
                 await self._redis.script_load(script_text(name))
             again = await self._pipelined(name, [calls[index] for index in forgotten])
             for index, reply in zip(forgotten, again, strict=True):
@@ -127,7 +127,7 @@ class Scripts:
         for index, reply in enumerate(replies):
             if isinstance(reply, Exception):
                 try:
-                    with redis_errors(name):
+                    with redis_errors(_action(name)):
                         raise reply
                 except RedisUnreadable as error:
                     replies[index] = error
@@ -135,12 +135,17 @@ class Scripts:
         return replies
 
     async def _pipelined(self, name: str, calls: Sequence[tuple[Sequence[str], Sequence[Arg]]]) -> list[Any]:
-        with redis_errors(name):
+        with redis_errors(_action(name)):
             async with self._redis.pipeline(transaction=False) as pipe:
                 for keys, args in calls:
                     _check_keys(name, keys)
                     pipe.evalsha(_sha(name), len(keys), *keys, *args)
                 return list(await pipe.execute(raise_on_error=False))
+
+
+def _action(name: str) -> str:
+    """What an error says was being done: the script's name says it, without how many keys it takes."""
+    return f"running {name.rpartition('-')[0]}"
 
 
 def _check_keys(name: str, keys: Sequence[str]) -> None:

@@ -9,7 +9,7 @@ from structlog.testing import CapturingLogger
 from structlog.typing import FilteringBoundLogger
 
 from sorofast.errors import RedisUnreachable, RpcUnreachable
-from sorofast.observability.outages import KINDS_MAX, OTHERS, Outages
+from sorofast.observability.outages import KINDS_MAX, OTHERS, QUIET_S, Outages
 from sorofast.testing.clock import StubClock
 
 
@@ -131,18 +131,43 @@ def test_kinds_without_end_do_not_fill_the_memory_nor_the_log(
     assert not outages.lasting(OTHERS)
 
 
-def test_a_block_tells_how_it_ended(outages: Outages, log: CapturingLogger, clock: StubClock) -> None:
-    def meets(error: Exception) -> None:
-        with outages.watching("a", RpcUnreachable, back="a_back", node="n"):
-            clock.advance(2)
-            raise error
-
-    for error in (RpcUnreachable("gone"), RpcUnreachable("still gone"), RedisUnreachable("somebody else's")):
-        with pytest.raises(type(error)):
-            meets(error)
-    with outages.watching("a", RpcUnreachable, back="a_back", node="n"):
-        clock.advance(1)
+def test_whatever_fails_of_redis_is_one_outage_and_over_when_all_of_it_works_again(
+    outages: Outages, log: CapturingLogger, clock: StubClock
+) -> None:
+    for kind in ("heartbeat", "read_stream", "assign_shards"):
+        outages.failed(kind, RedisUnreachable(f"{kind} failed"), source="a")
+    clock.advance(5)
+    outages.failed("heartbeat", RedisUnreachable("still"), source="b")
+    for kind in ("read_stream", "assign_shards", "heartbeat"):
+        assert not outages.ok(kind, source="a")
+    assert outages.lasting("redis_unreachable")
+    assert outages.ok("heartbeat", source="b")
     assert lines(log) == [
-        ("warning", "a", {"reason": "gone", "node": "n"}),
-        ("info", "a_back", {"node": "n", "after_s": 5.0, "failures": 2}),
+        ("warning", "redis_unreachable", {"reason": "heartbeat failed"}),
+        ("info", "redis_back", {"text": "Redis back after 5 s", "after_s": 5.0, "failures": 4}),
     ]
+
+
+def test_an_outage_counts_from_the_first_request_that_failed(
+    outages: Outages, log: CapturingLogger, clock: StubClock
+) -> None:
+    clock.advance(100)
+    outages.failed("a", "x", since_s=90.0)
+    clock.advance(31)
+    outages.ok("a")
+    assert lines(log)[-1][2]["after_s"] == 41.0
+
+
+def test_what_nobody_asks_a_server_any_more_is_not_an_outage_for_ever(
+    outages: Outages, log: CapturingLogger, clock: StubClock
+) -> None:
+    outages.failed("send_unanswered", RpcUnreachable("gone"), source="a")
+    outages.failed("wall_clock_wrong", "by an hour", source="a")
+    clock.advance(QUIET_S + 1)
+    outages.sweep()
+    assert [name for _, name, _ in lines(log)] == [
+        "send_unanswered",
+        "wall_clock_wrong",
+        "send_unanswered_over",
+    ]
+    assert lines(log)[-1][2]["after_s"] == 0.0

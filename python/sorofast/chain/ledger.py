@@ -22,7 +22,7 @@ from itertools import pairwise
 from sorofast.chain.guard import MARGIN, Fading, Guard
 from sorofast.chain.network_time import VISIBLE_WITHIN_S, NetworkTime
 
-__all__ = ["LedgerClock", "Lessons"]
+__all__ = ["LedgerClock", "Lessons", "stalled_after_s"]
 
 OBSERVED_MAX = 128
 # An envelope may wait so many ledgers for its turn, and still be early for the same reason.
@@ -30,8 +30,15 @@ WAITED_LEDGERS_MAX = 6
 CLOCK_LAG_MAX_S = VISIBLE_WITHIN_S + 1
 STALLED_TARGETS = 10
 STALLED_MIN_S = 30.0
+LATE_TARGETS = 5
+LATE_MIN_S = 15.0
 # Just past the moment, so that what was waited for is due.
 PAST_S = 0.002
+
+
+def stalled_after_s(target_s: float) -> float:
+    """Without a ledger for so long, a network does not just take its time."""
+    return max(LATE_MIN_S, LATE_TARGETS * target_s)
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,8 +89,10 @@ class LedgerClock:
         close_time_s: int,
         seen_monotonic_s: float | None = None,
         wall_s: float | None = None,
+        late_s: float = 0.0,
     ) -> None:
-        """Takes a closed ledger, when it was seen, and what the wall clock showed then.
+        """Takes a closed ledger, when it was seen, what the wall clock showed then, and by how much that may be later
+        than it could have been seen, for reasons of our own.
 
         Ledgers come in order; one that was seen before is passed over. Without `seen_monotonic_s` only the
         close time counts.
@@ -92,7 +101,7 @@ class LedgerClock:
             return
         frozen_s = float(close_time_s)
         if seen_monotonic_s is not None:
-            self._network.observe(close_time_s, seen_monotonic_s, wall_s)
+            self._network.observe(close_time_s, seen_monotonic_s, wall_s, late_s)
             frozen_s = self._network.frozen_s(close_time_s, seen_monotonic_s)
         if self._seen and ledger == self._seen[-1].ledger + 1:
             self._guard.observe(self._shortfall_s(self._seen[-1], close_time_s, frozen_s))
@@ -106,6 +115,11 @@ class LedgerClock:
     def latest(self) -> tuple[int, int]:
         """(ledger, close time); (0, 0) before the first."""
         return (self._seen[-1].ledger, self._seen[-1].close_s) if self._seen else (0, 0)
+
+    @property
+    def seen_monotonic_s(self) -> float | None:
+        """When the latest was seen; None before the first."""
+        return self._seen_at_s
 
     @property
     def guard_s(self) -> float:

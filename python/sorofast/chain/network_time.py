@@ -24,6 +24,9 @@ SLEW_S_PER_S = 0.001
 UNLIKELY_SHARE = 0.05
 # The first ledger that a process sees may be old, and one may come late. Two that agree are enough to judge by.
 JUDGED_FROM = 3
+# It takes more closes to say that the clock is ahead.
+SAID_FROM = 5
+SAID_OUT_OF = 64
 
 
 class NetworkTime:
@@ -36,14 +39,24 @@ class NetworkTime:
         self._wall_s: float | None = None
         self._disproved_s = math.inf
         self._seen_s = 0.0
+        # What each close would have shown if it had been seen as soon as it could be. Not forgotten for a ledger that
+        # comes late: to say that a clock is wrong takes more than to leave it alone.
+        self._soonest_s: deque[float] = deque(maxlen=SAID_OUT_OF)
+        self._measured_s: float | None = None
         self.drift_s: float | None = None
         """How far the wall clock was ahead of the bound when the last ledger was seen; None before there is
         enough to tell.
         """
 
-    def observe(self, close_time_s: int, seen_monotonic_s: float, wall_s: float | None) -> None:
-        """Takes a ledger that has just been seen, and the wall clock at that moment."""
+    def observe(
+        self, close_time_s: int, seen_monotonic_s: float, wall_s: float | None, late_s: float = 0.0
+    ) -> None:
+        """Takes a ledger that has just been seen, the wall clock at that moment, and how much sooner the ledger could
+        have been seen if nobody of ours had been slow.
+        """
         base_s = close_time_s - seen_monotonic_s
+        self._soonest_s.append(base_s + late_s)
+        self._measured_s = None if wall_s is None else wall_s - seen_monotonic_s
         if self._bases_s and self._bound_s() - base_s - 1 > VISIBLE_WITHIN_S:
             # Either this ledger came very late, or the network's clock was set back. To wait costs little.
             self._bases_s.clear()
@@ -87,11 +100,18 @@ class NetworkTime:
 
     @property
     def unexplained_s(self) -> float:
-        """How much of the wall clock's drift visibility does not explain: it is wrong by at least that,
-        positive when it is ahead.
+        """By how much the wall clock is wrong at least, positive when it is ahead.
+
+        One that is behind cannot be excused: a ledger is not seen before it closes. One that seems to be ahead may be
+        right on a host that is slow to look, so of several closes the one that was seen soonest counts, less what we
+        know to have been slow ourselves, and less what visibility explains.
         """
         drift_s = self.drift_s or 0.0
-        return min(drift_s, 0.0) if drift_s < 0 else max(0.0, drift_s - VISIBLE_WITHIN_S)
+        if drift_s < 0:
+            return drift_s
+        if self._measured_s is None or len(self._soonest_s) < SAID_FROM:
+            return 0.0
+        return max(0.0, self._measured_s - max(self._soonest_s) - VISIBLE_WITHIN_S)
 
     def _bound_s(self) -> float:
         """Network time less monotonic time, at least. One ledger alone may carry a validator's fast clock,

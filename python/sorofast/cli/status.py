@@ -8,10 +8,10 @@ from typing import TYPE_CHECKING, Any
 
 from sorofast.cli.context import load
 from sorofast.cli.options import DEFAULTS, Options
-from sorofast.cli.output import console, print_json, print_pairs, print_table, utc
+from sorofast.cli.output import console, duration, print_json, print_pairs, print_table, utc
 
 if TYPE_CHECKING:
-    from sorofast.views.fleet import FleetView
+    from sorofast.views.fleet import FleetView, LedgerView, OutageView
 
 
 def status(*, options: Options = DEFAULTS) -> None:
@@ -36,6 +36,8 @@ def _print(view: FleetView) -> None:
                 if paused is None
                 else [("paused", f"since ledger {paused.since_ledger}, {utc(paused.since_s)}: {paused.text}")]
             ),
+            *((f"outage: {one.name}", f"{_since(one)}: {one.reason}") for one in view.outages),
+            *(() if view.ledger is None or not view.ledger.stale else [("stale", _stale(view.ledger))]),
             ("fleet", view.generation or f"no fleet exists yet under the prefix {view.prefix!r}"),
             (
                 "ledger",
@@ -70,6 +72,16 @@ def _print(view: FleetView) -> None:
             [(s.shard, s.owner, s.epoch, s.in_flight, s.retry, s.dead, s.channels) for s in view.shards],
             right=["shard", "epoch", "in flight", "retry", "dead", "channels"],
         )
+
+
+def _since(outage: OutageView) -> str:
+    told = "1 member" if outage.members == 1 else f"{outage.members} members"
+    return f"since {utc(outage.since_s)}, for {duration(round(outage.for_s))}, told by {told}"
+
+
+def _stale(ledger: LedgerView) -> str:
+    """What an old ledger means: nothing that has happened since is known, and nothing new is run by it."""
+    return f"no ledger after {ledger.sequence} for {duration(round(ledger.age_s or 0))}"
 
 
 def _member(name: str, info: Mapping[str, Any]) -> list[object]:

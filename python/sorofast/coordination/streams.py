@@ -69,6 +69,10 @@ class LedgerEntry(msgspec.Struct, array_like=True, kw_only=True):
     """Public key of the keeper whose account the follower looked for; empty when it was of a version that does not."""
     keeper_gone_since: tuple[int, int] | None = None
     """(ledger, close time) of the entry that first showed that the keeper has no account; None while it has one."""
+    late_ms: int = 0
+    """So long before it was published the node did not show the ledger yet: what of that was the follower's own
+    slowness, or a slow answer, says nothing about anybody's clock.
+    """
 
 
 def stream_id(ledger: int) -> str:

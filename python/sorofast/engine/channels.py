@@ -8,7 +8,6 @@ while we run.
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import Container, Iterable, Mapping
 from dataclasses import dataclass
 
@@ -145,16 +144,18 @@ class Channels:
         """(balance, sequence) of those that exist; None when nobody answered, which the next ledger tries again."""
         context, keys = self._context, self._context.channel_keys(channels)
         try:
-            async with asyncio.timeout(READ_TIMEOUT_S):
+            async with context.rpc.within(READ_TIMEOUT_S):
                 batch = await context.rpc.entries(
                     context.contract, context.signer.keeper, b"", keys, ledger_min=ledger
                 )
-        except (RpcUnreachable, RpcError, DecodeError, TimeoutError):
+        except (RpcUnreachable, RpcError, DecodeError) as error:
             context.tally.errors += 1
+            context.outages.failed("channels_unread", error)
             for channel in channels:
                 if channel in self._held:
                     self._held[channel].look_ledger = ledger + 1
             return None
+        context.outages.ok("channels_unread", "channels_read_again")
         by_key = {key: (balance, sequence) for key, balance, sequence, _, _ in batch.accounts}
         return {
             channel: by_key[keys[32 * at : 32 * at + 32]]
@@ -205,17 +206,19 @@ class Channels:
         self._back.append((channel, self._context.ledgers.latest[0] - held.since_ledger))
 
     def say(self) -> None:
-        """One line for all that went out for the same reason, and one for all that came back."""
+        """Tells which went out for which reason, and which came back."""
         news, self._news = self._news, {}
         for (reason, fix), channels in news.items():
-            self._context.log.warning(
-                "channels_quarantined", shard=self._shard, channels=sorted(channels), reason=reason, fix=fix
+            self._context.outages.news(
+                "channels_quarantined", reason, "channels", sorted(channels), fields={"fix": fix}
             )
         back, self._back = self._back, []
         if back:
-            self._context.log.info(
+            self._context.outages.news(
                 "channels_back",
-                shard=self._shard,
-                channels=sorted(channel for channel, _ in back),
-                after_ledgers=max(ledgers for _, ledgers in back),
+                "they can be used again",
+                "channels",
+                sorted(channel for channel, _ in back),
+                level="info",
+                fields={"after_ledgers": max(ledgers for _, ledgers in back)},
             )

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 import structlog
 from structlog.typing import FilteringBoundLogger
@@ -25,10 +25,12 @@ from sorofast.engine.fleet_meta import fleet_meta
 from sorofast.engine.load_restores import load_restores
 from sorofast.engine.load_tasks import load_tasks
 from sorofast.engine.pause import FleetPause
+from sorofast.engine.relay import Relay
+from sorofast.engine.report import Report
 from sorofast.engine.restores import FleetRestores
+from sorofast.engine.skips import Skips
 from sorofast.engine.templates import FleetTemplates
 from sorofast.errors import DecodeError, RpcError
-from sorofast.observability.outages import Outages
 from sorofast.observability.unreadable import UnreadableKeys
 from sorofast.registry.words import WordsReader
 from sorofast.settings import EngineConfig
@@ -47,8 +49,10 @@ async def connect(
     member: str,
     sources: Sequence[SourceLoader] = SOURCES,
     in_hand: InHand | None = None,
+    tell: Callable[[Report], None] = lambda _: None,
 ) -> WorkerContext:
-    """Everything a worker named `member` works with; `close` it in the end. It notes `in_hand` what it handles.
+    """Everything a worker named `member` works with; `close` it in the end. It notes `in_hand` what it handles, and
+    what troubles it is told to `tell`.
 
     Raises RedisUnreachable, FleetMismatch, what the network may raise, and ConfigError for unusable secrets.
     """
@@ -71,7 +75,7 @@ async def connect(
         await rpc.close()
         await redis.aclose()
         raise
-    outages = Outages(log, clock)
+    outages = Relay(tell, member, clock, log)
     ledgers = LedgerClock(
         target_s,
         clock_guard_s=config.engine.guard_s,
@@ -94,6 +98,7 @@ async def connect(
         timing=TimingStore(redis, prefix, unreadable),
         pause=FleetPause(control, member, ledgers, outages, signer.keeper, fee_policy(config.fees)),
         outages=outages,
+        skips=Skips(outages, clock, log),
         log=log,
         close_redis=redis.aclose,
         sources=tuple(sources),

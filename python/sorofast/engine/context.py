@@ -21,13 +21,14 @@ from sorofast.coordination.suspects import Suspects
 from sorofast.coordination.timing import TimingStore
 from sorofast.engine.loops import Background
 from sorofast.engine.pause import FleetPause
+from sorofast.engine.relay import Relay
 from sorofast.engine.restores import FleetRestores
+from sorofast.engine.skips import Skips
 from sorofast.engine.templates import FleetTemplates
 from sorofast.engine.verdicts import Heard
 from sorofast.errors import RedisUnreachable, RedisUnreadable
 from sorofast.executions.outcome import Ended, Outcome
 from sorofast.observability.counters import Counts
-from sorofast.observability.outages import Outages
 from sorofast.registry.words import WordsReader
 from sorofast.settings import EngineConfig
 from sorofast.triggers.base import TriggerSource
@@ -104,7 +105,8 @@ class WorkerContext:
     ledgers: LedgerClock
     timing: TimingStore
     pause: FleetPause
-    outages: Outages
+    outages: Relay
+    skips: Skips
     log: FilteringBoundLogger
     close_redis: Callable[[], Awaitable[None]]
     templates: FleetTemplates
@@ -121,11 +123,11 @@ class WorkerContext:
     barren: int = 0
     """How many envelopes in a row expired, since one was included."""
 
-    def redis_failed(self, error: RedisUnreachable) -> None:
+    def redis_failed(self, kind: str, error: RedisUnreachable) -> None:
         """Counts it, and tells it unless it is about one key: those are told where they are read."""
         self.tally.errors += 1
         if not isinstance(error, RedisUnreadable):
-            self.outages.failed("redis_unreachable", error)
+            self.outages.failed(kind, error)
 
     def remember(self, entry: LedgerEntry) -> None:
         """Keeps the hashes of the runs that a ledger proved."""
@@ -154,7 +156,7 @@ class WorkerContext:
         if case.included is not None:
             self.barren = 0
             self.outages.ok("nothing_included", "included_again")
-        elif case.outcome is Outcome.EXPIRED and not case.foreign and self.pause.cause is None:
+        elif case.outcome is Outcome.EXPIRED and case.taken and not case.foreign and self.pause.cause is None:
             self.barren += 1
             if self.barren >= BARREN_MIN:
                 self.outages.failed(

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import signal
 from collections import deque
 from collections.abc import Sequence
 
@@ -12,8 +11,9 @@ from sorofast.clock import Clock
 from sorofast.coordination.suspects import DEATHS_MAX, REMEMBERED_S, SuspectStore
 from sorofast.errors import RedisUnreachable
 from sorofast.executions.key import TASKS, Subject
+from sorofast.exits import how_it_ended
 
-__all__ = ["Deaths", "how_it_ended"]
+__all__ = ["Deaths"]
 
 EXPLAINED_MAX = 30
 EXPLAINED_WINDOW_S = 60.0
@@ -54,16 +54,6 @@ class Deaths:
         now = self._clock.monotonic()
         self._explained_s.append(now)
         return len(self._explained_s) < EXPLAINED_MAX or now - self._explained_s[0] > EXPLAINED_WINDOW_S
-
-
-def how_it_ended(exit_code: int) -> str:
-    """How a process ended, by its exit code: the signal's name for a negative one."""
-    if exit_code >= 0:
-        return f"with exit code {exit_code}"
-    try:
-        return f"by {signal.Signals(-exit_code).name}"
-    except ValueError:
-        return f"by signal {-exit_code}"
 
 
 def _fields(subject: Subject) -> dict[str, int | str]:

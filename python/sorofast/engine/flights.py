@@ -291,7 +291,7 @@ class Flights:
         self._context.tally.sent += 1
         fields = flight.record.key.fields()
         if receipt.kind is Sent.UNKNOWN:
-            self._context.outages.failed("send_unanswered", receipt.detail, **fields)
+            self._context.outages.failed("send_unanswered", receipt.error or receipt.detail, **fields)
         else:
             self._context.outages.ok("send_unanswered", "sends_answered_again")
         self._context.log.debug("send_answer", **fields, kind=receipt.kind.value, detail=receipt.detail)
@@ -304,12 +304,15 @@ class Flights:
         self._context.tally.errors += receipt.kind is not Sent.TRY_LATER
         # What is the fleet's fault is told once for the fleet, and silence above.
         if receipt.kind is Sent.REFUSED and fleet_cause(receipt.detail) is None:
-            self._context.log.info("send_refused", **fields, detail=receipt.detail)
+            self._context.outages.news(
+                "send_refused", receipt.detail, "executions", [flight.record.key.name], level="info"
+            )
 
 
 def _over(flight: Flight, view: ChannelView | None) -> Ended:
     """The end of an envelope that no ledger has taken, or can take any more in its own right."""
     if flight.refusal is None:
-        return Ended(flight.record, Outcome.EXPIRED, view, "no ledger took it before its bound")
+        detail, taken = "no ledger took it before its bound", flight.queued_at_ledger > 0
+        return Ended(flight.record, Outcome.EXPIRED, view, detail, taken=taken)
     failure = refusal(flight.refusal)
     return Ended(flight.record, Outcome.REFUSED, view, failure.words, failure=failure, codes=flight.refusal)

@@ -14,6 +14,7 @@ from __future__ import annotations
 import asyncio
 
 from sorofast import _core
+from sorofast.chain.ledger import stalled_after_s
 from sorofast.chain.lookups import fresh_entries
 from sorofast.chain.models import Health
 from sorofast.chain.rpc import KEYS_PER_CALL_MAX, Event
@@ -24,10 +25,12 @@ from sorofast.engine.context import WorkerContext
 from sorofast.engine.leaps import Leaps
 from sorofast.engine.loops import cancel_and_wait
 from sorofast.engine.reading import read_entries
+from sorofast.engine.same_chain import SameChain
 from sorofast.engine.timing import learn_pace
 from sorofast.errors import DecodeError, EventsLost, LeaseLost, RedisUnreachable, RpcError, RpcUnreachable
 from sorofast.executions.key import TASKS
 from sorofast.failpoints import failpoint
+from sorofast.observability.outages import FOLLOW_FAILED
 from sorofast.registry.row import rows_of
 
 __all__ = ["Follower"]
@@ -46,6 +49,8 @@ CHANGED_MAX = 20_000
 # With more of them than that the workers read for themselves.
 ABSENT_MIN = 3
 ABSENT_MAX = 10_000
+# What only a follower notices.
+KINDS = (FOLLOW_FAILED, "ledger_leap", "ledgers_stalled", "headers_unread")
 # In the place of a channel's index.
 KEEPER = -1
 
@@ -61,6 +66,8 @@ class Follower:
         self._seen_at: float | None = None
         self._keeper_gone_since: tuple[int, int] | None = None
         self._leaps = Leaps()
+        self._chain = SameChain(context.rpc, context.config.network.passphrase, context.clock)
+        self._new_s = self._asked_s = self._unseen_s = context.clock.monotonic()
         # Tasks that were not among the last answers, and how often in a row.
         self._absent: dict[int, int] = {}
         channels = context.signer.channels
@@ -73,6 +80,7 @@ class Follower:
             await self._follow()
         finally:
             await cancel_and_wait([pace])
+            self._context.outages.let_go(*KINDS)
 
     async def _follow(self) -> None:
         while True:
@@ -80,11 +88,14 @@ class Follower:
                 if self._previous < 0:
                     await self._take_up()
                 await self._publish(await self._next_ledger())
-                self._context.outages.ok("follow_failed", "follows_again")
+                self._context.outages.ok(FOLLOW_FAILED, "follows_again")
             except (RpcUnreachable, RpcError, DecodeError, RedisUnreachable) as error:
                 self._seen_at = None
+                self._new_s = self._context.clock.monotonic()
+                # Who answers next may be another server.
+                self._chain.doubt()
                 self._context.tally.errors += 1
-                self._context.outages.failed("follow_failed", error, after_ledger=self._previous)
+                self._context.outages.failed(FOLLOW_FAILED, error, after_ledger=self._previous)
                 await asyncio.sleep(ERROR_PAUSE_S)
 
     async def _take_up(self) -> None:
@@ -94,8 +105,14 @@ class Follower:
             newest = await fleet.last_ledgers(1)
         except DecodeError:
             newest = []  # of a version that we cannot read: then it counts from now
-        self._keeper_gone_since = newest[-1][1].keeper_gone_since if newest else None
+        last = newest[-1][1] if newest else None
+        self._keeper_gone_since = last.keeper_gone_since if last is not None else None
         self._previous, self._cursor = await fleet.follower_state()
+        if last is not None and last.ledger == self._previous:
+            self._chain.remember(last.ledger, last.close_time_s)
+            ledgers = self._context.ledgers
+            here = ledgers.latest == (last.ledger, last.close_time_s)
+            self._leaps.remember(last.ledger, last.close_time_s, ledgers.seen_monotonic_s if here else None)
 
     async def _next_ledger(self) -> Health:
         """Waits until a node shows a ledger after the last published one."""
@@ -109,7 +126,9 @@ class Follower:
         while True:
             if not self.term.trusted(monotonic()):
                 raise LeaseLost("the follower's lease could not be renewed in time")
+            asked_s = monotonic()
             health = await self._context.rpc.get_health()
+            await self._chain.check(health)
             doubt = self._doubt(health)
             if doubt is not None:
                 self._context.outages.failed("ledger_leap", doubt)
@@ -117,9 +136,33 @@ class Follower:
             elif health.latest_ledger > self._previous:
                 # Found at the first look, it may have been there for a while: look sooner next time.
                 self._seen_at = monotonic() - (0.0 if looked else target_s * LATE_SHARE)
+                self._new_s = monotonic()
+                self._context.outages.ok("ledgers_stalled")
+                # At the last question before, it was not there yet; at this one, the next ledger is not.
+                self._unseen_s, self._asked_s = self._asked_s, asked_s
                 return health
-            looked = True
+            else:
+                self._watch_stall(health)
+            looked, self._asked_s = True, asked_s
             await asyncio.sleep(min(POLL_MAX_S, max(POLL_MIN_S, target_s * POLL_SHARE)))
+
+    def _watch_stall(self, health: Health) -> None:
+        """Says that no ledger has closed for long."""
+        for_s = self._context.clock.monotonic() - self._new_s
+        if for_s < stalled_after_s(self._context.ledgers.target_s):
+            return
+        name = self._context.rpc.name
+        lags = (
+            f"{name} shows ledger {health.latest_ledger} and "
+            if health.latest_ledger < self._previous
+            else ""
+        )
+        self._context.outages.failed_since(
+            "ledgers_stalled",
+            self._new_s,
+            f"no ledger after {self._previous} for {for_s:.0f} s: {lags or f'{name} '}has lost touch with the network, "
+            "or the network stands still",
+        )
 
     def _doubt(self, health: Health) -> str | None:
         """Why this is not to be believed yet, if it is of a newer ledger."""
@@ -168,12 +211,14 @@ class Follower:
             self._read_into(entry, sorted(tasks), sorted(watched), ledger), self._watch_code(ledger)
         )
         absent = self._note_absent(entry, cancelled)
+        entry.late_ms = round(1000 * (self._context.clock.monotonic() - self._unseen_s))
         await failpoint("follow.read")
         await context.fleet.append_ledger(self.term, entry, cursor)
         await failpoint("follow.published")
         self._previous, self._cursor, self._absent = ledger, cursor, absent
         self._keeper_gone_since = entry.keeper_gone_since
         self._leaps.taken(health, self._context.clock.monotonic())
+        self._chain.taken(health)
         self._context.outages.ok("ledger_leap", "ledgers_follow_again")
 
     def _note_absent(self, entry: LedgerEntry, cancelled: set[int]) -> dict[int, int]:

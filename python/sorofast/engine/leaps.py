@@ -24,13 +24,18 @@ class Leaps:
     """Seconds are this process's monotonic ones, but for close times."""
 
     def __init__(self) -> None:
-        self._last: Health | None = None
-        self._taken_s = 0.0
+        self._last: tuple[int, int] | None = None
+        self._taken_s: float | None = None
         self._doubted = 0
 
     def taken(self, health: Health, now_s: float) -> None:
         """That ledger has been published."""
-        self._last, self._taken_s, self._doubted = health, now_s, 0
+        self._last = (health.latest_ledger, health.close_time_s)
+        self._taken_s, self._doubted = now_s, 0
+
+    def remember(self, ledger: int, close_time_s: int, seen_s: float | None) -> None:
+        """What the fleet has seen last, and when; None where nobody here knows."""
+        self._last, self._taken_s, self._doubted = (ledger, close_time_s), seen_s, 0
 
     def settled(self) -> None:
         """A node showed nothing new: whoever showed a leap before it stands alone."""
@@ -41,16 +46,19 @@ class Leaps:
         last = self._last
         if last is None:
             return None
-        passed_s = now_s - self._taken_s
-        ahead = health.latest_ledger - last.latest_ledger
-        later_s = health.close_time_s - last.close_time_s
+        ledger, close_time_s = last
+        ahead = health.latest_ledger - ledger
+        later_s = health.close_time_s - close_time_s
+        # Where nobody knows when that was, the network's own times have to fit together.
+        passed_s = float(later_s) if self._taken_s is None else now_s - self._taken_s
         if ahead <= BURST_LEDGERS + PACE_MAX * passed_s / target_s and 0 <= later_s <= passed_s + SLIP_MAX_S:
             self._doubted = 0
             return None
         self._doubted += 1
         if self._doubted >= LEAP_LOOKS:
             return None
+        seen = "was seen before" if self._taken_s is None else f"was seen {passed_s:.1f} s ago"
         return (
-            f"a node shows ledger {health.latest_ledger}, closed {later_s} s after ledger {last.latest_ledger}, which "
-            f"was seen {passed_s:.1f} s ago; it is asked again before that is believed"
+            f"a node shows ledger {health.latest_ledger}, closed {later_s} s after ledger {ledger}, which {seen}; "
+            "it is asked again before that is believed"
         )

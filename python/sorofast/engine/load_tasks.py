@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from functools import partial
 
 from sorofast import _core
 from sorofast.chain.rpc import KEYS_PER_CALL_MAX
@@ -48,7 +49,7 @@ async def load_tasks(
         ledger=since,
         fee_of=context.templates.fee,
         suspects=context.suspects,
-        log=context.log,
+        skipped=partial(context.skips.note, shard),
     )
     return source, since
 

@@ -6,7 +6,6 @@ chain's present state does, as the execution's source reads it, or the record en
 
 from __future__ import annotations
 
-import asyncio
 from dataclasses import replace
 
 from sorofast import _core
@@ -44,16 +43,12 @@ async def look_up(
     """How the envelope ended; None while that is to be asked again."""
     record = flight.record
     try:
-        async with asyncio.timeout(LOOK_UP_TIMEOUT_S):
+        async with context.rpc.within(LOOK_UP_TIMEOUT_S):
             landed, lookup = await _lookup_any(context, record.hashes)
-    except (RpcUnreachable, RpcError, DecodeError, TimeoutError) as error:
+    except (RpcUnreachable, RpcError, DecodeError) as error:
         context.tally.errors += 1
         flight.unanswered += 1
-        context.outages.failed(
-            "lookup_unanswered",
-            str(error) or f"no answer within {LOOK_UP_TIMEOUT_S:.0f} s",
-            **record.key.fields(),
-        )
+        context.outages.failed("lookup_unanswered", error, **record.key.fields())
         if flight.unanswered < UNANSWERED_MAX:
             return None
         return _by_the_chain(source, flight, verdict, view, patience=False)

@@ -9,12 +9,36 @@ from typing import Any, TypeVar
 import structlog
 import uvloop
 
-__all__ = ["Background", "cancel_and_wait", "run_loop", "unless_set"]
+from sorofast.clock import Clock
 
+__all__ = ["Background", "LoopLag", "cancel_and_wait", "run_loop", "unless_set"]
+
+LAG_LOOK_S = 0.25
 CANCEL_TRIES_MAX = 3
 CANCEL_TIMEOUT_S = 1.0
 
 Result = TypeVar("Result")
+
+
+class LoopLag:
+    """How late the event loop is: because it is busy, or because the system gives the process no time."""
+
+    def __init__(self, clock: Clock) -> None:
+        self._clock = clock
+        self._worst_s = 0.0
+
+    async def watch(self) -> None:
+        """Looks until cancelled."""
+        while True:
+            before_s = self._clock.monotonic()
+            await asyncio.sleep(LAG_LOOK_S)
+            late_s = self._clock.monotonic() - before_s - LAG_LOOK_S
+            self._worst_s = max(self._worst_s, late_s)
+
+    def worst_s(self) -> float:
+        """The worst since this was asked last."""
+        worst_s, self._worst_s = self._worst_s, 0.0
+        return worst_s
 
 
 def run_loop(main: Coroutine[object, object, Result]) -> Result:

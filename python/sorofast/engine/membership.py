@@ -48,6 +48,9 @@ LOADS_MAX = 4
 LOAD_PAUSE_MIN_S = 0.5
 LOAD_PAUSE_MAX_S = 15.0
 QUARANTINE_REASONS_MAX = 16
+# What a member says of itself has a bound in Redis.
+OUTAGES_SHOWN_MAX = 16
+OUTAGE_REASON_CHARS_MAX = 200
 
 
 class Membership:
@@ -106,8 +109,9 @@ class Membership:
         while True:
             try:
                 await self._beat()
+                self._context.outages.ok("heartbeat")
             except RedisUnreachable as error:
-                self._context.redis_failed(error)
+                self._context.redis_failed("heartbeat", error)
             await asyncio.sleep(RENEW_EVERY_S if self._members else EAGER_TICK_S)
 
     async def _beat(self) -> None:
@@ -160,10 +164,31 @@ class Membership:
             "clock_drift_s": self._context.ledgers.drift_s,
             "clock_wrong_s": round(self._context.ledgers.unexplained_drift_s, 1),
             "guard_s": self._context.ledgers.guard_s,
-            "quarantined": self._quarantined(),
+            "quarantined": self.quarantined(),
+            "outages": self._outages(),
+            "ledger_age_s": self._ledger_age_s(),
+            "target_s": self._context.ledgers.target_s,
         }
 
-    def _quarantined(self) -> dict[str, int]:
+    def _outages(self) -> list[dict[str, object]]:
+        """What fails this worker now, and for how long."""
+        now_s = self._context.clock.monotonic()
+        return [
+            {
+                "kind": one.kind,
+                "cause": one.cause,
+                "reason": one.reason[:OUTAGE_REASON_CHARS_MAX],
+                "for_s": round(now_s - one.since_s, 1),
+            }
+            for one in self._context.outages.in_force()[:OUTAGES_SHOWN_MAX]
+        ]
+
+    def _ledger_age_s(self) -> float | None:
+        """How long ago this worker learned of the newest ledger; None before the first."""
+        seen_s = self._context.ledgers.seen_monotonic_s
+        return None if seen_s is None else round(self._context.clock.monotonic() - seen_s, 1)
+
+    def quarantined(self) -> dict[str, int]:
         """Channels that are kept out of use by reason, the most frequent ones."""
         reasons: Counter[str] = Counter()
         for runner in self.runners.values():
@@ -178,8 +203,10 @@ class Membership:
             settled = False
             try:
                 settled = await self._tick()
+                if self._members:
+                    self._context.outages.ok("assign_shards")
             except RedisUnreachable as error:
-                self._context.redis_failed(error)
+                self._context.redis_failed("assign_shards", error)
             self._report()
             await asyncio.sleep(CALM_TICK_S if settled else EAGER_TICK_S)
 
@@ -290,7 +317,7 @@ class Membership:
 
     def _drop(self, shard: int, why: str, *, loaded: bool = True) -> None:
         """Forgets a shard, and says so."""
-        self._context.log.warning("shard_dropped", shard=shard, reason=why)
+        self._context.outages.news("shards_dropped", why, "shards", [shard])
         self._forget(shard, why)
         loading = self._loading.get(shard)
         if loaded and loading is not None:
@@ -302,6 +329,7 @@ class Membership:
         self._terms.pop(shard, None)
         runner = self.runners.pop(shard, None)
         self._context.in_flight.forget(shard)
+        self._context.skips.let_go(shard)
         if runner is not None:
             runner.close(why)
             if runner.regressed:
@@ -311,7 +339,9 @@ class Membership:
         """Keeps off a shard that Redis has older news of than we had, until every envelope of before is dead."""
         until = self._context.ledgers.latest[0] + self._context.config.engine.envelope_ledgers + 2
         self._barred_until[shard] = until
-        self._context.log.error("shard_regressed", shard=shard, reason=why, until_ledger=until)
+        self._context.outages.news(
+            "shards_regressed", why, "shards", [shard], level="error", fields={"until_ledger": until}
+        )
 
     async def _let_go(self, shard: int) -> None:
         """Hands a shard over: no new claims, a snapshot for the next owner, the lease released."""
@@ -320,6 +350,7 @@ class Membership:
             await cancel_and_wait([loading])
         runner = self.runners.pop(shard, None)
         self._context.in_flight.forget(shard)
+        self._context.skips.let_go(shard)
         try:
             with contextlib.suppress(LeaseLost, ShardRegressed, RedisUnreadable):
                 if runner is not None:

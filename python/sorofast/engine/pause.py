@@ -18,11 +18,11 @@ from sorofast.chain.ledger import LedgerClock
 from sorofast.coordination.control import FleetControl, Pause
 from sorofast.coordination.streams import LedgerEntry
 from sorofast.engine.cycle import MAX_INFLIGHT, NO_CHANNEL, Plan
+from sorofast.engine.relay import OutageNotes
 from sorofast.errors import RedisUnreachable
 from sorofast.executions.key import Execution
 from sorofast.executions.outcome import Ended, Outcome
 from sorofast.executions.records import WalRecord
-from sorofast.observability.outages import Outages
 from sorofast.reasons import code_of
 from sorofast.transactions.causes import FleetCause, fleet_cause, what_to_do
 from sorofast.transactions.fees import FeePolicy
@@ -58,7 +58,7 @@ class FleetPause:
         control: FleetControl,
         member: str,
         ledgers: LedgerClock,
-        outages: Outages,
+        outages: OutageNotes,
         keeper: bytes,
         fees: FeePolicy,
     ) -> None:

@@ -33,12 +33,15 @@ UNTIL_CHANGED = frozenset({"gas_below_fee"})
 class Planning:
     """Takes from the sources what is due, and gives everything back: to be run, or put off with a reason."""
 
-    def __init__(self, context: WorkerContext, sources: Sources, flights: Flights, retries: Retries) -> None:
+    def __init__(
+        self, context: WorkerContext, shard: int, sources: Sources, flights: Flights, retries: Retries
+    ) -> None:
         self._context = context
+        self._shard = shard
         self._sources = sources
         self._flights = flights
         self._retries = retries
-        self._simulator = Simulator(context, park=self._park, holds=self._holds)
+        self._simulator = Simulator(context, shard, park=self._park, holds=self._holds)
         self._deferred: list[tuple[Due, int]] = []
         self._asked_ledger = 0
 
@@ -160,9 +163,7 @@ class Planning:
                     freed += 1
                 continue
             reason = code_of(why.reason)
-            self._context.log.warning(
-                "task_skipped", **due.execution.fields(), reason=why.reason, error=why.text
-            )
+            self._context.skips.note(self._shard, due.execution, why.reason, why.text)
             if why.reason in UNTIL_CHANGED:
                 source.give_up(due.execution, reason)
             else:
@@ -193,11 +194,11 @@ class Planning:
         self._context.templates.built(due.template)
         reason = "archived" if restores else "fee_above_cap"
         what = "restoring what is archived of it would cost" if restores else "a run would cost"
-        self._context.log.warning(
-            "task_skipped",
-            **due.execution.fields(),
-            reason=reason,
-            error=f"{what} up to {fee_stroops} stroops; "
+        self._context.skips.note(
+            self._shard,
+            due.execution,
+            reason,
+            f"{what} up to {fee_stroops} stroops; "
             f"fees.max_fee_stroops is {self._context.config.fees.max_fee_stroops}",
         )
         # What a run costs was said by a simulation: another one is asked before the next try.

@@ -42,7 +42,8 @@ async def work_on(
     try:
         state = await context.store.load(term)
     except RedisUnreachable as error:
-        context.redis_failed(error)
+        context.redis_failed("read_log", error)
         return
+    context.outages.ok("read_log")
     for record in flights.adopt(state):
         source_of(record).started(record.key)

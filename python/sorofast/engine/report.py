@@ -1,14 +1,29 @@
-"""What a worker tells its supervisor: one JSON line per fact, over its stdout. Counts only; never a secret."""
+"""What a worker tells its supervisor: one JSON line per fact, over its stdout. Never a secret.
+
+Nine workers that meet the same dead server have one thing to say. So what troubles a worker is told to the supervisor,
+which says it for all of them (`engine.run_log`).
+"""
 
 from __future__ import annotations
 
 import os
+from typing import Any
 
 import msgspec
 
 from sorofast.observability.counters import Counts
 
-__all__ = ["LedgerReport", "Loaded", "Reporter", "Stopping", "Up", "decode_report"]
+__all__ = [
+    "Failing",
+    "LedgerReport",
+    "Loaded",
+    "News",
+    "Reporter",
+    "Stopping",
+    "Up",
+    "Working",
+    "decode_report",
+]
 
 
 class Up(msgspec.Struct, tag="up", frozen=True):
@@ -32,6 +47,48 @@ class Stopping(msgspec.Struct, tag="stopping", frozen=True):
     member: str
     exit_code: int
     reason: str
+    cause: str = ""
+    """Which server it could not go on without (`observability.outages.Cause`)."""
+
+
+class Failing(msgspec.Struct, tag="failing", frozen=True):
+    """A kind of failure has begun, or goes on: so many `failures` since the last report of it. `since_s` is the second
+    of this host's monotonic clock in which the first request that failed was made.
+    """
+
+    member: str
+    kind: str
+    cause: str
+    reason: str
+    since_s: float
+    failures: int = 1
+    fields: dict[str, Any] = {}
+
+
+class Working(msgspec.Struct, tag="working", frozen=True):
+    """What failed works again, or is not looked at any more where it was not `seen` to. `back` names the line that says
+    so.
+    """
+
+    member: str
+    kind: str
+    back: str | None = None
+    seen: bool = True
+    fields: dict[str, Any] = {}
+
+
+class News(msgspec.Struct, tag="news", frozen=True):
+    """Something that happened to `items` (tasks, channels, shards, as `what` says), to be told together with the same
+    that happened elsewhere.
+    """
+
+    member: str
+    event: str
+    reason: str
+    what: str
+    items: list[int | str]
+    level: str = "warning"
+    fields: dict[str, Any] = {}
 
 
 class LedgerReport(msgspec.Struct, tag="ledger"):
@@ -44,6 +101,8 @@ class LedgerReport(msgspec.Struct, tag="ledger"):
     in_flight: int = 0
     duration_ms: float = 0.0
     counts: Counts = msgspec.field(default_factory=Counts)
+    standing: dict[str, dict[str, int]] = msgspec.field(default_factory=dict)
+    """How many things are in a bad state now, by state and reason (`engine.standing`)."""
 
     def merge(self, other: LedgerReport) -> None:
         """Adds another worker's part; the duration is that of the slowest."""
@@ -55,7 +114,7 @@ class LedgerReport(msgspec.Struct, tag="ledger"):
 
 KEPT_MAX_BYTES = 1 << 20
 
-Report = Up | Loaded | Stopping | LedgerReport
+Report = Up | Loaded | Stopping | Failing | Working | News | LedgerReport
 _encoder = msgspec.json.Encoder()
 _decoder: msgspec.json.Decoder[Report] = msgspec.json.Decoder(Report)
 

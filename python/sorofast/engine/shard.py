@@ -76,7 +76,7 @@ class ShardRunner:
         self._sources = Sources(context, shard, sources)
         self._flights = Flights(context, shard, state, self._sources.of)
         self._retries = Retries(context, state)
-        self._planning = Planning(context, self._sources, self._flights, self._retries)
+        self._planning = Planning(context, shard, self._sources, self._flights, self._retries)
         self._tending = False
         self._dead = DeadLetters(context, self._retries, state.dead, self._sources.of)
         # The last owner's dead letters stand until their window is over, and envelopes of it may be on their way.
@@ -116,7 +116,10 @@ class ShardRunner:
     def ingest(self, entry: LedgerEntry) -> None:
         """Takes what a closed ledger changed. Call in ledger order."""
         self.taken_ledger = entry.ledger
-        self._retries.forget_removed(self._sources.ingest(entry))
+        gone = self._sources.ingest(entry)
+        self._retries.forget_removed(gone)
+        for subject in gone:
+            self._context.skips.gone(subject)
         self._flights.ingest(entry)
         self._planning.bring_back()
 
@@ -245,7 +248,9 @@ class ShardRunner:
                 except (LeaseLost, ShardRegressed) as error:
                     self._lose(error)
                 except RedisUnreachable as error:
-                    self._context.redis_failed(error)
+                    self._context.redis_failed("save_snapshot", error)
+                else:
+                    self._context.outages.ok("save_snapshot")
 
     async def hand_over(self) -> None:
         """Stops claiming, leaves a snapshot for the next owner and releases the lease.
@@ -320,6 +325,7 @@ class ShardRunner:
                 fee_stroops=record.fee_stroops,
             )
             self._sources.of(record).started(record.key)
+            self._context.skips.runs(record.key.subject)
         if reply.refused:
             refused = [record for record in records if record.execution in reply.refused]
             try:

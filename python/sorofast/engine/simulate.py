@@ -42,7 +42,6 @@ READ_ERROR = code_of("read_error")
 FAILED = code_of("simulation_failed")
 ARCHIVED = code_of("archived")
 NO_RUN = "resolver_says_no"
-NO_ANSWER = f"no answer within {SIMULATE_TIMEOUT_S:.0f} s"
 ERROR_TEXT_MAX = 300
 
 
@@ -79,9 +78,14 @@ class Simulator:
     """One shard's rooms. `park(due, reason)` shows why one waits, `holds(due)` says that it still should."""
 
     def __init__(
-        self, context: WorkerContext, park: Callable[[Due, int], None], holds: Callable[[Due], bool]
+        self,
+        context: WorkerContext,
+        shard: int,
+        park: Callable[[Due, int], None],
+        holds: Callable[[Due], bool],
     ) -> None:
         self._context = context
+        self._shard = shard
         self._park = park
         self._holds = holds
         self._rooms: dict[int, _Room] = {}
@@ -332,13 +336,13 @@ class Simulator:
         context, fields = self._context, due.execution.fields()
         try:
             # The shard's cycle waits for this, so it may not take as long as other calls may.
-            async with asyncio.timeout(SIMULATE_TIMEOUT_S):
+            async with context.rpc.within(SIMULATE_TIMEOUT_S):
                 simulation = await context.rpc.simulate(envelope)
-        except (RpcUnreachable, RpcError, DecodeError, TimeoutError) as error:
+        except (RpcUnreachable, RpcError, DecodeError) as error:
             if classify(error) is Blame.THIS_TASK:
                 return _fails("refused", f"the node refuses to simulate it: {error}")
             context.tally.errors += 1
-            context.outages.failed("simulation_unanswered", str(error) or NO_ANSWER, **fields)
+            context.outages.failed("simulation_unanswered", error, **fields)
             return Said(Verdict.UNKNOWN, READ_ERROR)
         context.outages.ok("simulation_unanswered", "simulations_answered_again")
         return simulation
@@ -363,7 +367,11 @@ class Simulator:
             footprint = read_footprint(simulation.transaction_data)
             if task_id is not None and not footprint.writes(due.call.described.contract, task_id):
                 failure = resolver_failure(simulation.events)
-                context.log.info("task_skipped", **due.execution.fields(), reason=NO_RUN, error=failure)
+                if failure is None:
+                    # That a resolver says no is what it is there for.
+                    context.log.debug("task_skipped", **due.execution.fields(), reason=NO_RUN)
+                else:
+                    context.skips.note(self._shard, due.execution, NO_RUN, failure)
                 templates.gate(due.template)
                 return Said(Verdict.NO_EFFECT, code_of(NO_RUN))
             first = to_restore_first(context, due, simulation, footprint)

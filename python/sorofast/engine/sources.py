@@ -85,12 +85,11 @@ class Sources:
 
     async def _look(self, source: TriggerSource, ledger: int) -> None:
         try:
-            async with asyncio.timeout(LOOK_TIMEOUT_S):
+            async with self._context.rpc.within(LOOK_TIMEOUT_S):
                 await source.look(ledger)
-        except (RpcUnreachable, RpcError, DecodeError, TimeoutError) as error:
+        except (RpcUnreachable, RpcError, DecodeError) as error:
             self._context.tally.errors += 1
-            reason = str(error) or f"no answer within {LOOK_TIMEOUT_S:.0f} s"
-            self._context.outages.failed("look_failed", reason, source=source.name)
+            self._context.outages.failed("look_failed", error, trigger=source.name)
         else:
             self._context.outages.ok("look_failed", "looks_again")
 

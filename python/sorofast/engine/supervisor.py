@@ -19,6 +19,7 @@ from dataclasses import dataclass, field, replace
 import msgspec
 import structlog
 
+from sorofast.chain.rpc import RpcClient
 from sorofast.clock import Clock, SystemClock
 from sorofast.coordination.client import open_redis
 from sorofast.coordination.embedded import EmbeddedServer
@@ -26,16 +27,26 @@ from sorofast.coordination.fleet import Fleet
 from sorofast.coordination.in_hand import InHand
 from sorofast.coordination.shard import ShardStore
 from sorofast.coordination.suspects import SuspectStore
-from sorofast.engine.deaths import Deaths, how_it_ended
+from sorofast.engine.deaths import Deaths
 from sorofast.engine.hardening import forbid_core_dumps
 from sorofast.engine.ledger_log import LedgerLog
 from sorofast.engine.loops import cancel_and_wait, run_loop, unless_set
 from sorofast.engine.preflight import check
-from sorofast.engine.report import LedgerReport, Loaded, Stopping, Up, decode_report
+from sorofast.engine.report import (
+    Failing,
+    LedgerReport,
+    Loaded,
+    News,
+    Stopping,
+    Up,
+    Working,
+    decode_report,
+)
+from sorofast.engine.run_log import RunLog
 from sorofast.engine.signals import stop_on_signals
 from sorofast.errors import ConfigError, RedisUnreachable, SorofastError, UnreachableError, WorkerCrashLoop
 from sorofast.executions.key import Subject, name_of_subject
-from sorofast.observability.outages import Outages
+from sorofast.exits import how_it_ended
 from sorofast.observability.unreadable import UnreadableKeys
 from sorofast.services import Service
 from sorofast.settings import EngineConfig
@@ -49,6 +60,9 @@ READY_POLL_S = 0.25
 REPORT_MAX_BYTES = 1 << 20
 KILL_GRACE_S = 10.0
 OUTAGE_PAUSE_MAX_S = 30.0
+ASK_RPC_TIMEOUT_S = 3.0
+WORKER_WAITS = "worker_waits"
+WORKER_REFUSED = "worker_refused"
 IN_HAND_TOLD_MAX = 8
 UNREACHABLE = UnreachableError.exit_code
 
@@ -65,8 +79,14 @@ class _Slot:
     outages: int = 0
     deaths_s: deque[float] = field(default_factory=lambda: deque(maxlen=DEATHS_MAX))
     last_words: str = ""
+    last_cause: str = ""
     in_hand: list[Subject] = field(default_factory=list)
     """What its last process had in hand when it ended."""
+
+    @property
+    def name(self) -> str:
+        """Whoever is in this place, for what troubles it also while nobody is."""
+        return f"slot {self.number}"
 
 
 class Supervisor(Service):
@@ -89,7 +109,7 @@ class Supervisor(Service):
         self._redis = redis
         self._clock = clock or SystemClock()
         self._log = structlog.get_logger()
-        self._outages = Outages(self._log, self._clock)
+        self._run_log = RunLog(self._log, self._clock, self._ask_rpc)
         self._slots = [_Slot(number) for number in range(config.engine.workers)]
         self._stop = asyncio.Event()
         self._failure: SorofastError | None = None
@@ -105,10 +125,16 @@ class Supervisor(Service):
         self._fleet = Fleet(redis, prefix, self._clock, unreadable)
         self._deaths = Deaths(SuspectStore(redis, prefix, unreadable=unreadable), self._clock, self._log)
         self._store = ShardStore(redis, prefix, self._config.engine.shards)
+        network = self._config.network
+        self._rpc = RpcClient(network.rpc_url, timeout_s=min(ASK_RPC_TIMEOUT_S, network.timeout_s))
         keepers = [asyncio.create_task(self._keep(slot), name=f"slot-{slot.number}") for slot in self._slots]
         for keeper in keepers:
             keeper.add_done_callback(self._keeper_ended)
-        extra = [asyncio.create_task(self._release_start()), asyncio.create_task(self._announce_ready())]
+        extra = [
+            asyncio.create_task(self._release_start()),
+            asyncio.create_task(self._announce_ready()),
+            asyncio.create_task(self._run_log.run(), name="run-log"),
+        ]
         if self._redis is not None:
             extra.append(asyncio.create_task(self._watch(self._redis)))
         started()
@@ -117,10 +143,15 @@ class Supervisor(Service):
             await self._shut_down(keepers)
         finally:
             await cancel_and_wait([*extra, *keepers])
+            await self._rpc.close()
             await redis.aclose()
         if self._failure is not None:
             raise self._failure
         self._log.info("stopped", ledgers=self._ledgers.ledgers)
+
+    async def _ask_rpc(self) -> None:
+        """Raises what the network may raise."""
+        await self._rpc.get_health()
 
     async def _watch(self, redis: EmbeddedServer) -> None:
         try:
@@ -139,12 +170,13 @@ class Supervisor(Service):
             explained = unforeseen and await self._deaths.explain(slot.member, code, slot.in_hand)
             if slot.member:
                 await self._free_leases(slot)
+                self._run_log.gone(slot.member)
             if self._stop.is_set():
                 return
             if code == ConfigError.exit_code and not slot.member and self._others_live(slot):
                 # What it is started with, such as a secret's file, was there when the run began.
                 await self._rest(
-                    slot, "worker_refused", "put that right: the others work on, and it is tried again"
+                    slot, WORKER_REFUSED, fix="put that right: the others work on, and it is tried again"
                 )
                 continue
             if code == ConfigError.exit_code or (code == UNREACHABLE and not self._started.is_set()):
@@ -153,7 +185,7 @@ class Supervisor(Service):
                 return
             if code == UNREACHABLE:
                 # The others wait for the same server, and so does this slot: that is no fault of the worker.
-                await self._rest(slot, "worker_waits")
+                await self._rest(slot, WORKER_WAITS)
                 continue
             self._log.error(
                 "worker_died",
@@ -182,12 +214,20 @@ class Supervisor(Service):
             other is not slot and other.process is not None and other.member for other in self._slots
         )
 
-    async def _rest(self, slot: _Slot, event: str, fix: str | None = None) -> None:
+    async def _rest(self, slot: _Slot, kind: str, **fields: object) -> None:
         """Before a worker that could not start is tried again, longer each time."""
         slot.outages += 1
         pause_s = min(OUTAGE_PAUSE_MAX_S, 2.0 ** min(slot.outages, 8))
-        more = {} if fix is None else {"fix": fix}
-        self._outages.failed(event, slot.last_words, slot=slot.number, **more)
+        self._run_log.take(
+            Failing(
+                member=slot.name,
+                kind=kind,
+                cause=slot.last_cause,
+                reason=slot.last_words,
+                since_s=self._clock.monotonic(),
+                fields={"slot": slot.number, **fields},
+            )
+        )
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(pause_s):
                 await self._stop.wait()
@@ -206,7 +246,7 @@ class Supervisor(Service):
                 slot.in_hand = register.read()
 
     async def _live(self, slot: _Slot, register: InHand) -> int:
-        slot.member, slot.last_words, slot.loaded = "", "", None
+        slot.member, slot.last_words, slot.last_cause, slot.loaded = "", "", "", None
         slot.up.clear()
         process = await asyncio.create_subprocess_exec(
             sys.executable,
@@ -248,18 +288,18 @@ class Supervisor(Service):
             case Up():
                 slot.member, slot.outages = report.member, 0
                 slot.up.set()
-                if not any(other.outages for other in self._slots):
-                    self._outages.ok("worker_waits", "workers_back")
-                    self._outages.ok("worker_refused", "workers_back")
+                for kind in (WORKER_WAITS, WORKER_REFUSED):
+                    self._run_log.take(Working(member=slot.name, kind=kind, back="workers_back"))
                 self._log.info("worker_up", slot=slot.number, pid=report.pid, member=report.member)
             case Loaded():
                 slot.loaded = tuple(report.shards)
-                self._log.info(
-                    "shards_held", slot=slot.number, shards=report.shards, follower=report.follower
-                )
+                self._run_log.held(slot.number, report)
             case Stopping():
-                slot.last_words = report.reason
+                slot.last_words, slot.last_cause = report.reason, report.cause
+            case Failing() | Working() | News():
+                self._run_log.take(report)
             case LedgerReport():
+                self._run_log.take_ledger(report)
                 self._ledgers.take(report, alive=sum(other.loaded is not None for other in self._slots))
 
     async def _free_leases(self, slot: _Slot) -> None:
@@ -300,6 +340,7 @@ class Supervisor(Service):
             held = {shard for slot in self._slots for shard in slot.loaded or ()}
             mine = {shard for shard, (owner, _) in owners.items() if owner in ours}
             if len(owners) == self._config.engine.shards and mine <= held:
+                self._run_log.tell_held()
                 self._log.info(
                     "fleet_ready",
                     shards=len(owners),

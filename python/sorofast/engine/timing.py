@@ -4,14 +4,12 @@ the host's wall clock is wrong.
 
 from __future__ import annotations
 
-import asyncio
-
 from sorofast.chain.guard import HALF_LIFE_LEDGERS
 from sorofast.chain.ledger import LedgerClock, Lessons
 from sorofast.coordination.timing import FleetTiming
 from sorofast.engine.context import WorkerContext
+from sorofast.engine.relay import OutageNotes
 from sorofast.errors import DecodeError, RedisUnreachable, RpcError, RpcUnreachable
-from sorofast.observability.outages import Outages
 
 __all__ = ["learn_pace", "share_timing", "watch_wall_clock"]
 
@@ -52,22 +50,24 @@ async def learn_pace(context: WorkerContext) -> None:
         return
     closes_ms: list[tuple[int, int]] = []
     try:
-        async with asyncio.timeout(HEADERS_TIMEOUT_S):
+        async with context.rpc.within(HEADERS_TIMEOUT_S):
             health = await context.rpc.get_health()
             first = max(health.oldest_ledger, health.latest_ledger - HEADERS + 1)
             # The newest first: they tell most, should time run out.
             for end in range(health.latest_ledger + 1, first, -HEADERS_PER_CALL):
                 start = max(first, end - HEADERS_PER_CALL)
                 closes_ms = await context.rpc.close_times_ms(start, end - start) + closes_ms
-    except (RpcUnreachable, RpcError, DecodeError, TimeoutError) as error:
-        context.log.warning("headers_unread", read=len(closes_ms), wanted=HEADERS, error=repr(error))
+    except (RpcUnreachable, RpcError, DecodeError) as error:
+        context.outages.failed("headers_unread", error, read=len(closes_ms), wanted=HEADERS)
+    else:
+        context.outages.ok("headers_unread", "headers_read")
     if closes_ms:
         context.ledgers.learn_headers(closes_ms)
         await share_timing(context, headers=True)
         context.log.info("pace_learned", headers=len(closes_ms), guard_s=round(context.ledgers.guard_s, 3))
 
 
-def watch_wall_clock(ledgers: LedgerClock, outages: Outages) -> None:
+def watch_wall_clock(ledgers: LedgerClock, outages: OutageNotes) -> None:
     """Says that this host's wall clock is wrong: when it begins, once a minute, and when it is right again.
 
     Call it after each observed ledger.

@@ -10,10 +10,11 @@ import contextlib
 
 from sorofast.coordination.streams import LedgerEntry, stream_id
 from sorofast.engine.context import WorkerContext
-from sorofast.engine.loops import cancel_and_wait
+from sorofast.engine.loops import LoopLag, cancel_and_wait
 from sorofast.engine.membership import Membership
 from sorofast.engine.report import LedgerReport, Reporter
 from sorofast.engine.shard import ShardRunner
+from sorofast.engine.standing import CHANNELS, TASKS
 from sorofast.engine.timing import share_timing, watch_wall_clock
 from sorofast.errors import FleetMismatch, RedisUnreachable, SorofastError
 from sorofast.observability.counters import Counts
@@ -44,6 +45,7 @@ class Worker:
         self.stop = asyncio.Event()
         self._sends: set[asyncio.Task[None]] = set()
         self._woken = asyncio.Event()
+        self._lag = LoopLag(context.clock)
         self._entry: LedgerEntry | None = None
         self.membership = Membership(context, reporter, self.position, self.stop)
         context.pause.speaks = lambda: self.membership.follows
@@ -60,6 +62,7 @@ class Worker:
             asyncio.create_task(self._work(), name="work"),
             asyncio.create_task(self._work_between_ledgers(), name="between-ledgers"),
             asyncio.create_task(self._resume_loop(), name="resume"),
+            asyncio.create_task(self._lag.watch(), name="loop-lag"),
         ]
         stopped = asyncio.create_task(self.stop.wait(), name="stop")
         try:
@@ -88,10 +91,10 @@ class Worker:
                     after = stream_id(self._entry.ledger)
                     entries = await fleet.read_ledgers(after, READ_BLOCK_MS, READ_COUNT)
                 failures = 0
-                self._context.outages.ok("redis_unreachable", "redis_back")
+                self._context.outages.ok("read_stream")
             except RedisUnreachable as error:
                 failures += 1
-                self._context.redis_failed(error)
+                self._context.redis_failed("read_stream", error)
                 await asyncio.sleep(min(REDIS_PAUSE_MAX_S, REDIS_PAUSE_S * failures))
                 continue
             if not entries and self._entry is None:
@@ -103,13 +106,18 @@ class Worker:
         context = self._context
         if entry.generation != context.generation:
             raise FleetMismatch("the ledger stream is another fleet's: Redis was emptied or replaced")
-        started = context.clock.monotonic()
+        started, wall_s = context.clock.monotonic(), context.clock.wall()
+        late_s = entry.late_ms / 1000 + self._lag.worst_s()
         if entry.resync or (self._entry is not None and entry.previous != self._entry.ledger):
-            context.log.warning(
-                "stream_gap", ledger=entry.ledger, previous=entry.previous, resync=entry.resync
+            context.outages.news(
+                "stream_gap",
+                "what changed before these ledgers is not known; all shards are read again",
+                "ledgers",
+                [entry.ledger],
+                fields={"previous": entry.previous, "resync": entry.resync},
             )
             await self.membership.reload_all("the ledger stream does not tell what changed")
-        context.ledgers.observe(entry.ledger, entry.close_time_s, started, context.clock.wall())
+        context.ledgers.observe(entry.ledger, entry.close_time_s, started, wall_s, late_s)
         watch_wall_clock(context.ledgers, context.outages)
         context.remember(entry)
         context.pause.take(entry)
@@ -212,6 +220,7 @@ class Worker:
                 in_flight=context.in_flight.total(),
                 duration_ms=round(took_s * 1000, 3),
                 counts=counts,
+                standing={TASKS: context.skips.counts(), CHANNELS: self.membership.quarantined()},
             )
         )
 

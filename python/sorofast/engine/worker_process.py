@@ -23,6 +23,7 @@ from sorofast.engine.signals import stop_on_signals
 from sorofast.engine.worker import Worker
 from sorofast.errors import SorofastError
 from sorofast.observability.logs import configure
+from sorofast.observability.outages import cause_of
 from sorofast.settings import EngineConfig
 
 __all__ = ["main"]
@@ -50,24 +51,30 @@ async def _run(config: EngineConfig, member: str, reporter: Reporter, in_hand: I
     """
     go, orphaned = asyncio.Event(), asyncio.Event()
     parent = asyncio.create_task(_watch_parent(go, orphaned), name="parent")
-    alarm = asyncio.create_task(_end_soon_after(orphaned), name="alarm")
+    alarm = asyncio.create_task(_end_soon_after(orphaned, member), name="alarm")
     try:
         await unless_set(orphaned, _one_life(config, member, reporter, go, in_hand))
     finally:
         await cancel_and_wait([parent, alarm])
 
 
-async def _end_soon_after(orphaned: asyncio.Event) -> None:
+async def _end_soon_after(orphaned: asyncio.Event, member: str) -> None:
     """Whatever an orphan is stuck in, the system ends it."""
     await orphaned.wait()
     signal.alarm(ORPHAN_MAX_S)
-    structlog.get_logger().warning("orphaned", reason="the supervisor is gone", ends_within_s=ORPHAN_MAX_S)
+    structlog.get_logger().warning(
+        "orphaned",
+        member=member,
+        pid=os.getpid(),
+        reason="the supervisor is gone; the shards of this member are free once it has ended",
+        ends_within_s=ORPHAN_MAX_S,
+    )
 
 
 async def _one_life(
     config: EngineConfig, member: str, reporter: Reporter, go: asyncio.Event, in_hand: InHand | None
 ) -> None:
-    context = await connect(config, member, in_hand=in_hand)
+    context = await connect(config, member, in_hand=in_hand, tell=reporter.send)
     try:
         worker = Worker(context, reporter)
         with stop_on_signals(worker.stop, go):
@@ -93,7 +100,9 @@ def main() -> int:
         in_hand = InHand.attach(int(sys.argv[1])) if len(sys.argv) > 1 else None
         run_loop(_run(config, member, reporter, in_hand))
     except SorofastError as error:
-        reporter.send(Stopping(member=member, exit_code=error.exit_code, reason=str(error)))
+        reporter.send(
+            Stopping(member=member, exit_code=error.exit_code, reason=str(error), cause=cause_of(error))
+        )
         return error.exit_code
     except Exception as error:  # noqa: BLE001 - the last stop before the interpreter prints a traceback
         # Nothing else is expected, so this is a mistake of ours: the log gets it whole, as one event without secrets.

@@ -83,6 +83,8 @@ class Ended:
     """`transaction code/operation code` of a failed or refused one."""
     landed: bytes = b""
     """Which of the record's hashes was included; empty where none was, or nobody knows which."""
+    taken: bool = True
+    """Whether a node took it into its queue. Of one that none took nothing follows for the network behind it."""
 
     @property
     def included(self) -> tuple[int, int] | None:

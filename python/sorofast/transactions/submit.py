@@ -38,6 +38,8 @@ class Receipt:
     kind: Sent
     detail: str
     fee_stroops: int | None = None
+    error: Exception | None = None
+    """What came in the place of an answer."""
 
 
 async def send(rpc: RpcClient, envelope: str) -> Receipt:
@@ -47,7 +49,7 @@ async def send(rpc: RpcClient, envelope: str) -> Receipt:
     try:
         answer = await rpc.send_transaction(envelope)
     except (RpcUnreachable, RpcError, DecodeError) as error:
-        return Receipt(Sent.UNKNOWN, str(error))
+        return Receipt(Sent.UNKNOWN, str(error), error=error)
     if answer.status in ("PENDING", "DUPLICATE"):
         return Receipt(Sent.QUEUED, answer.status)
     if answer.status == "TRY_AGAIN_LATER":

@@ -5,9 +5,6 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 
-import structlog
-from structlog.typing import FilteringBoundLogger
-
 from sorofast import _core
 from sorofast.coordination.streams import LedgerEntry
 from sorofast.coordination.suspects import Suspects
@@ -70,11 +67,11 @@ class TaskSource:
         ledger: int = 0,
         fee_of: Callable[[int], int] = lambda _: 0,
         suspects: Suspects | None = None,
-        log: FilteringBoundLogger | None = None,
+        skipped: Callable[[Execution, str, str], None] = lambda *_: None,
     ) -> None:
         """`read` reads tasks from the chain, `list_ids` which ids were given out, for the sweep. The table is of
         `ledger`. `fee_of` says what a run of a call takes from its task's gas (0: nobody knows). `suspects` are told
-        what is in hand, and say what is not to be handled.
+        what is in hand, and say what is not to be handled; `skipped`, what cannot run and for which reason.
         """
         self.table = table
         self._call = call
@@ -82,7 +79,7 @@ class TaskSource:
         self._read = read
         self._suspects = suspects or Suspects()
         self._out: frozenset[int | str] = frozenset()
-        self._log = log or structlog.get_logger()
+        self._skipped = skipped
         self._shard = shard
         self._shards = shards
         self._gated: set[int] = set()
@@ -252,12 +249,10 @@ class TaskSource:
             return True
         self.table.park(row.task_id, GAS_BELOW_FEE)
         self._note_poor(row)
-        self._log.warning(
-            "task_skipped",
-            task=row.task_id,
-            window=row.last_run_s,
-            reason="gas_below_fee",
-            error=f"gas below the fee ({fee}): {row.gas_stroops} is left; "
+        self._skipped(
+            Execution(TASKS, row.task_id, row.last_run_s),
+            "gas_below_fee",
+            f"gas below the fee ({fee}): {row.gas_stroops} is left; "
             f"deposit gas with `sorofast tasks deposit {row.task_id} AMOUNT`",
         )
         return False

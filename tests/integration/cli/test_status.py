@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import AsyncIterator
 from pathlib import Path
 from secrets import token_hex
+from typing import Any
 
 import pytest
 import pytest_asyncio
@@ -16,6 +18,7 @@ from sorofast.coordination.client import open_redis
 from sorofast.coordination.control import FleetControl
 from sorofast.coordination.embedded import EmbeddedServer
 from sorofast.coordination.fleet import FLEET_SCHEMA, Fleet, FleetMeta
+from sorofast.coordination.leases import RENEW_EVERY_S
 from sorofast.coordination.shard import ShardStore
 from sorofast.coordination.streams import LedgerEntry
 from sorofast.executions.records import WalRecord
@@ -32,6 +35,13 @@ pytestmark = pytest.mark.asyncio(loop_scope="session")
 async def redis(tmp_path: Path) -> AsyncIterator[RedisConfig]:
     async with EmbeddedServer(RedisConfig(dir=tmp_path)) as url:
         yield RedisConfig(url=url, prefix=f"test-{token_hex(4)}")
+
+
+async def beat(fleet: Fleet, member: str, info: dict[str, Any]) -> None:
+    """Keeps a member alive however long a command takes to look."""
+    while True:
+        await fleet.heartbeat(member, info)
+        await asyncio.sleep(RENEW_EVERY_S)
 
 
 async def test_status_before_the_first_run_says_that_there_is_no_fleet(
@@ -52,7 +62,7 @@ async def test_status_shows_members_shards_and_executions_in_flight(
     try:
         fleet, store = Fleet(client, redis.prefix), ShardStore(client, redis.prefix, 16)
         await fleet.check_meta(FleetMeta(FLEET_SCHEMA, 16, "network", "contract", 64, "fingerprint"))
-        await fleet.heartbeat("host-1", {"pid": 1, "reasons": {"out_of_gas": 3}})
+        beating = asyncio.create_task(beat(fleet, "host-1", {"pid": 1, "reasons": {"out_of_gas": 3}}))
         term = await store.acquire(7, "host-1")
         assert term is not None
         state = await store.load(term)
@@ -82,6 +92,8 @@ async def test_status_shows_members_shards_and_executions_in_flight(
         records = await read_executions(redis, 16, task_id)
         nobody = await read_executions(redis, 16, task_id + 1)
     finally:
+        beating.cancel()
+        await asyncio.wait([beating])
         await client.aclose()
     assert (records.shard, records.retry, records.dead) == (7, (), ())
     assert isinstance(records.in_flight, tuple)
@@ -126,6 +138,57 @@ async def test_a_paused_fleet_says_why_since_when_and_what_to_do(redis: RedisCon
     ), "which stops everything"
     assert f"{_core.account_from_bytes(KEEPER)} has no account: create and fund it" in shown["text"]
     assert "since ledger 103" in " ".join(table.out.split())
+
+
+async def test_status_says_what_does_not_work_and_that_the_ledger_is_stale(
+    redis: RedisConfig, tmp_path: Path
+) -> None:
+    config = write_config(tmp_path, redis)
+    client = await open_redis(redis)
+    refused = "127.0.0.1:8000 refused the connection (getHealth)"
+    infos: dict[str, dict[str, Any]] = {
+        "host-1": {
+            "ledger_age_s": 95.0,
+            "target_s": 5.0,
+            "outages": [{"kind": "follow_failed", "cause": "rpc", "reason": refused, "for_s": 94.0}],
+        },
+        "host-2": {
+            "ledger_age_s": 95.5,
+            "target_s": 5.0,
+            "outages": [{"kind": "send_unanswered", "cause": "rpc", "reason": "no answer", "for_s": 70.0}],
+        },
+        "of another version": {"outages": [7, {"kind": None}], "ledger_age_s": "old"},
+    }
+    beating: list[asyncio.Task[None]] = []
+    try:
+        fleet = Fleet(client, redis.prefix)
+        await fleet.check_meta(FleetMeta(FLEET_SCHEMA, 16, "network", "contract", 64, "fingerprint"))
+        term = await fleet.acquire_follower("host-1")
+        assert term is not None
+        await fleet.append_ledger(term, without_keeper(), None)
+        beating = [asyncio.create_task(beat(fleet, name, info)) for name, info in infos.items()]
+        await until_members(fleet, len(infos))
+        shown = (await sorofast("status", "-c", config, "-o", "json")).json
+        table = " ".join((await sorofast("status", "-c", config)).out.split())
+    finally:
+        for task in beating:
+            task.cancel()
+        await asyncio.gather(*beating, return_exceptions=True)
+        await client.aclose()
+    (outage,) = shown["outages"]
+    assert (outage["name"], outage["reason"], outage["members"]) == ("rpc_unreachable", refused, 2)
+    assert outage["for_s"] == 94.0
+    assert (shown["ledger"]["age_s"], shown["ledger"]["stale"]) == (95.0, True)
+    assert "outage: rpc_unreachable" in table
+    assert refused in table
+    assert "told by 2 members" in table
+    assert "no ledger after 105 for 1m 35s" in table
+
+
+async def until_members(fleet: Fleet, count: int) -> None:
+    async with asyncio.timeout(20):
+        while len(await fleet.members()) < count:
+            await asyncio.sleep(0.02)
 
 
 def without_keeper() -> LedgerEntry:

@@ -83,7 +83,7 @@ async def test_a_shard_whose_channels_somebody_else_has_used_runs_again(tmp_path
         await use_from_outside(small, keys)
 
         async def told() -> bool:
-            lines = small.told("channels_quarantined", shard=SHARD)
+            lines = small.told("channels_quarantined")
             return set(keys) <= {channel for line in lines for channel in line["channels"]}
 
         await small.until(told, "every channel of the shard is found to be used by somebody else")
@@ -92,7 +92,7 @@ async def test_a_shard_whose_channels_somebody_else_has_used_runs_again(tmp_path
         assert all("fix" in line for line in small.told("channels_quarantined"))
 
         async def back() -> bool:
-            lines = small.told("channels_back", shard=SHARD)
+            lines = small.told("channels_back")
             return set(keys) <= {channel for line in lines for channel in line["channels"]}
 
         await small.until(back, "every channel is back, and that is told")
@@ -107,7 +107,7 @@ async def test_channels_without_money_return_once_they_have_some(tmp_path: Path)
         await set_balances(small, keys, 10_000_000)
 
         async def told() -> bool:
-            lines = small.told("channels_quarantined", shard=SHARD)
+            lines = small.told("channels_quarantined")
             return set(keys) <= {channel for line in lines for channel in line["channels"]}
 
         await small.until(told, "every channel of the shard is refused")
@@ -120,5 +120,5 @@ async def test_channels_without_money_return_once_they_have_some(tmp_path: Path)
         since = await newest_ms(small)
         await set_balances(small, keys, 10**9)
         await small.until(lambda: shard_runs(small, since), "the shard runs again")
-        said = [line["reason"] for line in small.told("channels_quarantined", shard=SHARD)]
+        said = [line["reason"] for line in small.told("channels_quarantined")]
         assert len(said) <= len(keys), f"the same thing was said again: {said}"

@@ -13,11 +13,13 @@ import structlog
 from helpers.network import running
 from sorofast.chain.ledger import LedgerClock
 from sorofast.chain.rpc import RpcClient
+from sorofast.clock import SystemClock
 from sorofast.coordination.client import open_redis
 from sorofast.coordination.embedded import EmbeddedServer
 from sorofast.coordination.timing import TimingStore
 from sorofast.engine.context import WorkerContext
 from sorofast.engine.timing import learn_pace, share_timing
+from sorofast.observability.outages import Outages
 from sorofast.sandbox.client import AdminClient
 from sorofast.settings import RedisConfig
 
@@ -52,7 +54,11 @@ async def test_the_first_follower_reads_the_pace_and_the_fleet_shares_it(tmp_pat
             clock.observe(latest, (await rpc.get_health()).close_time_s)
             # Neither function reads anything else of the context.
             context = SimpleNamespace(
-                ledgers=clock, rpc=rpc, timing=TimingStore(redis, config.prefix), log=structlog.get_logger()
+                ledgers=clock,
+                rpc=rpc,
+                timing=TimingStore(redis, config.prefix),
+                log=structlog.get_logger(),
+                outages=Outages(structlog.get_logger(), SystemClock()),
             )
             members.append(cast("WorkerContext", context))
         await learn_pace(members[0])

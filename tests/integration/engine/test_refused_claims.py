@@ -59,6 +59,6 @@ async def test_a_channel_that_redis_knows_otherwise_is_read_again_and_no_shard_i
             return bool(small.told("channels_back"))
 
         await small.until(back, "the channels are back")
-        assert not small.told("shard_dropped"), small.told("shard_dropped")
+        assert not small.told("shards_dropped"), small.told("shards_dropped")
         status = (await small.command("status", "-o", "json")).json
         assert status["quarantined"] == {}

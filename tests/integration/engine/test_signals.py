@@ -195,6 +195,11 @@ async def test_workers_of_a_killed_supervisor_end_at_once_and_the_next_run_finds
         killed.send_signal(signal.SIGKILL)
         orphans_s = await seconds_until_gone(orphans)
         record_property("orphans_s", round(orphans_s, 2))
+        members = {event["member"] for event in killed.events if event["event"] == "worker_up"}
+        await killed.wait_for(
+            lambda _: {one["member"] for one in killed.events if one["event"] == "orphaned"} == members,
+            "name the members that were orphaned", 20,
+        )  # fmt: skip
         async with fleet.run(2) as following:
             began = time.monotonic()
             await following.ready()
@@ -235,6 +240,8 @@ async def test_an_embedded_server_that_is_killed_is_started_again_and_the_work_g
             assert server_of(run).pid != old.pid
             await place.trial.pass_ledgers(6)
         assert "worker_died" not in names(run)
+        reasons = [event["reason"] for event in run.events if event["event"] == "redis_died"]
+        assert reasons == ["it ended by SIGKILL and gave no warning"] * 2
         report = await place.trial.end(run)
     nothing_lost(report)
     assert report.missed == 0, report

@@ -50,3 +50,23 @@ def test_a_leap_is_believed_only_once_it_was_seen_several_times_in_a_row(
 
 def test_the_first_ledger_that_a_process_sees_is_believed() -> None:
     assert Leaps().doubt(health(10**6, 10**6), 0.0, TARGET_S) is None
+
+
+@pytest.mark.parametrize(
+    ("ahead", "later_s", "believed"),
+    [(1, 5, True), (17_280, 86_400, True), (500, 5, False), (1, -30, False), (10**6, 3_600, False)],
+    ids=["the next", "after a day", "a leap", "back in time", "a million in an hour"],
+)
+def test_after_a_stop_nobody_timed_the_network_s_own_times_have_to_fit_together(
+    ahead: int, later_s: int, believed: bool
+) -> None:
+    leaps = Leaps()
+    leaps.remember(LEDGER, CLOSE_S, None)
+    assert (leaps.doubt(health(ahead, later_s), SEEN_S, TARGET_S) is None) is believed
+
+
+def test_an_heir_who_saw_the_fleet_s_last_ledger_judges_by_when_that_was() -> None:
+    leaps = Leaps()
+    leaps.remember(LEDGER, CLOSE_S, SEEN_S)
+    assert leaps.doubt(health(1, 3_600), SEEN_S + 5.0, TARGET_S)
+    assert leaps.doubt(health(1, 5), SEEN_S + 5.0, TARGET_S) is None

@@ -8,11 +8,14 @@ from types import SimpleNamespace
 from typing import Any, cast
 
 import pytest
+import structlog
 
 from sorofast.coordination.leases import Term
 from sorofast.engine.context import InFlight, WorkerContext
 from sorofast.engine.membership import Membership
+from sorofast.engine.relay import Relay
 from sorofast.engine.report import Reporter
+from sorofast.engine.skips import Skips
 from sorofast.errors import RedisUnreachable
 from sorofast.testing.clock import StubClock
 
@@ -27,7 +30,11 @@ class Unreachable:
 async def test_a_hand_over_that_redis_did_not_take_lets_the_lease_run_out(clock: StubClock) -> None:
     reader, writer = os.pipe()
     try:
-        context = cast("WorkerContext", SimpleNamespace(clock=clock, member="m", in_flight=InFlight()))
+        log = structlog.get_logger()
+        skips = Skips(Relay(lambda _: None, "m", clock, log), clock, log)
+        context = cast(
+            "WorkerContext", SimpleNamespace(clock=clock, member="m", in_flight=InFlight(), skips=skips)
+        )
         membership = Membership(context, Reporter(writer), lambda: None, asyncio.Event())
         membership.runners[3] = cast("Any", Unreachable())
         membership._terms[3] = Term("s03", "m", 1, 10.0)

@@ -38,6 +38,7 @@ __all__ = ["InFlight", "RecentSuccesses", "SourceLoader", "WorkerContext"]
 SUCCESSES_MAX = 50_000
 # So many envelopes in a row that no ledger took are no chance any more.
 BARREN_MIN = 3
+LEDGERS_ENOUGH = 3
 
 
 class RecentSuccesses:
@@ -156,7 +157,13 @@ class WorkerContext:
         if case.included is not None:
             self.barren = 0
             self.outages.ok("nothing_included", "included_again")
-        elif case.outcome is Outcome.EXPIRED and case.taken and not case.foreign and self.pause.cause is None:
+        elif (
+            case.outcome is Outcome.EXPIRED
+            and case.taken
+            and not case.foreign
+            and self.pause.cause is None
+            and self.ledgers.latest[0] - case.record.claimed_ledger >= self._ledgers_enough
+        ):
             self.barren += 1
             if self.barren >= BARREN_MIN:
                 self.outages.failed(
@@ -165,6 +172,13 @@ class WorkerContext:
                     "be cut off from its network, or the bid too low for a full one",
                     fix="try another node with network.rpc_url, or raise fees.inclusion_fee_stroops",
                 )
+
+    @property
+    def _ledgers_enough(self) -> int:
+        """So many ledgers could have taken an envelope that says something by having been taken by none. While a
+        network stands still it runs out of time instead.
+        """
+        return min(LEDGERS_ENOUGH, self.config.engine.envelope_ledgers)
 
     async def close(self) -> None:
         """Ends what goes on in the background, then closes what was opened."""

@@ -49,6 +49,7 @@ CHANGED_MAX = 20_000
 # With more of them than that the workers read for themselves.
 ABSENT_MIN = 3
 ABSENT_MAX = 10_000
+STALE_WORDS = "since last known ledger closed is too high"
 # What only a follower notices.
 KINDS = (FOLLOW_FAILED, "ledger_leap", "ledgers_stalled", "headers_unread")
 # In the place of a channel's index.
@@ -127,7 +128,15 @@ class Follower:
             if not self.term.trusted(monotonic()):
                 raise LeaseLost("the follower's lease could not be renewed in time")
             asked_s = monotonic()
-            health = await self._context.rpc.get_health()
+            try:
+                health = await self._context.rpc.get_health()
+            except RpcError as error:
+                if STALE_WORDS not in error.message:
+                    raise
+                # What a server says of itself once its newest ledger is old; the network may well stand still.
+                self._watch_stall(None)
+                await asyncio.sleep(POLL_MAX_S)
+                continue
             await self._chain.check(health)
             doubt = self._doubt(health)
             if doubt is not None:
@@ -142,21 +151,17 @@ class Follower:
                 self._unseen_s, self._asked_s = self._asked_s, asked_s
                 return health
             else:
-                self._watch_stall(health)
+                self._watch_stall(health.latest_ledger)
             looked, self._asked_s = True, asked_s
             await asyncio.sleep(min(POLL_MAX_S, max(POLL_MIN_S, target_s * POLL_SHARE)))
 
-    def _watch_stall(self, health: Health) -> None:
+    def _watch_stall(self, shown: int | None) -> None:
         """Says that no ledger has closed for long."""
         for_s = self._context.clock.monotonic() - self._new_s
         if for_s < stalled_after_s(self._context.ledgers.target_s):
             return
         name = self._context.rpc.name
-        lags = (
-            f"{name} shows ledger {health.latest_ledger} and "
-            if health.latest_ledger < self._previous
-            else ""
-        )
+        lags = f"{name} shows ledger {shown} and " if shown is not None and shown < self._previous else ""
         self._context.outages.failed_since(
             "ledgers_stalled",
             self._new_s,

@@ -354,8 +354,9 @@ class Simulator:
         try:
             again_ledger = await context.restores.ask(said.restore, due.execution.subject)
         except RedisUnreachable as error:
-            context.outages.failed("redis_unreachable", error)
+            context.redis_failed("note_restore", error)
             return Said(Verdict.UNKNOWN, READ_ERROR)
+        context.outages.ok("note_restore")
         return replace(said, again_ledger=again_ledger)
 
     def _judge(self, due: Due, simulation: Simulation) -> Said:

@@ -146,7 +146,7 @@ async def test_a_server_that_dies_at_once_is_reported_with_its_own_words(config:
     home = config.dir / "redis"
     home.mkdir(parents=True)
     (home / "appendonlydir").write_text("in the way")
-    with pytest.raises(RedisUnreachable, match=r"status 1: .*appendonlydir.*server\.log"):
+    with pytest.raises(RedisUnreachable, match=r"with exit code 1: .*appendonlydir.*server\.log"):
         async with EmbeddedServer(config):
             pass
     # Nothing of the attempt is left to stop the next one.
@@ -289,7 +289,7 @@ async def test_a_server_that_keeps_dying_ends_with_the_reason(config: RedisConfi
             file.write_bytes(b"this is no append-only file")
         os.kill(server.pid, signal.SIGKILL)
         with pytest.raises(
-            RedisUnreachable, match=r"ended 5 times in \d+ s, last with status 1: .*server\.log"
+            RedisUnreachable, match=r"ended 5 times in \d+ s, last it ended with exit code 1; its last warning: .*server\.log"
         ):
             await asyncio.wait_for(server.ended(), 30)
         assert server.pid is None

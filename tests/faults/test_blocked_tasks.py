@@ -41,6 +41,7 @@ async def test_a_chain_of_tasks_that_have_never_run_is_run_one_after_the_other(s
     assert all(later - earlier <= 4 for earlier, later in pairwise(first)), first
 
 
+@pytest.mark.verify
 @pytest.mark.timeout(120)
 async def test_a_task_whose_dependency_is_cancelled_costs_nothing_and_runs_once_it_is_dropped(
     scenario: Scenario,

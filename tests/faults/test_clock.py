@@ -91,6 +91,7 @@ async def test_what_waits_for_the_clock_is_claimed_before_its_second_and_sent_wh
         assert after_s[5] < GUARD_S + CLAIM_TAKES_S, after_s
 
 
+@pytest.mark.verify
 @pytest.mark.parametrize("slow", ["getLedgerEntries", "getHealth"])
 async def test_a_clock_that_is_right_is_not_blamed_for_a_node_that_takes_its_time(
     scenario: Scenario, slow: str

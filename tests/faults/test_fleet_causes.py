@@ -84,19 +84,19 @@ async def test_nothing_is_sent_while_the_keeper_has_no_account_and_all_runs_once
     assert "create and fund it" in told["paused"]["text"]
     assert at <= there + 2
     assert runs.within(range(at, at + 3)) >= 10, "what fell due meanwhile goes out at once"
-    assert_said_once_by_each_follower(s)
+    assert_said_once_whoever_follows(s)
     assert report.failed <= TASKS
 
 
-def assert_said_once_by_each_follower(s: Scene) -> None:
-    """The one that was killed has said that it began, and its successor says that it lasts and that it is over."""
+def assert_said_once_whoever_follows(s: Scene) -> None:
+    """Once for the run, though the follower that began to say it was killed, and once that it is over."""
     told = [event for event in s.run.events if event["event"] == "keeper_missing"]
     assert 1 <= len(told) <= 2
-    assert len({event["member"] for event in told}) == len(told)
     assert len(s.processes.events("fleet_resumed")) == 1
     assert_no_dead_letters(s)
 
 
+@pytest.mark.verify
 @pytest.mark.timeout(180)
 async def test_one_try_a_ledger_goes_out_while_the_keeper_cannot_sign(scenario: Scenario) -> None:
     async with scenario(tasks=TASKS) as s:
@@ -255,6 +255,7 @@ async def test_channels_without_money_are_told_as_the_fleet_s_cause_once_no_othe
     assert "channels create" in told["paused"]["text"]
 
 
+@pytest.mark.verify
 @pytest.mark.timeout(180)
 async def test_a_simulator_that_is_too_busy_is_no_task_s_fault(scenario: Scenario) -> None:
     async with scenario(tasks=FEW_TASKS, start=False) as s:

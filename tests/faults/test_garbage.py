@@ -120,6 +120,7 @@ def told(s: Scene, event: str) -> list[dict[str, Any]]:
         for key in KEYS
     ],
 )
+@pytest.mark.verify
 async def test_whatever_stands_in_a_key_no_worker_ends_of_it_and_the_healthy_shards_go_on(
     scenario: Scenario, key: str
 ) -> None:

@@ -84,6 +84,7 @@ async def command(s: Scene, *arguments: str) -> Any:
     return done.json
 
 
+@pytest.mark.verify
 @pytest.mark.timeout(180)
 async def test_a_resolver_that_says_yes_to_simulations_alone_is_paid_for_three_times_a_day(
     scenario: Scenario,

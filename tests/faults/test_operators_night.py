@@ -93,6 +93,7 @@ async def test_a_call_that_alone_is_not_answered_is_told_by_its_name_and_not_as_
     assert (said["rpc_unreachable"], said["simulation_unanswered"]) == (0, 1), said
 
 
+@pytest.mark.verify
 @pytest.mark.timeout(150)
 async def test_a_redis_that_is_away_is_one_line_at_its_start_and_one_at_its_end(scenario: Scenario) -> None:
     async with scenario(shards=SHARDS) as s:
@@ -114,6 +115,7 @@ async def test_a_redis_that_is_away_is_one_line_at_its_start_and_one_at_its_end(
     assert report.executed >= s.setup.tasks, report.summary()
 
 
+@pytest.mark.verify
 @pytest.mark.timeout(150)
 async def test_a_network_that_stands_still_is_said_and_status_shows_it(scenario: Scenario) -> None:
     async with scenario() as s:
@@ -158,6 +160,7 @@ def behind(ledgers: int) -> Any:
     [False, pytest.param(True, marks=pytest.mark.verify)],
     ids=["lags or was reset", "another network"],
 )
+@pytest.mark.verify
 async def test_an_rpc_that_goes_back_is_told_in_one_plain_line_and_when_it_is_over(
     scenario: Scenario, stranger: bool
 ) -> None:

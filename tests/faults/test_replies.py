@@ -95,6 +95,7 @@ async def test_requests_that_reach_the_node_ten_times_lead_to_one_run_per_window
     assert (report.early, report.failed) == (0, 0), report.summary()
 
 
+@pytest.mark.verify
 async def test_sends_whose_answers_never_come_are_followed_by_the_same_bytes(scenario: Scenario) -> None:
     async with scenario(settings=QUICK) as s:
         unheard = s.rpc.black_hole("sendTransaction", count=6)

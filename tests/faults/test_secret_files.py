@@ -9,6 +9,7 @@ import pytest
 from helpers.faults.scene import Scenario
 
 
+@pytest.mark.verify
 @pytest.mark.timeout(120)
 @pytest.mark.parametrize("how", ["deleted", pytest.param("readable by others", marks=pytest.mark.verify)])
 async def test_a_worker_that_dies_while_the_seed_cannot_be_read_is_replaced_once_it_can(

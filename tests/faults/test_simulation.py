@@ -88,6 +88,7 @@ async def test_a_task_one_stroop_short_of_the_fee_is_never_sent_and_runs_after_a
     assert report.failed == 0
 
 
+@pytest.mark.verify
 @pytest.mark.timeout(180)
 async def test_a_resolver_that_turns_is_noticed_within_three_ledgers_and_asked_sparingly_before(
     scenario,

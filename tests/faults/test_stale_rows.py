@@ -27,6 +27,7 @@ async def rewritten(s: Scene, task_id: int, **fields: Any) -> int:
     return latest
 
 
+@pytest.mark.verify
 @pytest.mark.timeout(120)
 async def test_a_task_that_was_given_gas_without_an_event_runs_within_a_sweep(scenario: Scenario) -> None:
     def reshape(task_id: int) -> dict[str, Any] | None:

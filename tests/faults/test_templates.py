@@ -31,6 +31,7 @@ async def put_changeable(s: Scene) -> str:
     return target
 
 
+@pytest.mark.verify
 @pytest.mark.timeout(180)
 @pytest.mark.parametrize("function", ["step", pytest.param("append", marks=pytest.mark.verify)])
 async def test_a_call_that_is_never_the_same_twice_fails_no_more_after_its_second_failure(

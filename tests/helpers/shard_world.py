@@ -18,16 +18,18 @@ from redis.asyncio import Redis
 from sorofast import _core
 from sorofast.chain.ledger import LedgerClock
 from sorofast.chain.models import Lookup, SendAnswer
+from sorofast.chain.rpc import RpcClient
 from sorofast.coordination.shard import ShardStore
 from sorofast.coordination.streams import LedgerEntry
 from sorofast.engine.claims import Built
 from sorofast.engine.context import WorkerContext
 from sorofast.engine.cycle import Run
+from sorofast.engine.relay import Relay
 from sorofast.engine.shard import ShardRunner
+from sorofast.engine.skips import Skips
 from sorofast.engine.verdicts import Said, Verdict
 from sorofast.errors import RedisUnreachable, RpcUnreachable
 from sorofast.executions.records import WalRecord
-from sorofast.observability.outages import Outages
 from sorofast.reasons import code_of
 from sorofast.registry.layout import execute_call
 from sorofast.registry.row import Flag, Row, ids_of
@@ -149,6 +151,7 @@ class Node:
     """What the shard asks of an RPC server."""
 
     name = "model"
+    within = RpcClient.within
 
     def __init__(self, chain: Chain) -> None:
         self._chain = chain
@@ -273,12 +276,15 @@ class ShardWorld:
         )
         signer = SimpleNamespace(keeper=KEEPER, channels=b"".join(bytes([n]) * 32 for n in range(CHANNELS)))
         silent = cast("Any", SimpleNamespace(known=_nothing))
+        relay = Relay(lambda _: None, "model", self.clock, log)
         return WorkerContext(
             config=cast("Any", config), member="model", generation="g", clock=self.clock,
             rpc=cast("Any", Node(self.chain)), signer=cast("Any", signer), contract=bytes(32),
             fleet=cast("Any", None), store=self.store, ledgers=LedgerClock(float(TARGET_S)),
-            timing=cast("Any", None), pause=cast("Any", Pause()), outages=Outages(log, self.clock), log=log,
+            timing=cast("Any", None), pause=cast("Any", Pause()), outages=relay,
+            skips=Skips(relay, self.clock, log), log=log,
             close_redis=_nothing, templates=cast("Any", self.templates), registry_words=silent, sources=(),
+            restores=cast("Any", None),
             rng=self.chain.rng,
         )  # fmt: skip
 

@@ -289,7 +289,8 @@ async def test_a_server_that_keeps_dying_ends_with_the_reason(config: RedisConfi
             file.write_bytes(b"this is no append-only file")
         os.kill(server.pid, signal.SIGKILL)
         with pytest.raises(
-            RedisUnreachable, match=r"ended 5 times in \d+ s; last it ended with exit code 1; its last warning: .*server\.log"
+            RedisUnreachable,
+            match=r"ended 5 times in \d+ s; last it ended with exit code 1; its last warning: .*server\.log",
         ):
             await asyncio.wait_for(server.ended(), 30)
         assert server.pid is None

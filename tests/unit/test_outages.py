@@ -8,7 +8,7 @@ import pytest
 from structlog.testing import CapturingLogger
 from structlog.typing import FilteringBoundLogger
 
-from sorofast.errors import RedisUnreachable, RpcUnreachable
+from sorofast.errors import RedisUnreachable, RedisUnreadable, RpcUnreachable
 from sorofast.observability.outages import KINDS_MAX, OTHERS, QUIET_S, Outages
 from sorofast.testing.clock import StubClock
 
@@ -171,3 +171,15 @@ def test_what_nobody_asks_a_server_any_more_is_not_an_outage_for_ever(
         "send_unanswered_over",
     ]
     assert lines(log)[-1][2]["after_s"] == 0.0
+
+
+def test_a_key_that_does_not_read_is_no_redis_that_is_away(outages: Outages, log: CapturingLogger) -> None:
+    outages.failed("load_failed", RedisUnreadable("a list where the log should be"), shard=3)
+    outages.failed("heartbeat", RedisUnreachable("nobody answers"))
+    assert outages.ok("heartbeat")
+    assert [(event, fields.get("reason")) for _, event, fields in lines(log)] == [
+        ("load_failed", "a list where the log should be"),
+        ("redis_unreachable", "nobody answers"),
+        ("redis_back", None),
+    ]
+    assert outages.lasting("load_failed")

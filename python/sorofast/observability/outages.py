@@ -21,7 +21,7 @@ from dataclasses import dataclass, field
 from structlog.typing import FilteringBoundLogger
 
 from sorofast.clock import Clock
-from sorofast.errors import RedisUnreachable, RpcOutOfStep, RpcUnreachable
+from sorofast.errors import RedisUnreachable, RedisUnreadable, RpcOutOfStep, RpcUnreachable
 
 __all__ = [
     "FOLLOW_FAILED",
@@ -59,7 +59,9 @@ _BACK = {
 
 
 def cause_of(error: object) -> Cause:
-    """Which server is to blame for it."""
+    """Which server is to blame for it. A Redis that answers is none, whatever stands in one of its keys."""
+    if isinstance(error, RedisUnreadable):
+        return ""
     if isinstance(error, RpcOutOfStep):
         return "rpc_out_of_step"
     if isinstance(error, RpcUnreachable):

@@ -66,10 +66,11 @@ class Rereading:
             part = self._ids[self._at : self._at + 8 * KEYS_PER_READ]
             if part:
                 parts.append(part)
+        # Nothing is noted before all is there: what one call has brought would be lost if the next one failed.
+        batches = [await self._read(part, ledger) for part in parts]
         rows: list[bytes] = []
         gone: list[int] = []
-        for at, part in enumerate(parts):
-            batch = await self._read(part, ledger)
+        for at, (part, batch) in enumerate(zip(parts, batches, strict=True)):
             rows.append(batch.rows)
             told = {row.task_id for row in rows_of(batch.rows)} | {
                 task_id for task_id, _, _ in batch.problems

@@ -5,7 +5,10 @@ from __future__ import annotations
 from types import SimpleNamespace
 from typing import Any
 
-from sorofast.registry.row import Flag, Row, ids_of, pack_ids
+import pytest
+
+from sorofast.errors import RpcUnreachable
+from sorofast.registry.row import Flag, Row, ids_of, pack_ids, rows_of
 from sorofast.triggers.rereading import ABSENT_TIMES, DOUBT_EVERY_LEDGERS, Rereading
 
 
@@ -15,9 +18,12 @@ class Node:
     def __init__(self, *shows: int) -> None:
         self.shows = set(shows)
         self.asked: list[list[int]] = []
+        self.silent_about: int | None = None
 
     async def read(self, task_ids: bytes, ledger_min: int) -> Any:
         self.asked.append(ids_of(task_ids))
+        if self.silent_about in self.asked[-1]:
+            raise RpcUnreachable("no answer")
         flags = Flag.ACTIVE | Flag.KEEPER_ALLOWED
         rows = [
             Row(one, 60, 1_000, 9, 1, 9_999, 1, ledger_min, flags, 0)
@@ -71,3 +77,23 @@ async def test_a_task_that_may_be_left_out_is_never_taken_for_gone() -> None:
     for ledger in range(100, 200):
         rereading.doubt(7)
         assert (await rereading.look(ledger, lambda _: False))[1] == []
+
+
+async def test_what_one_answer_brought_is_not_lost_when_the_next_one_does_not_come() -> None:
+    node = Node(7)
+
+    async def ids(ledger: int) -> bytes:
+        return pack_ids([3])
+
+    rereading = Rereading(0, 1, node.read, ids)
+    rereading.doubt(7)
+    rereading.doubt(8)
+    node.silent_about = 3
+    for ledger in range(100, 100 + ABSENT_TIMES + 1):
+        with pytest.raises(RpcUnreachable):
+            await rereading.look(ledger, lambda _: True)
+    node.silent_about = None
+    node.shows |= {3}
+    rows, gone = await rereading.look(104, lambda _: True)
+    assert [row.task_id for part in rows for row in rows_of(part)] == [7, 3]
+    assert gone == []

@@ -86,6 +86,8 @@ class TaskSource:
         self._poor: dict[int, _Poor] = {}
         # Tasks that look too poor, and are to be simulated all the same.
         self._on_trial: set[int] = set()
+        # Tasks that were found to be gone since the last ledger, which did not tell.
+        self._found_gone: list[int] = []
         self._dependencies = Dependencies(table, read)
         self._archived = ArchivedTasks(table, ledger)
         self._rereading = Rereading(shard, shards, read, list_ids)
@@ -103,14 +105,14 @@ class TaskSource:
             # What ledgers told of them meanwhile was not taken in.
             rows = (await self._read(pack_ids(back), ledger)).rows
             self._apply(rows)
-            self._forget(set(back) - {row.task_id for row in rows_of(rows)})
+            self._find_gone(set(back) - {row.task_id for row in rows_of(rows)})
         self._out = (self._out | out).difference(back)
         await self._dependencies.look(ledger)
         parts, gone = await self._rereading.look(ledger, self._should_be_there)
         for part in parts:
             self._apply(part)
             self._archived.found(rows_of(part))
-        self._forget(gone)
+        self._find_gone(gone)
 
     def _should_be_there(self, task_id: int) -> bool:
         """Whether an answer without it is strange: an archived entry may be left out, and some are not asked for."""
@@ -220,7 +222,8 @@ class TaskSource:
         self._dependencies.ingest(entry)
         self._archived.ingest(entry)
         self._forget(entry.removed)
-        return [(TASKS, task_id) for task_id in entry.removed]
+        found, self._found_gone = self._found_gone, []
+        return [(TASKS, task_id) for task_id in (*entry.removed, *found) if self._row(task_id) is None]
 
     def reasons(self) -> Mapping[int, int]:
         return self.table.reason_counts()
@@ -292,6 +295,12 @@ class TaskSource:
         """Whether it is the same task as when it could not pay, and nothing of it has changed since."""
         row = self._row(task_id)
         return row is not None and row.shape == shape and row.reason == GAS_BELOW_FEE
+
+    def _find_gone(self, task_ids: Iterable[int]) -> None:
+        """Forgets those, and tells of them with the next ledger."""
+        gone = list(task_ids)
+        self._forget(gone)
+        self._found_gone += gone
 
     def _forget(self, task_ids: Iterable[int]) -> None:
         gone = list(task_ids)

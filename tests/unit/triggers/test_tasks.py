@@ -19,6 +19,7 @@ from sorofast.executions.records import Operation, WalRecord
 from sorofast.reasons import code_of
 from sorofast.registry.layout import execute_call
 from sorofast.registry.row import Flag, Row, ids_of
+from sorofast.triggers.rereading import ABSENT_TIMES
 from sorofast.triggers.tasks import ASK_AGAIN_LEDGERS, TaskSource
 
 WINDOW, INTERVAL_S, LANDED_S = 1_000, 60, 1_065
@@ -158,6 +159,23 @@ def test_a_removed_task_is_gone() -> None:
     assert len(tasks) == 0
     tasks.wait(RUN, 2_000, code_of("backing_off"))
     assert tasks.next_due_s() is None
+
+
+async def test_a_task_that_is_found_to_be_gone_is_told_with_the_next_ledger() -> None:
+    async def read(task_ids: bytes, ledger_min: int) -> _core.EntriesBatch:
+        return cast("_core.EntriesBatch", SimpleNamespace(rows=b"", problems=[], dependencies=[]))
+
+    table = _core.TaskTable()
+    table.apply(row().pack(), 0, 1)
+    tasks = TaskSource(table, CALL, 0, 1, read=read)
+    (due,) = tasks.due(5_000, 10)
+    tasks.park(due, code_of("resolver_says_no"))
+    for ledger in range(101, 101 + ABSENT_TIMES):
+        assert tasks.ingest(entry()) == []
+        await tasks.look(ledger)
+    assert len(tasks) == 0
+    assert tasks.ingest(entry()) == [(TASKS, 7)]
+    assert tasks.ingest(entry()) == []
 
 
 def test_past_the_retention_the_task_s_last_run_tells_what_an_envelope_did() -> None:

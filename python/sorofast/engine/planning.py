@@ -71,11 +71,11 @@ class Planning:
 
     async def plan(self, until_s: int, ended: Sequence[Ended]) -> list[Run]:
         """What to run now. What is known does not wait for what has to be asked about."""
-        free = self._flights.free(ended)[:MAX_COMMIT]
+        again = self._again()[: MAX_COMMIT - len(ended)]
+        free = self._flights.free(ended)[: MAX_COMMIT - len(again)]
         landed = {case.record.key.subject for case in ended}
         room = self._context.config.engine.max_inflight - (self._context.in_flight.total() - len(ended))
         dues = self._sources.due(until_s, len(free) + DUE_EXTRA)
-        again = self._again()[: MAX_COMMIT - len(ended)]
         if not dues and not again and self._simulator.idle:
             return []
         # Those that waited for a ledger, a channel or their back-off were counted when they fell due.

@@ -8,6 +8,7 @@ next simulation, and one that stays too long costs a simulation that finds nothi
 from __future__ import annotations
 
 import hashlib
+import re
 from collections.abc import Callable, Iterable
 from typing import Any
 
@@ -25,7 +26,8 @@ __all__ = ["KEYS_MAX", "NEEDS_MAX", "RestoreNeed", "RestoreStore", "need_id"]
 NEED_SCHEMA = 1
 NEEDS_MAX = 64
 """Beyond so many nobody adds another; by as many as members add in one ledger it may be exceeded."""
-NAME_LENGTH = 16
+# Python takes more for a number than that: signs, spaces, underscores.
+_NAME = re.compile(rb"[0-9a-f]{16}")
 KEYS_MAX = 400
 """Entries of one need. A transaction of the public network names no more."""
 
@@ -82,7 +84,7 @@ class RestoreStore:
         for name, packed in stored.items():
             try:
                 need = msgspec.msgpack.decode(packed, type=RestoreNeed)
-                if need.schema == NEED_SCHEMA and len(name) == NAME_LENGTH:
+                if need.schema == NEED_SCHEMA and _NAME.fullmatch(name):
                     needs[int(name, 16)] = need
             except ValueError:  # msgspec's errors are ValueErrors too
                 continue

@@ -24,6 +24,7 @@ from sorofast.engine.context import SourceLoader, WorkerContext
 from sorofast.engine.fleet_meta import fleet_meta
 from sorofast.engine.load_restores import load_restores
 from sorofast.engine.load_tasks import load_tasks
+from sorofast.engine.loops import Background
 from sorofast.engine.pause import FleetPause
 from sorofast.engine.relay import Relay
 from sorofast.engine.report import Report
@@ -75,7 +76,7 @@ async def connect(
         await rpc.close()
         await redis.aclose()
         raise
-    outages = Relay(tell, member, clock, log)
+    outages, background = Relay(tell, member, clock, log), Background()
     ledgers = LedgerClock(
         target_s,
         clock_guard_s=config.engine.guard_s,
@@ -103,9 +104,12 @@ async def connect(
         close_redis=redis.aclose,
         sources=tuple(sources),
         templates=FleetTemplates(TemplateStore(redis, prefix, unreadable), signer, contract, log),
-        restores=FleetRestores(RestoreStore(redis, prefix, unreadable), rpc, ledgers, log),
+        restores=FleetRestores(
+            RestoreStore(redis, prefix, unreadable), rpc, ledgers, log, outages, background
+        ),
         registry_words=WordsReader(rpc, config.contract.id),
         suspects=Suspects(SuspectStore(redis, prefix, unreadable=unreadable), in_hand),
+        background=background,
     )
 
 

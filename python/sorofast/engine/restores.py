@@ -19,7 +19,9 @@ from sorofast.chain.ledger import LedgerClock
 from sorofast.chain.limits import TransactionLimits, read_limits
 from sorofast.chain.rpc import RpcClient
 from sorofast.coordination.restores import KEYS_MAX, NEEDS_MAX, RestoreNeed, RestoreStore, need_id
-from sorofast.errors import DecodeError, RedisUnreachable, RpcError, RpcUnreachable
+from sorofast.engine.loops import Background
+from sorofast.engine.relay import OutageNotes
+from sorofast.errors import DecodeError, RedisUnreachable, RedisUnreadable, RpcError, RpcUnreachable
 from sorofast.executions.key import Subject, name_of_subject
 
 __all__ = ["LOOK_LEDGERS", "FleetRestores"]
@@ -36,18 +38,26 @@ class FleetRestores:
     """What has to be written waits until `sync`, but for a new need."""
 
     def __init__(
-        self, store: RestoreStore, rpc: RpcClient, ledgers: LedgerClock, log: FilteringBoundLogger
+        self,
+        store: RestoreStore,
+        rpc: RpcClient,
+        ledgers: LedgerClock,
+        log: FilteringBoundLogger,
+        outages: OutageNotes,
+        background: Background,
     ) -> None:
         self._store = store
         self._rpc = rpc
         self._ledgers = ledgers
         self._log = log
+        self._outages = outages
+        self._background = background
         self._needs: dict[int, RestoreNeed] = {}
         # None for those to be taken off.
         self._unwritten: dict[int, RestoreNeed | None] = {}
         self.limits: TransactionLimits | None = None
         """What one transaction may read and write; None until the node has told."""
-        self._limits_ledger = -LIMITS_LEDGERS
+        self._ask_ledger = 0
         self._reading: asyncio.Task[None] | None = None
 
     @property
@@ -162,9 +172,12 @@ class FleetRestores:
                 if self._unwritten.get(number) is need:
                     del self._unwritten[number]
             found = await self._store.read()
+        except RedisUnreadable:
+            return  # told where it was read
         except RedisUnreachable as error:
-            self._log.info("restores_not_synced", error=str(error))
+            self._outages.failed("sync_restores", error)
             return
+        self._outages.ok("sync_restores")
         for number, need in self._unwritten.items():
             if need is None:
                 found.pop(number, None)
@@ -173,19 +186,21 @@ class FleetRestores:
         self._needs = found
 
     def _look_at_limits(self) -> None:
-        """Asks for them behind everything else, once in a long while; until there are any, with every ledger."""
+        """Asks for them behind everything else, once in a long while; until there is an answer, with every ledger."""
         ledger = self._ledgers.latest[0]
-        fresh = self._limits_ledger + (LIMITS_LEDGERS if self.limits is not None else 1) > ledger
-        if fresh or (self._reading is not None and not self._reading.done()):
+        if ledger < self._ask_ledger or (self._reading is not None and not self._reading.done()):
             return
-        self._limits_ledger = ledger
-        self._reading = asyncio.create_task(self._read_limits(), name="limits")
+        self._ask_ledger = ledger + 1
+        self._reading = self._background.begin(self._read_limits(), "limits")
 
     async def _read_limits(self) -> None:
         try:
             self.limits = await read_limits(self._rpc)
         except (RpcUnreachable, RpcError, DecodeError) as error:
-            self._log.info("limits_unknown", error=str(error))
+            self._outages.failed("limits_unread", error)
+            return
+        self._ask_ledger = self._ledgers.latest[0] + LIMITS_LEDGERS
+        self._outages.ok("limits_unread", "limits_read")
 
     def _put(self, number: int, need: RestoreNeed) -> None:
         self._needs[number] = self._unwritten[number] = need

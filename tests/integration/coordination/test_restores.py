@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator
 
+import msgspec
 import pytest
 import pytest_asyncio
 import structlog
@@ -11,14 +12,17 @@ from redis.asyncio import Redis
 
 from sorofast.chain.ledger import LedgerClock
 from sorofast.chain.rpc import RpcClient
+from sorofast.clock import SystemClock
 from sorofast.coordination.keys import FleetKeys
 from sorofast.coordination.restores import NEEDS_MAX, RestoreNeed, RestoreStore, need_id
+from sorofast.engine.loops import Background
 from sorofast.engine.restores import (
     FORGOTTEN_LEDGERS,
     LOOK_LEDGERS,
     REFUSED_LEDGERS_MAX,
     FleetRestores,
 )
+from sorofast.observability.outages import Outages
 
 LEDGER, CLOSE_S = 100, 1_000
 KEYS = (b"a", b"b", b"c")
@@ -31,7 +35,11 @@ class Member:
     def __init__(self, redis: Redis, prefix: str, rpc: RpcClient) -> None:
         self.ledgers = LedgerClock(5.0)
         self.close(LEDGER)
-        self.restores = FleetRestores(RestoreStore(redis, prefix), rpc, self.ledgers, structlog.get_logger())
+        log = structlog.get_logger()
+        self.background = Background()
+        self.restores = FleetRestores(
+            RestoreStore(redis, prefix), rpc, self.ledgers, log, Outages(log, SystemClock()), self.background
+        )
 
     def close(self, ledger: int) -> None:
         self.ledgers.observe(ledger, CLOSE_S + 5 * (ledger - LEDGER))
@@ -41,7 +49,10 @@ class Member:
 async def members(redis: Redis, prefix: str) -> AsyncIterator[tuple[Member, Member]]:
     # Nobody asks it anything here.
     rpc = RpcClient("http://127.0.0.1:9")
-    yield Member(redis, prefix, rpc), Member(redis, prefix, rpc)
+    both = Member(redis, prefix, rpc), Member(redis, prefix, rpc)
+    yield both
+    for member in both:
+        assert await member.background.end() == []
     await rpc.close()
 
 
@@ -178,6 +189,8 @@ async def test_what_another_version_wrote_is_passed_over(
     await redis.hset(FleetKeys.of(prefix).restores, "00000000000000ff", packed)  # type: ignore[misc]
     good = RestoreNeed(keys=KEYS, wanted_by="7", asked_ledger=LEDGER, asked_s=CLOSE_S)
     await RestoreStore(redis, prefix).write(2**64, good)
+    for name in ("-0000000000000ff", "+0000000000000ff", "0000_0000_0000ff", "00000000000000FF"):
+        await redis.hset(FleetKeys.of(prefix).restores, name, msgspec.msgpack.encode(good))  # type: ignore[misc]
     await one.ask(KEYS, TASK)
     await one.sync()
     assert list(one.needs) == [need_id(KEYS)]

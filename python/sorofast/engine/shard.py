@@ -78,6 +78,7 @@ class ShardRunner:
         self._retries = Retries(context, state)
         self._planning = Planning(context, shard, self._sources, self._flights, self._retries)
         self._tending = False
+        self._tend_failed = False
         self._dead = DeadLetters(context, self._retries, state.dead, self._sources.of)
         # The last owner's dead letters stand until their window is over, and envelopes of it may be on their way.
         for dead in state.dead:
@@ -185,15 +186,12 @@ class ShardRunner:
             return
         self._tending = True
         store, channels = self._context.store, self._flights.channels
+        unread: RedisUnreadable | None = None
         try:
             try:
                 requests = await store.requests(self.term)
             except RedisUnreadable as error:
-                self._context.tally.errors += 1
-                self._context.outages.failed("tend_failed", error, shard=self.shard)
-                requests = {}
-            else:
-                self._context.outages.ok("tend_failed")
+                unread, requests = error, {}
             sequences = await channels.read_again(self._flights)
             async with self._lock:
                 if self.lost is not None:
@@ -207,16 +205,26 @@ class ShardRunner:
                     for record in self._flights.adopt(await store.load(self.term)):
                         self._sources.of(record).started(record.key)
             channels.say()
+            self._say_tended(unread)
         except (LeaseLost, ShardRegressed) as error:
             self._lose(error)
         except RedisUnreachable:
             # The next ledger asks again; what Redis does to the cycle itself is told there.
             self._context.tally.errors += 1
         except SorofastError as error:
-            self._context.tally.errors += 1
-            self._context.outages.failed("tend_failed", error, shard=self.shard)
+            self._say_tended(error)
         finally:
             self._tending = False
+
+    def _say_tended(self, error: SorofastError | None) -> None:
+        """That another shard was tended shows nothing of this one."""
+        if error is not None:
+            self._context.tally.errors += 1
+            self._tend_failed = True
+            self._context.outages.failed("tend_failed", error, shard=self.shard)
+        elif self._tend_failed:
+            self._tend_failed = False
+            self._context.outages.ok("tend_failed")
 
     async def _answer(self, requests: Mapping[bytes, Request]) -> bool:
         """Carries out what operators have asked, and what a new day brings. False when nobody can tell whether the log
@@ -279,6 +287,9 @@ class ShardRunner:
         self._flights.close()
         self._planning.close()
         self._sources.close()
+        if self._tend_failed:
+            self._tend_failed = False
+            self._context.outages.let_go("tend_failed")
 
     def _trusted(self) -> bool:
         return self.term.trusted(self._context.clock.monotonic())

@@ -36,6 +36,8 @@ class Sources:
         self._sources: dict[str, TriggerSource] = {source.name: source for source in sources}
         self._kept_out = KeptOut(context.suspects, self.of, context.log)
         self._looking: dict[str, asyncio.Task[None]] = {}
+        # Whose last look failed: that another one had nothing to ask shows nothing of it.
+        self._failed: set[str] = set()
         self._closed = False
 
     def __len__(self) -> int:
@@ -89,9 +91,12 @@ class Sources:
                 await source.look(ledger)
         except (RpcUnreachable, RpcError, DecodeError) as error:
             self._context.tally.errors += 1
+            self._failed.add(source.name)
             self._context.outages.failed("look_failed", error, trigger=source.name)
         else:
-            self._context.outages.ok("look_failed", "looks_again")
+            if source.name in self._failed:
+                self._failed.discard(source.name)
+                self._context.outages.ok("look_failed", "looks_again")
 
     def close(self) -> None:
         """Nothing is read any more: the shard is somebody else's, or is loaded anew."""
@@ -99,6 +104,9 @@ class Sources:
         for task in self._looking.values():
             task.cancel()
         self._looking.clear()
+        if self._failed:
+            self._failed.clear()
+            self._context.outages.let_go("look_failed")
 
     def snapshot(self) -> bytes | None:
         """What the next owner is to be left: the state of every source that keeps it this way."""

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 from sorofast.cli.context import load
 from sorofast.cli.options import DEFAULTS, Options
 from sorofast.cli.output import console, duration, print_json, print_pairs, print_table, utc
+from sorofast.wording import counted
 
 if TYPE_CHECKING:
     from sorofast.views.fleet import FleetView, LedgerView, OutageView
@@ -75,8 +76,8 @@ def _print(view: FleetView) -> None:
 
 
 def _since(outage: OutageView) -> str:
-    told = "1 member" if outage.members == 1 else f"{outage.members} members"
-    return f"since {utc(outage.since_s)}, for {duration(round(outage.for_s))}, told by {told}"
+    told_by = counted(outage.members, "member")
+    return f"since {utc(outage.since_s)}, for {duration(round(outage.for_s))}, told by {told_by}"
 
 
 def _stale(ledger: LedgerView) -> str:

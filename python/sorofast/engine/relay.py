@@ -27,8 +27,6 @@ class OutageNotes(Protocol):
 
     def ok(self, kind: str, back: str | None = None, **fields: object) -> bool: ...
 
-    def lasting(self, kind: str) -> bool: ...
-
 
 @dataclass(frozen=True, slots=True)
 class InForce:
@@ -110,9 +108,6 @@ class Relay:
         for kind in kinds:
             if self._kinds.pop(kind, None) is not None:
                 self._tell(Working(member=self._member, kind=kind, seen=False))
-
-    def lasting(self, kind: str) -> bool:
-        return kind in self._kinds
 
     def in_force(self) -> list[InForce]:
         """What fails now. What a server did not answer, and nobody has asked it since, is let go of after a while."""

@@ -100,9 +100,6 @@ class RunLog:
         self._standing.forget(member)
         self._waiting = {case: one for case, one in self._waiting.items() if case[0] != member}
 
-    def lasting(self, outage: str) -> bool:
-        return self._outages.lasting(outage)
-
     def _tick(self) -> None:
         self.tell_held(self._clock.monotonic())
         self._digest.tick()

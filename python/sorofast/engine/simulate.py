@@ -185,8 +185,8 @@ class Simulator:
                     for (_, room), leader in zip(rooms, leaders, strict=True)
                 )
             )
-            for (template, room), leader, one in zip(rooms, leaders, said, strict=True):
-                answers += self._conclude(template, room, leader, one)
+            for (_, room), leader, one in zip(rooms, leaders, said, strict=True):
+                answers += self._conclude(room, leader, one)
         return answers + self._served()
 
     def _served(self) -> list[Answer]:
@@ -232,7 +232,7 @@ class Simulator:
         candidates = shared or list(room.waiting.values())
         return self._context.rng.choice(candidates) if room.led_badly else candidates[0]
 
-    def _conclude(self, template: int, room: _Room, leader: Due, said: Said) -> list[Answer]:
+    def _conclude(self, room: _Room, leader: Due, said: Said) -> list[Answer]:
         ledger = self._ledger
         room.led_badly = said.verdict in (Verdict.FAILS, Verdict.NO_EFFECT, Verdict.WAITS)
         match said.verdict:

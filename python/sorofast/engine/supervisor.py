@@ -135,6 +135,7 @@ class Supervisor(Service):
             asyncio.create_task(self._announce_ready()),
             asyncio.create_task(self._run_log.run(), name="run-log"),
         ]
+        extra[-1].add_done_callback(self._run_log_ended)
         if self._redis is not None:
             extra.append(asyncio.create_task(self._watch(self._redis)))
         started()
@@ -231,6 +232,13 @@ class Supervisor(Service):
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(pause_s):
                 await self._stop.wait()
+
+    def _run_log_ended(self, told: asyncio.Task[None]) -> None:
+        """The run goes on without telling its workers' troubles, and says so: nobody would know otherwise."""
+        if not told.cancelled() and (error := told.exception()) is not None:
+            self._log.error(
+                "troubles_untold", reason=repr(error), fix="restart the run at a good moment", exc_info=error
+            )
 
     def _keeper_ended(self, keeper: asyncio.Task[None]) -> None:
         """Whatever ends a slot's keeping but a stop ends the run: an empty slot would never be noticed."""

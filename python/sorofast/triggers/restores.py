@@ -7,13 +7,14 @@ one follows the other, each a window of its own.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from typing import Protocol
 
 from structlog.typing import FilteringBoundLogger
 
 from sorofast import _core
-from sorofast.coordination.restores import RestoreNeed
+from sorofast.coordination.restores import RestoreNeed, need_id
 from sorofast.coordination.streams import LedgerEntry
 from sorofast.executions.call import Call
 from sorofast.executions.key import Execution, Subject
@@ -25,6 +26,7 @@ from sorofast.triggers.base import Due
 __all__ = ["RESTORES", "RestoreSource", "number_of"]
 
 RESTORES = "restores"
+_NAME = re.compile(r"[0-9a-f]{16}")
 NOT_DONE = frozenset({Outcome.FAILED, Outcome.REFUSED})
 
 
@@ -61,7 +63,7 @@ class RestoreSource:
         # What the engine has, or has in the log; and the others of which an operation has begun.
         self._held: set[int] = set()
         self._in_flight: set[int] = set()
-        self._windows: dict[int, int] = {}
+        self._windows: dict[int, int | str] = {}
         self._not_before_s: dict[int, int] = {}
         self._gone: list[Subject] = []
 
@@ -103,7 +105,7 @@ class RestoreSource:
         number = number_of(execution)
         self._held.add(number)
         self._in_flight.add(number)
-        self._windows[number] = int(execution.window)
+        self._windows[number] = execution.window
 
     def park(self, due: Due, reason: int) -> None:
         self._held.add(number_of(due.execution))
@@ -194,5 +196,8 @@ def _name(number: int) -> str:
 
 
 def number_of(execution: Execution) -> int:
-    """The number of the need that an execution is for."""
-    return int(str(execution.id), 16)
+    """The number of the need that an execution is for. One that another version named otherwise is a need of its own,
+    which ends with its transaction as every other.
+    """
+    name = str(execution.id)
+    return int(name, 16) if _NAME.fullmatch(name) else need_id([name.encode()])

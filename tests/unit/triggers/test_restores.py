@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import structlog
 
 from sorofast import _core
 from sorofast.coordination.restores import RestoreNeed, need_id
 from sorofast.coordination.streams import LedgerEntry
+from sorofast.executions.key import Execution
 from sorofast.executions.outcome import ChannelView, Ended, Outcome
 from sorofast.executions.records import Proof, WalRecord
 from sorofast.reasons import code_of
@@ -77,6 +78,12 @@ def entry(ledger: int) -> LedgerEntry:
         removed=[],
         node="node",
     )
+
+
+def ended_of(execution: Execution) -> Ended:
+    """The end of one that this version did not begin."""
+    due = replace(source(Noted()).due(CLOSE_S, 1)[0], execution=execution)
+    return ended(due, Outcome.EXPIRED)
 
 
 def ended(due: Due, outcome: Outcome) -> Ended:
@@ -212,3 +219,13 @@ async def test_a_need_that_is_over_leaves_nothing_behind_once_it_has_rested() ->
     await restores.look(LEDGER + 6)
     assert restores.ingest(entry(LEDGER + 7)) == [due.execution.subject]
     assert restores.ingest(entry(LEDGER + 8)) == []
+
+
+def test_a_restore_that_another_version_named_otherwise_is_taken_up_and_ends_like_every_other() -> None:
+    noted = Noted(needs={})
+    restores = source(noted)
+    foreign = Execution("restores", "entries of task 7", "w1")
+    restores.started(foreign)
+    restores.wait(foreign, CLOSE_S + 5, code_of("backing_off"))
+    restores.ended(replace(ended_of(foreign), outcome=Outcome.EXECUTED))
+    assert noted.said == ["worked"]

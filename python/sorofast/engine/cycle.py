@@ -6,7 +6,7 @@ until a time. What is not run carries the reason an operator will read.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Container, Iterable, Mapping, Sequence
+from collections.abc import Callable, Container, Iterable, Mapping, Sequence, Set
 from dataclasses import dataclass, field, replace
 
 from sorofast.executions.key import Execution, Subject
@@ -45,15 +45,16 @@ class CycleView:
     until_s: int
     free: Sequence[tuple[int, int]]
     inflight_room: int
-    in_flight: Container[Subject]
+    in_flight: Set[Subject]
     backoffs: Mapping[Subject, Backoff]
     has_template: Callable[[Due], bool]
 
     def after(self, runs: Sequence[Run]) -> CycleView:
-        """With what `runs` leave of the channels and of the room in flight."""
+        """With what `runs` leave of the channels and of the room in flight, where they are by then."""
         used = {run.channel for run in runs}
         free = [one for one in self.free if one[0] not in used]
-        return replace(self, free=free, inflight_room=self.inflight_room - len(runs))
+        in_flight = self.in_flight | {run.due.execution.subject for run in runs}
+        return replace(self, free=free, inflight_room=self.inflight_room - len(runs), in_flight=in_flight)
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,14 +91,16 @@ def plan_cycle(dues: Iterable[Due], view: CycleView) -> Plan:
     A call that has no template yet, an execution that is gated, and one that did not work before are simulated first,
     the last by itself: that a sibling runs says nothing of it.
     A simulation runs at the last closed ledger's time, so it waits until a ledger has closed at or after its due time.
+    What falls due twice, because its entry changed while it waited for a simulation, is run once.
     """
     plan = Plan()
+    begun: set[Subject] = set()
     channels = iter(view.free)
     room = view.inflight_room
     for due in dues:
         execution = due.execution
         backoff = view.backoffs.get(execution.subject)
-        if execution.subject in view.in_flight:
+        if execution.subject in view.in_flight or execution.subject in begun:
             plan.next_ledger.append((due, IN_FLIGHT))
             continue
         if backoff is not None and backoff.window != execution.window:
@@ -119,5 +122,6 @@ def plan_cycle(dues: Iterable[Due], view: CycleView) -> Plan:
             plan.next_ledger.append((due, MAX_INFLIGHT))
             continue
         room -= 1
+        begun.add(execution.subject)
         plan.run.append(Run(due, channel[0], channel[1] + 1))
     return plan

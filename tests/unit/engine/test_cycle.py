@@ -79,6 +79,18 @@ def test_a_task_in_flight_is_left_alone() -> None:
     ]
 
 
+def test_what_falls_due_twice_in_one_cycle_is_run_once() -> None:
+    """As a task whose entry changes while it waits for a simulation: it is due again, and then it is answered."""
+    made = plan([due(1), due(2), replace(due(1), template=KNOWN)])
+    assert [run.due.execution.id for run in made.run] == [1, 2]
+    in_flight = code_of("in_flight")
+    assert [(waiting.execution.id, reason) for waiting, reason in made.next_ledger] == [(1, in_flight)]
+    view = CycleView(CLOSE_S, CLOSE_S, [(0, 10), (1, 20), (2, 30)], 100, subjects(), {}, lambda _: True)
+    more = plan_cycle([due(1), due(3)], view.after(made.run))
+    assert [(run.due.execution.id, run.channel) for run in more.run] == [(3, 2)]
+    assert [(waiting.execution.id, reason) for waiting, reason in more.next_ledger] == [(1, in_flight)]
+
+
 def test_those_without_a_channel_say_so() -> None:
     made = plan([due(1), due(2)], free=[(4, 7)])
     assert [run.due.execution.id for run in made.run] == [1]

@@ -12,6 +12,7 @@ once, the entry says so, and every worker reads its tasks from the chain again.
 from __future__ import annotations
 
 import asyncio
+import contextlib
 
 from sorofast import _core
 from sorofast.chain.ledger import stalled_after_s
@@ -25,7 +26,7 @@ from sorofast.engine.context import WorkerContext
 from sorofast.engine.leaps import Leaps
 from sorofast.engine.loops import cancel_and_wait
 from sorofast.engine.reading import read_entries
-from sorofast.engine.same_chain import SameChain
+from sorofast.engine.same_chain import KNOWN_MAX, SameChain
 from sorofast.engine.timing import learn_pace
 from sorofast.errors import DecodeError, EventsLost, LeaseLost, RedisUnreachable, RpcError, RpcUnreachable
 from sorofast.executions.key import TASKS
@@ -110,7 +111,9 @@ class Follower:
         self._keeper_gone_since = last.keeper_gone_since if last is not None else None
         self._previous, self._cursor = await fleet.follower_state()
         if last is not None and last.ledger == self._previous:
-            self._chain.remember(last.ledger, last.close_time_s)
+            with contextlib.suppress(DecodeError):
+                newest = await fleet.last_ledgers(KNOWN_MAX)
+            self._chain.remember([(one.ledger, one.close_time_s) for _, one in newest])
             ledgers = self._context.ledgers
             here = ledgers.latest == (last.ledger, last.close_time_s)
             self._leaps.remember(last.ledger, last.close_time_s, ledgers.seen_monotonic_s if here else None)
@@ -140,6 +143,8 @@ class Follower:
             await self._chain.check(health)
             doubt = self._doubt(health)
             if doubt is not None:
+                # Without a request that fails, too, another server may have taken the address.
+                self._chain.doubt()
                 self._context.outages.failed("ledger_leap", doubt)
                 await asyncio.sleep(LEAP_PAUSE_S)
             elif health.latest_ledger > self._previous:

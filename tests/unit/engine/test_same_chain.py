@@ -24,6 +24,7 @@ class Node:
     def __init__(self) -> None:
         self.passphrase = OURS
         self.closed_s: int | None = CLOSE_S
+        self.pace_s = 0
         self.asked: list[str] = []
 
     async def get_network(self) -> dict[str, Any]:
@@ -34,7 +35,8 @@ class Node:
         self.asked.append("getLedgers")
         if self.closed_s is None:
             raise RpcError(-32600, "start ledger must be between the oldest and the latest", "getLedgers")
-        return [(first_ledger, self.closed_s * 1000 + 999)]
+        closed_s = self.closed_s + self.pace_s * (first_ledger - LEDGER)
+        return [(first_ledger, closed_s * 1000 + 999)]
 
 
 @pytest.fixture
@@ -45,7 +47,7 @@ def node() -> Node:
 @pytest.fixture
 def chain(node: Node, clock: StubClock) -> SameChain:
     made = SameChain(cast("RpcClient", node), OURS, clock)
-    made.remember(LEDGER, CLOSE_S)
+    made.remember([(LEDGER, CLOSE_S)])
     return made
 
 
@@ -104,6 +106,22 @@ async def test_a_server_that_cannot_tell_of_the_old_ledger_is_believed(
     node.closed_s = None
     await chain.check(health(LEDGER + 3, oldest))
     assert node.asked[0] == "getNetwork"
+
+
+@pytest.mark.parametrize("wrong_by_s", [1, -6, 50], ids=["a second", "the ledger before", "much"])
+async def test_a_close_time_that_was_misheard_keeps_no_server_out(
+    chain: SameChain, node: Node, wrong_by_s: int
+) -> None:
+    """It was of the last ledger before the server was away, so that it is what all others would be held against."""
+    lie = health(LEDGER + 1)
+    chain.taken(Health(lie.latest_ledger, lie.close_time_s + wrong_by_s, 1, 120))
+    node.pace_s = 5
+    await chain.check(health(LEDGER + 3))
+    assert node.asked.count("getLedgers") <= 2
+    chain.doubt()
+    node.closed_s = CLOSE_S + 86_400
+    with pytest.raises(RpcOutOfStep, match="another ledger 1201 than the fleet has seen"):
+        await chain.check(health(LEDGER + 4))
 
 
 async def test_a_fleet_that_has_seen_no_ledger_takes_the_first(node: Node, clock: StubClock) -> None:

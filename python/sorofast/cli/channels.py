@@ -16,7 +16,7 @@ from sorofast.limits import CHANNELS_MAX, CHANNELS_PER_SHARD_MIN
 from sorofast.wording import counted
 
 if TYPE_CHECKING:
-    from sorofast.settings import KeeperConfig, NetworkConfig, Settings
+    from sorofast.settings import NetworkConfig, Settings
 
 channels_app = App(name="channels", help="Create and list the channel accounts.")
 
@@ -51,7 +51,7 @@ def create(
     network, keeper = settings.network(), settings.keeper()
     secret = keeper.read_secret()
     asyncio.run(_check_network(network))
-    made = _make_seed_file(keeper)
+    made = _make_seed_file(settings)
     existed: list[int] = []
 
     def progress(done: int, total: int) -> None:
@@ -113,19 +113,41 @@ def list_(*, options: Options = DEFAULTS) -> None:
     )
 
 
+async def _fleet_exists(settings: Settings) -> bool:
+    """Whether the configured Redis knows a fleet. One that cannot be asked is no reason to make no channels: a first
+    fleet has none yet.
+    """
+    from sorofast.coordination.visit import knows_fleet
+    from sorofast.errors import RedisUnreachable
+
+    try:
+        return await knows_fleet(settings.redis())
+    except RedisUnreachable:
+        return False
+
+
 async def _check_network(network: NetworkConfig) -> None:
     """Before a seed is made or money moves: is this the network the passphrase names?"""
     async with checked_rpc(network):
         pass
 
 
-def _make_seed_file(keeper: KeeperConfig) -> bool:
-    """Writes a new seed file unless there is a seed; True if it did."""
+def _make_seed_file(settings: Settings) -> bool:
+    """Writes a new seed file unless there is a seed; True if it did. UsageError where a fleet has channels of another
+    seed: with a new one its money would be out of reach, and its members would not agree.
+    """
     from sorofast.transactions.accounts import write_new_seed_file
 
+    keeper = settings.keeper()
     path = keeper.channel_seed_file
     if keeper.channel_seed is not None or path is None or path.expanduser().exists():
         return False
+    if asyncio.run(_fleet_exists(settings)):
+        raise UsageError(
+            f"keeper.channel_seed_file {path} does not exist, and the fleet under redis.prefix "
+            f"{settings.redis().prefix!r} has channels of the seed that was there: put your copy of that file back. "
+            "A new fleet needs a redis.prefix of its own"
+        )
     write_new_seed_file(path)
     note(f"wrote a new seed phrase to {path}; keep a copy of that file, the channels' money depends on it")
     return True

@@ -14,6 +14,7 @@ from sorofast.cli.options import DEFAULTS, LEADING_HYPHEN, Options, TaskId, Whol
 from sorofast.cli.output import console, duration, fields_of, note, print_json, print_pairs, print_table, utc
 from sorofast.errors import SorofastError, UsageError
 from sorofast.limits import I128_MAX
+from sorofast.wording import counted
 
 if TYPE_CHECKING:
     from sorofast.views.task import TaskView
@@ -114,6 +115,13 @@ def list_(
             ["id", "interval", "last run", "next due", "gas", "state"],
             [_cells(task, page.now_s) for task in page.tasks],
             right=["id", "interval", "gas"],
+        )
+    if failing and page.held_by_entry and not options.json:
+        held = ", ".join(f"{name} {number}" for name, number in sorted(page.held_by_entry.items()))
+        number = counted(sum(page.held_by_entry.values()), "more task")
+        note(
+            f"{number} cannot run for what stands in the entry ({held}): `sorofast tasks list`",
+            quiet=options.quiet,
         )
     if page.next_id is not None:
         note(

@@ -16,7 +16,7 @@ from sorofast.errors import FleetMismatch, RedisUnreachable
 from sorofast.executions.records import Record, RetryRecord, WalRecord, decode_record
 from sorofast.settings import RedisConfig
 
-__all__ = ["TaskRecords", "dead_records", "task_records", "visit", "visit_fleet"]
+__all__ = ["TaskRecords", "dead_records", "knows_fleet", "task_records", "visit", "visit_fleet"]
 
 _SCAN_COUNT = 1_000
 
@@ -74,6 +74,13 @@ async def visit_fleet(config: RedisConfig, shards: int, *, may_be_new: bool = Fa
                 f"here: set it to {stored}, so that its records are looked for where they are"
             )
         yield redis
+
+
+async def knows_fleet(config: RedisConfig) -> bool:
+    """Whether a fleet was ever started under the prefix. Raises RedisUnreachable."""
+    async with visit(config) as redis:
+        with redis_errors("looking for a fleet"):
+            return bool(await redis.exists(FleetKeys.of(config.prefix).meta))
 
 
 async def task_records(redis: Redis, prefix: str, shard: int, task_id: int) -> TaskRecords:

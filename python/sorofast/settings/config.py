@@ -90,8 +90,8 @@ class KeeperConfig:
                 return None
             if not self.channel_seed_file.expanduser().exists():
                 raise SecretError(
-                    f"keeper.channel_seed_file {self.channel_seed_file} does not exist; "
-                    f"`sorofast channels create {self.channels}` makes it"
+                    f"keeper.channel_seed_file {self.channel_seed_file} does not exist: put your copy of it back; only "
+                    f"for a fleet that has no channels yet `sorofast channels create {self.channels}` makes a new one"
                 )
             text, origin = read_secret_file(self.channel_seed_file), str(self.channel_seed_file)
         phrase = " ".join(text.split())

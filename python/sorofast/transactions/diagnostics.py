@@ -27,6 +27,9 @@ _CAUGHT = "contract try_call failed"
 _CALL_FAILED = "contract call failed"
 # What the host says where a contract gave nothing but a number. The contracts of assets say more.
 _WORDLESS = ("failing with contract error", "escalating error", _CALL_FAILED, _CAUGHT)
+_OUT_OF_BUDGET = "Error(Budget, ExceededLimit)"
+_TOO_MUCH = "more instructions or memory than the network allows a transaction"
+_PANIC = "UnreachableCodeReached"
 _RESOLVER_FUNCTION = "check_condition"
 _TOKEN_FUNCTIONS = frozenset({"transfer", "transfer_from"})
 # What the registry itself refuses has reasons of its own, by the names that the contract family gives its errors.
@@ -91,6 +94,10 @@ def diagnose(
     raised = innermost(events)
     if raised is None:
         first = " ".join(error.partition("\n")[0].split())[:MESSAGE_MAX]
+        if _OUT_OF_BUDGET in first:
+            return Diagnosis(
+                "target_panics", "more than a transaction may use", f"the call needs {_TOO_MUCH}"
+            )
         return Diagnosis("simulation_failed", first.removeprefix("HostError: "), f"the call failed: {first}")
     return name(raised, registry, words or RegistryWords(), noun=noun)
 
@@ -132,10 +139,14 @@ def name(raised: Raised, registry: bytes, words: RegistryWords, *, noun: str = "
             f"no function {raised.function}",
             f"the target {address} has no function {raised.function}",
         )
+    if (raised.kind, raised.code) == ("budget", "exceeded_limit"):
+        text = f"the target {address} needs {_TOO_MUCH}, in {raised.function}()"
+        return Diagnosis("target_panics", "more than a transaction may use", text)
+    panicked = " (it panicked)" if _PANIC in raised.message else ""
     return Diagnosis(
         "target_panics",
         f"target {called}",
-        f"the target {address} failed in {raised.function}(): {called}{said}",
+        f"the target {address} failed in {raised.function}(){panicked}: {called}{said}",
     )
 
 

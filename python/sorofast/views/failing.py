@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from collections import Counter
 
 import msgspec
 
@@ -44,6 +45,7 @@ async def read_failing(
     registry = Registry(rpc, contract_id, keeper)
     found: list[TaskView] = []
     simulated = 0
+    held: Counter[str] = Counter()
     due: list[StoredTask] = []
 
     async def simulate() -> None:
@@ -59,15 +61,18 @@ async def read_failing(
         if len(found) >= limit or simulated == SIMULATED_MAX:
             next_id = task.row.task_id
             break
-        if task.state(now_s) == "due":
+        entry_state = task.state(now_s)
+        if entry_state == "due":
             simulated += 1
             due.append(task)
+        elif entry_state != "waiting":
+            held[entry_state] += 1
         if len(due) == AT_ONCE:
             await simulate()
     await simulate()
     if len(found) > limit:
         found, next_id = found[:limit], found[limit].id
-    return TaskPage(tuple(found), now_s, identity.counter, next_id)
+    return TaskPage(tuple(found), now_s, identity.counter, next_id, held)
 
 
 def _view(task: StoredTask, trial: Trial, now_s: int) -> TaskView | None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Collection, Mapping
 from typing import Any
 
 import msgspec
@@ -79,6 +79,10 @@ class TaskPage(msgspec.Struct, frozen=True):
     now_s: int
     counter: int
     next_id: int | None = None
+    held_by_entry: Mapping[str, int] = {}
+    """Of those looked at, how many cannot run for what stands in their entry, by the reason; only where runs are
+    simulated, which theirs are not.
+    """
 
 
 class SimulationView(msgspec.Struct, frozen=True):

@@ -9,7 +9,11 @@ import pytest
 from stellar_sdk import Keypair
 
 from helpers.operator import Network, sorofast
+from sorofast.coordination.client import open_redis
+from sorofast.coordination.embedded import EmbeddedServer
+from sorofast.coordination.fleet import FLEET_SCHEMA, Fleet, FleetMeta
 from sorofast.sandbox.client import AdminClient, FaultRule
+from sorofast.settings import RedisConfig
 
 pytestmark = pytest.mark.asyncio(loop_scope="session")
 
@@ -92,3 +96,18 @@ async def test_no_channel_seed_is_created_for_the_wrong_network(network: Network
     done = await sorofast("channels", "create", "64", "-c", config, "-o", "json")
     assert (done.code, done.error["kind"]) == (3, "WrongPassphrase")
     assert not seed.exists()
+
+
+async def test_a_seed_that_is_gone_is_not_replaced_by_another_one_while_a_fleet_has_its_channels(
+    network: Network, tmp_path: Path
+) -> None:
+    seed = tmp_path / "channels.seed"
+    async with EmbeddedServer(RedisConfig(dir=tmp_path)) as url:
+        config = network.config("gone", keeper__channel_seed_file=str(seed), redis__url=url)
+        redis = await open_redis(RedisConfig(url=url))
+        meta = FleetMeta(FLEET_SCHEMA, 16, "network", "contract", 64, "fingerprint")
+        await Fleet(redis, "sorofast").check_meta(meta)
+        await redis.aclose()
+        done = await sorofast("channels", "create", "64", "-c", config)
+    assert (done.code, done.out, seed.exists()) == (2, "", False)
+    assert "put your copy of that file back" in done.err

@@ -54,6 +54,11 @@ async def test_due_tasks_that_fail_for_nothing_are_listed_with_what_the_fleet_co
     fails = await register(network, config, panics, "run")
     missing = await register(network, config, network.target, "nothing_of_the_kind")
     refused = await register(network, config, network.target, "increment", "--resolver", resolver)
+    starved = await sorofast(
+        *("tasks", "register", "--target", network.target, "--function", "increment", "--interval", "1h"),
+        *("--gas", "0", "-c", config),
+    )
+    assert starved.code == 0, starved.err
     everything = ("tasks", "list", "--start", str(runs), "-c", config)
 
     listed = await sorofast(*everything, "--failing", "-o", "json")
@@ -67,6 +72,8 @@ async def test_due_tasks_that_fail_for_nothing_are_listed_with_what_the_fleet_co
     assert panics in found[fails]["error"]
     assert "does not say yes" in found[refused]["error"]
 
+    table = await sorofast(*everything, "--failing")
+    assert "1 more task cannot run for what stands in the entry (out_of_gas 1)" in table.err
     table = await sorofast(*everything, "--state", "target_panics")
     assert [line.split()[0] for line in table.out.splitlines()] == ["id", str(fails)]
     first = await sorofast(*everything, "--failing", "--limit", "1")

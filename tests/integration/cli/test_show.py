@@ -61,7 +61,8 @@ async def test_show_reports_a_target_that_traps(network: Network, contracts: dic
     assert done.json["simulation"]["outcome"] == "fails"
     target = contracts["always_panics"]
     assert done.json["simulation"]["error"] == (
-        f"the target {target} failed in run(): wasm_vm invalid_action: VM call trapped: UnreachableCodeReached"
+        f"the target {target} failed in run() (it panicked): "
+        "wasm_vm invalid_action: VM call trapped: UnreachableCodeReached"
     )
     table = await sorofast("tasks", "show", task, "-c", config)
     assert "its run fails in a simulation: the target" in table.out

@@ -266,6 +266,24 @@ def test_a_few_tasks_have_a_line_each_with_what_each_of_them_says(
     ]
 
 
+def test_a_task_that_is_skipped_is_not_told_again_by_the_worker_that_takes_over(
+    log: CapturingLogger, clock: StubClock
+) -> None:
+    digest = Digest(bound(log), clock)
+
+    def after_a_minute(event: str, reason: str) -> list[str]:
+        digest.take(news(event, 7, reason=reason))
+        clock.advance(REMIND_EVERY_S + 1)
+        digest.tick()
+        return names(log)
+
+    assert after_a_minute("task_skipped", "target_panics") == ["task_skipped"]
+    assert after_a_minute("task_skipped", "target_panics") == ["task_skipped"]
+    assert after_a_minute("task_skipped", "gas_below_fee") == ["task_skipped"] * 2
+    assert after_a_minute("task_runs_again", "gas_below_fee")[2:] == ["task_runs_again"]
+    assert after_a_minute("task_skipped", "gas_below_fee")[3:] == ["task_skipped"]
+
+
 def test_the_same_told_by_all_workers_is_one_line(log: CapturingLogger, clock: StubClock) -> None:
     digest = Digest(bound(log), clock)
     for member in "abcd":

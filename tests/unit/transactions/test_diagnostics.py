@@ -6,7 +6,7 @@ import pytest
 from stellar_sdk import Address, StrKey, scval
 from stellar_sdk import xdr as stellar_xdr
 
-from sorofast.transactions.diagnostics import keeper_fee
+from sorofast.transactions.diagnostics import diagnose, keeper_fee
 
 REGISTRY = bytes(range(32))
 TASK = 7
@@ -39,3 +39,10 @@ def paid(amount: int) -> str:
 )
 def test_a_fee_is_an_amount_that_a_task_can_have(amount: int, fee: int | None) -> None:
     assert keeper_fee([paid(amount)], REGISTRY, TASK) == fee
+
+
+def test_a_call_that_needs_more_than_a_transaction_may_use_says_so_in_words() -> None:
+    said = diagnose("HostError: Error(Budget, ExceededLimit)\n\nEvent log (newest first): …", [], REGISTRY)
+    assert said is not None
+    assert said.reason == "target_panics"
+    assert said.text == "the call needs more instructions or memory than the network allows a transaction"

@@ -91,6 +91,9 @@ def main() -> int:
     line.
     """
     forbid_core_dumps()
+    # A closed terminal is the supervisor's business: it tells its workers. It alone knows whether the run was started
+    # to outlive the terminal, since uvloop starts children with every signal as it is by default.
+    signal.signal(signal.SIGHUP, signal.SIG_IGN)
     configure()
     reporter = Reporter(sys.stdout.fileno())
     member = f"{socket.gethostname()}-{os.getpid()}-{secrets.token_hex(4)}"

@@ -142,6 +142,26 @@ async def test_a_signal_to_every_process_at_once_drains_in_order_with_redis_last
     assert not {"worker_died", "drain_forced", "leases_not_freed"} & set(said), said
 
 
+@pytest.mark.timeout(120)
+async def test_a_run_that_was_started_to_outlive_its_terminal_goes_on_when_that_is_closed(
+    tmp_path: Path,
+) -> None:
+    """As under nohup, which has the hang-up ignored: no worker ends of it either."""
+    async with place_of(tmp_path) as place:
+        before = signal.signal(signal.SIGHUP, signal.SIG_IGN)
+        try:
+            async with at_work(place) as run:
+                tell(everybody_of(run), signal.SIGHUP)
+                await place.trial.pass_ledgers(5)
+                assert run.returncode is None
+                assert await run.stop() == 0
+                assert not {"worker_died", "drain_forced"} & set(names(run)), names(run)
+        finally:
+            signal.signal(signal.SIGHUP, before)
+        report = await finish(place)
+    nothing_lost(report)
+
+
 @pytest.mark.timeout(240)
 async def test_a_supervisor_whose_terminal_is_closed_drains_although_nobody_reads_its_log_any_more(
     tmp_path: Path,

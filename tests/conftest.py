@@ -43,9 +43,12 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
 def pytest_runtest_makereport(
     item: pytest.Item, call: pytest.CallInfo[None]
 ) -> Generator[None, pytest.TestReport, pytest.TestReport]:
-    """With REQUIRE=1 in the environment a scenario that would be skipped for a missing tool fails instead."""
+    """With REQUIRE=1 in the environment a test that would be skipped for a missing tool fails instead: a scenario of
+    the rig, and whatever is marked `needs_tool`.
+    """
     report = yield
-    required = os.environ.get("REQUIRE") == "1" and item.get_closest_marker("faults") is not None
+    needs = any(item.get_closest_marker(name) is not None for name in ("faults", "needs_tool"))
+    required = os.environ.get("REQUIRE") == "1" and needs
     if required and report.skipped and not hasattr(report, "wasxfail"):
         reason = report.longrepr[2] if isinstance(report.longrepr, tuple) else str(report.longrepr)
         report.outcome = "failed"

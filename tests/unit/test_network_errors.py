@@ -99,6 +99,7 @@ async def test_a_server_that_answers_oddly_is_told_in_words(
         assert f"127.0.0.1:{port}" in text
 
 
+@pytest.mark.needs_tool
 async def test_a_certificate_of_nobody_known_is_not_accepted(tmp_path: Path) -> None:
     async with answering(b"", own_certificate(tmp_path)) as port:
         text = await said_of(f"https://127.0.0.1:{port}")
@@ -109,7 +110,7 @@ def own_certificate(folder: Path) -> ssl.SSLContext:
     """A server's, signed by itself."""
     tool = shutil.which("openssl")
     if tool is None:
-        pytest.skip("openssl, which makes a certificate, is not installed")
+        pytest.skip("openssl is missing; scripts/install_test_tools.sh installs it")
     key, certificate = folder / "key.pem", folder / "certificate.pem"
     subprocess.run(
         [

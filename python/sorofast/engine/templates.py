@@ -140,17 +140,7 @@ class FleetTemplates:
         if former is not None:
             grown = write_bytes - former.lesson.write_bytes if former.lesson.write_bytes else 0
             pad = max(former.lesson.write_bytes_pad, GROWTHS_PADDED * grown)
-        self._signer.learn_call(
-            key,
-            due.call.operation,
-            list(due.values),
-            simulation.transaction_data,
-            list(simulation.auth),
-            simulation.min_resource_fee_stroops,
-            must_write=due.call.must_write,
-            write_bytes_pad=pad,
-            fee_pad_stroops=pad * STROOPS_PER_BYTE,
-        )
+        self._make(key, due, simulation, pad)
         if footprint.archived:
             if restores_shared(due, footprint):
                 self.set_aside(template)
@@ -188,6 +178,12 @@ class FleetTemplates:
         DecodeError.
         """
         key = _single_key(due)
+        self._make(key, due, simulation)
+        self._keep_single(key)
+        return key
+
+    def _make(self, key: int, due: Due, simulation: Simulation, write_bytes_pad: int = 0) -> None:
+        """Gives the signer the template that a simulation makes of the call."""
         self._signer.learn_call(
             key,
             due.call.operation,
@@ -196,9 +192,9 @@ class FleetTemplates:
             list(simulation.auth),
             simulation.min_resource_fee_stroops,
             must_write=due.call.must_write,
+            write_bytes_pad=write_bytes_pad,
+            fee_pad_stroops=write_bytes_pad * STROOPS_PER_BYTE,
         )
-        self._keep_single(key)
-        return key
 
     def set_aside(self, template: int) -> None:
         """What all runs of the call need is archived: they, and those of its kind, would fail until it is back."""
